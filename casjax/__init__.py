@@ -1,0 +1,1 @@
+"""CAS-CNN in JAX/Flax: JPEG compression artifact removal."""
