@@ -1,0 +1,92 @@
+"""Sources of clean images, by name: published sets, TFDS, folders, and ones always at hand."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from absl import logging
+
+from casjax.datasets.folder import open_folder, open_skimage
+from casjax.datasets.published import PUBLISHED, open_published
+from casjax.datasets.synthetic import open_synthetic
+from casjax.images import UnreadableImageError
+
+CHOICES = (
+    "live1, classic5, bsds500/SPLIT (train, test, val, or some of them as train+test), "
+    "folder:PATH, synthetic:COUNT, skimage, tfds:NAME/SPLIT"
+)
+
+
+class ImageSource(Protocol):
+    """Clean images, each decoded when it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """What the source was opened as."""
+
+    @property
+    def image_names(self) -> Sequence[str]:
+        """One for each image, in order."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the images are, in types that JSON knows; equal for equal images."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Give an image as uint8 [h, w] luma; may raise `images.UnreadableImageError`."""
+
+
+def open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
+    """Open a source of clean images.
+
+    Args:
+      name: "live1", "classic5" or "bsds500/train+test" (published sets, through
+        TFDS); "folder:PATH" (all images below a folder); "synthetic:COUNT"
+        (dead leaves); "skimage" (the photographs that scikit-image ships);
+        "tfds:NAME/SPLIT" (any TFDS data set with an `image` feature).
+      images_dir: folder with live1/, classic5/ and bsds500/{train,test,val}/ to
+        read the published sets from, in any format; "" to download them.
+      seed: of the synthetic images.
+
+    Raises:
+      ValueError: there is no such source.
+      FileNotFoundError: its files are not there.
+    """
+    match name.partition(":"):
+        case dataset, "", "" if dataset.partition("/")[0] in PUBLISHED:
+            return open_published(name, images_dir=images_dir)
+        case "folder", ":", path if path:
+            return open_folder(name, path)
+        case "synthetic", ":", count if count.isdecimal() and int(count) > 0:
+            return open_synthetic(name, int(count), seed=seed)
+        case "skimage", "", "":
+            return open_skimage(name)
+        case "tfds", ":", dataset if "/" in dataset:
+            from casjax.datasets.catalogue import open_tfds  # TFDS takes seconds to import
+
+            return open_tfds(name, dataset)
+    raise ValueError(f"unknown image source {name!r}, choose from: {CHOICES}")
+
+
+def readable_images(
+    images: Iterable[tuple[ImageSource, int]],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Decode images, naming and skipping those that cannot be read.
+
+    Args:
+      images: sources and indices into them.
+
+    Yields:
+      The image's name and its luma, uint8 [h, w].
+    """
+    unreadable = 0
+    for source, index in images:
+        try:
+            yield f"{source.name}: {source.image_names[index]}", source[index]
+        except UnreadableImageError as error:
+            logging.warning("Skipping an image of %s: %s", source.name, error)
+            unreadable += 1
+    if unreadable:
+        logging.warning("Skipped %d images: unreadable", unreadable)

@@ -1,0 +1,1 @@
+"""BSDS500: its TFDS builder and the checksums of its files."""

@@ -1,0 +1,1 @@
+"""Classic5: its TFDS builder and the checksums of its files."""

@@ -1,0 +1,69 @@
+"""Images in files: any folder, and the photographs in the scikit-image package."""
+
+import dataclasses
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casjax.images import find_images, read_luma
+
+# The photographs among scikit-image's images that come with the package itself.
+SKIMAGE_PHOTOGRAPHS = (
+    "astronaut.png",
+    "camera.png",
+    "chelsea.png",
+    "coffee.png",
+    "coins.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+)
+
+
+def open_folder(name: str, folder: str) -> "FileSource":
+    """Open all images below a folder, in the order of their paths.
+
+    Raises:
+      FileNotFoundError: there is no such folder, or no image in it.
+    """
+    image_names = [str(path.relative_to(folder)) for path in find_images(folder)]
+    if not image_names:
+        raise FileNotFoundError(f"image source {name}: there is no image in {folder}")
+    return FileSource(name, Path(folder), image_names)
+
+
+def open_skimage(name: str) -> "FileSource":
+    """Open the photographs that scikit-image ships, without importing it."""
+    package = importlib.util.find_spec("skimage")
+    if package is None or package.submodule_search_locations is None:
+        raise ModuleNotFoundError(f"image source {name}: scikit-image is not installed")
+    return FileSource(
+        name, Path(package.submodule_search_locations[0], "data"), SKIMAGE_PHOTOGRAPHS
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSource:
+    """An image source over the files `image_names` in `folder`."""
+
+    name: str
+    folder: Path
+    image_names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.image_names)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return read_luma(self.folder / self.image_names[index])
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The images by the names and sizes of their files: telling enough without reading them."""
+        files = hashlib.sha256()
+        for image_name in self.image_names:
+            size = (self.folder / image_name).stat().st_size
+            files.update(f"{image_name}\t{size}\n".encode())
+        return {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}

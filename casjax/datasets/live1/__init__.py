@@ -1,0 +1,1 @@
+"""LIVE1: its TFDS builder and the checksums of its files."""

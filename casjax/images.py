@@ -1,0 +1,156 @@
+"""Image files: the one module that knows Pillow.
+
+Only the formats in `FORMATS` are opened, so that no file, whatever its name, reaches a decoder that
+starts other programs, as the one for EPS does. Pillow's limit on decompression bombs stays on.
+"""
+
+import io
+import os
+import secrets
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from casjax.color import rgb_to_luma
+
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+
+class UnreadableImageError(ValueError):
+    """A file that cannot be used as an image; the message is one line with its path and why."""
+
+
+def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt.NDArray[np.uint8]:
+    """Read the luma of an image file.
+
+    A grey image is taken as it is, also when it is stored as colour with three equal channels.
+    Colour becomes luma by `rgb_to_luma`. Of 16 bits the upper eight are kept, of several frames the
+    first. Transparency is dropped, CMYK is converted without its ink profile, and the orientation
+    in EXIF data is not applied: for cut-outs it does not matter which side is up.
+
+    Args:
+      file: its path, or its bytes as an open file.
+      name: what to call it in an error, where it has no path.
+
+    Returns:
+      uint8 [h, w] in 0..255.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      UnreadableImageError: the file is of another kind, damaged or cut short, has more than 179
+        million pixels (Pillow's limit), or holds 32-bit values, of which no range is known.
+    """
+    try:
+        with Image.open(file, formats=_decodable_formats()) as image:
+            return _luma(image)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # on damaged files decoders raise whatever they stumble over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnreadableImageError(f"{name or file}: unreadable image: {reason}") from error
+
+
+def _decodable_formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that this build of Pillow knows."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _luma(image: Image.Image) -> npt.NDArray[np.uint8]:
+    match image.mode:
+        case "L":
+            return np.array(image)
+        case "1" | "LA":
+            return np.array(image.convert("L"))
+        case "I;16" | "I;16L" | "I;16B" | "I;16N":
+            return (np.array(image) >> 8).astype(np.uint8)
+        case "I" | "F":
+            raise ValueError(f"its pixels have 32 bits (mode {image.mode}), expected 8 or 16")
+        case "P" | "PA":
+            rgb = np.array(image.convert("RGBA"))[..., :3]
+        case _:
+            rgb = np.array(image.convert("RGB"))
+    is_grey = (rgb == rgb[..., :1]).all()
+    return rgb[..., 0] if is_grey else rgb_to_luma(rgb)
+
+
+def find_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """Return the image files in a folder and all folders below it, sorted.
+
+    A file counts by its suffix, in upper or lower case. Linked folders are followed, but none is
+    entered twice, so that loops end.
+
+    Raises:
+      FileNotFoundError: `folder` is not a folder.
+      OSError: a folder below it cannot be listed.
+    """
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(f"{os.fspath(folder)}: no such folder, expected one with images")
+    formats = _decodable_formats()
+    suffixes = {s for s, name in Image.registered_extensions().items() if name in formats}
+    entered: set[str] = set()
+    found: list[Path] = []
+    for directory, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        subfolders.sort()  # the same one of two links to a folder on every file system
+        location = os.path.realpath(directory)
+        if location in entered:
+            subfolders.clear()
+            continue
+        entered.add(location)
+        files = (Path(directory, name) for name in names)
+        found += [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
+    return sorted(found)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> None:
+    """Write pixels as a PNG file, replacing what is there.
+
+    The file gets its name only when it is complete: a call that fails leaves the old one, or none.
+
+    Args:
+      path: where to write, in a folder that exists.
+      pixels: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
+
+    Raises:
+      ValueError: `pixels` is another kind of array.
+    """
+    if pixels.dtype != np.uint8 or (pixels.ndim != 2 and pixels.shape[2:] != (3,)):
+        raise ValueError(
+            f"{os.fspath(path)}: expected uint8 [h, w] or [h, w, 3], "
+            f"got {pixels.dtype} {list(pixels.shape)}"
+        )
+    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def jpeg_bits_per_pixel(luma: npt.NDArray[np.uint8], quality: int) -> float:
+    """Return the size of the image as a one-channel JPEG file, in bits per pixel with headers.
+
+    The file is the one whose pixels `casjax.jpeg.degrade` computes: libjpeg's, with the default
+    Huffman tables.
+
+    Args:
+      luma: uint8 [h, w] in 0..255.
+      quality: libjpeg quality factor in 1..100.
+
+    Raises:
+      ValueError: `luma` is another kind of array, or `quality` is out of range.
+    """
+    if luma.dtype != np.uint8 or luma.ndim != 2:
+        raise ValueError(f"expected uint8 [h, w], got {luma.dtype} {list(luma.shape)}")
+    if not 1 <= quality <= 100:
+        raise ValueError(f"JPEG quality must lie in 1..100, got {quality}")
+    file = io.BytesIO()
+    Image.fromarray(luma).save(file, format="JPEG", quality=int(quality))
+    return 8 * file.tell() / luma.size

@@ -1,0 +1,207 @@
+"""Files of every kind that people keep in folders, good and bad, and the size of a JPEG."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from casjax.color import rgb_to_luma
+from casjax.images import (
+    UnreadableImageError,
+    find_images,
+    jpeg_bits_per_pixel,
+    read_luma,
+    write_png,
+)
+
+COLOUR = skimage.data.astronaut()[:90, 200:310]
+GREY = skimage.data.camera()[:90, 200:310]
+
+
+def save(path: Path, image: Image.Image, **options) -> Path:
+    image.save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".pgm", ".tif", ".webp", ".gif"])
+def test_grey_is_taken_as_it_is(tmp_path: Path, suffix: str):
+    path = save(tmp_path / f"grey{suffix}", Image.fromarray(GREY), lossless=True)
+    assert np.array_equal(read_luma(path), GREY)
+
+
+def test_grey_stored_as_colour_is_the_same_grey(tmp_path: Path):
+    path = save(tmp_path / "grey.png", Image.fromarray(GREY).convert("RGB"))
+    assert np.array_equal(read_luma(path), GREY)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".ppm", ".tif", ".webp"])
+def test_colour_becomes_matlab_luma(tmp_path: Path, suffix: str):
+    path = save(tmp_path / f"colour{suffix}", Image.fromarray(COLOUR), lossless=True)
+    luma = read_luma(path)
+    assert luma.dtype == np.uint8
+    assert np.array_equal(luma, rgb_to_luma(COLOUR))
+
+
+def test_transparency_is_dropped(tmp_path: Path):
+    alpha = Image.linear_gradient("L").resize(COLOUR.shape[1::-1])
+    colour, grey = Image.fromarray(COLOUR), Image.fromarray(GREY)
+    colour.putalpha(alpha)
+    grey.putalpha(alpha)
+    assert np.array_equal(read_luma(save(tmp_path / "rgba.png", colour)), rgb_to_luma(COLOUR))
+    assert np.array_equal(read_luma(save(tmp_path / "la.png", grey)), GREY)
+
+
+def test_palette_is_looked_up(tmp_path: Path):
+    palette = Image.fromarray(COLOUR).quantize(64)
+    expected = rgb_to_luma(np.array(palette.convert("RGB")))
+    transparent = bytes(range(0, 256, 4))
+    opaque_path = save(tmp_path / "palette.png", palette)
+    transparent_path = save(tmp_path / "transparent.png", palette, transparency=transparent)
+    assert np.array_equal(read_luma(opaque_path), expected)
+    assert np.array_equal(read_luma(transparent_path), expected)
+
+
+def test_black_and_white(tmp_path: Path):
+    path = save(tmp_path / "bits.png", Image.fromarray(GREY > 100))
+    assert np.array_equal(read_luma(path), (GREY > 100) * 255)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_16_bits_keep_their_upper_eight(tmp_path: Path, suffix: str):
+    deep = GREY.astype(np.uint16) * 256 + 99
+    assert np.array_equal(read_luma(save(tmp_path / f"deep{suffix}", Image.fromarray(deep))), GREY)
+
+
+def test_cmyk_is_converted(tmp_path: Path):
+    image = Image.fromarray(COLOUR).convert("CMYK")
+    luma = read_luma(save(tmp_path / "ink.tif", image)).astype(int)
+    assert np.abs(luma - rgb_to_luma(COLOUR)).max() <= 2
+
+
+def test_orientation_is_not_applied(tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = save(tmp_path / "turned.png", Image.fromarray(GREY), exif=exif)
+    assert np.array_equal(read_luma(path), GREY)
+
+
+def test_float_pixels_are_refused(tmp_path: Path):
+    path = save(tmp_path / "float.tif", Image.fromarray(GREY.astype(np.float32)))
+    with pytest.raises(UnreadableImageError, match=r"float\.tif: .*32 bits"):
+        read_luma(path)
+
+
+BAD_CONTENTS = {
+    "empty.png": b"",
+    "text.jpg": b"This is no picture.\n" * 50,
+    "eps.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n",
+    "header only.gif": b"GIF89a",
+}
+
+
+@pytest.mark.parametrize("name", BAD_CONTENTS)
+def test_files_that_are_no_images(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes(BAD_CONTENTS[name])
+    assert_refused_in_one_line(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".jp2", ".bmp"])
+@pytest.mark.parametrize("share", [0.02, 0.5])
+def test_truncated_files(tmp_path: Path, suffix: str, share: float):
+    path = save(tmp_path / f"größe 1{suffix}", Image.fromarray(COLOUR))
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    assert_refused_in_one_line(path)
+
+
+def assert_refused_in_one_line(path: Path) -> None:
+    with pytest.raises(UnreadableImageError) as raised:
+        read_luma(path)
+    assert str(path) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_decompression_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = save(tmp_path / "bomb.png", Image.fromarray(GREY))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", GREY.size // 3)
+    with pytest.raises(UnreadableImageError, match="bomb"):
+        read_luma(path)
+
+
+def test_missing_file(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="absent"):
+        read_luma(tmp_path / "absent.png")
+
+
+def test_images_are_found_below_links_and_loops(tmp_path: Path):
+    for name in ["b/two.JPG", "a one/ü.png", "b/c/three.tiff", "b/notes.txt", "b/plot.eps"]:
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "pictures" / "folder.png").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "four.webp").touch()
+    (tmp_path / "pictures" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "again").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "pictures" / "b" / "up").symlink_to(tmp_path / "pictures")
+    (tmp_path / "pictures" / "b" / "itself.png").symlink_to("itself.png")
+    (tmp_path / "pictures" / "b" / "dangling.png").symlink_to("absent.png")
+    found = [
+        str(path.relative_to(tmp_path / "pictures")) for path in find_images(tmp_path / "pictures")
+    ]
+    assert found == ["a one/ü.png", "b/c/three.tiff", "b/two.JPG", "linked/four.webp"]
+
+
+def test_missing_folder(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="absent: no such folder"):
+        find_images(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_png_is_written_whole(tmp_path: Path, pixels: np.ndarray):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    write_png(path, pixels)
+    assert np.array_equal(np.array(Image.open(path)), pixels)
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def save_half(image: Image.Image, path: Path, **options):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    path = tmp_path / "out.png"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(Image.Image, "save", save_half)
+    with pytest.raises(OSError, match="No space"):
+        write_png(path, GREY)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+@pytest.mark.parametrize("pixels", [GREY / 255, np.zeros((4, 4, 1), np.uint8), GREY[0]])
+def test_other_arrays_are_not_written(tmp_path: Path, pixels: np.ndarray):
+    with pytest.raises(ValueError, match=r"out\.png: expected uint8"):
+        write_png(tmp_path / "out.png", pixels)
+
+
+def test_bits_per_pixel_are_those_of_the_file(tmp_path: Path):
+    path = save(tmp_path / "grey.jpg", Image.fromarray(GREY), quality=20)
+    assert jpeg_bits_per_pixel(GREY, 20) == 8 * path.stat().st_size / GREY.size
+    assert jpeg_bits_per_pixel(GREY, 10) < jpeg_bits_per_pixel(GREY, 80)
+
+
+@pytest.mark.parametrize("quality", [0, 101])
+def test_bits_per_pixel_of_no_quality(quality: int):
+    with pytest.raises(ValueError, match=r"1\.\.100"):
+        jpeg_bits_per_pixel(GREY, quality)
+
+
+def test_importing_the_module_starts_no_jax():
+    code = "import sys, casjax.images; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
