@@ -1,0 +1,42 @@
+"""Training losses: float32 images in [0, 1], ``[n, h, w, 1]``."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+
+def multiscale_mse(
+    outputs: Sequence[jax.Array], clean: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted mean squared error at every scale (Section III-C).
+
+    The reference at scale ``i`` is the clean image averaged over ``2^i x 2^i`` pixels.
+
+    Args:
+      outputs: images of a network, finest first, ``[n, h / 2^i, w / 2^i, 1]``.
+      clean: ``[n, h, w, 1]``.
+      weights: ``[len(outputs)]``, the share of each scale; may be traced.
+
+    Returns:
+      The loss, and the mean squared error of the finest output alone: float32 scalars.
+
+    Raises:
+      ValueError: there are more or fewer weights than outputs.
+    """
+    if len(weights) != len(outputs):
+        raise ValueError(
+            f"{len(weights)} loss weights for {len(outputs)} outputs: a phase's loss_weights has "
+            "one for each output of the network"
+        )
+    errors = jnp.stack(
+        [jnp.mean((image - block_mean(clean, 2**i)) ** 2) for i, image in enumerate(outputs)]
+    )
+    return jnp.dot(weights, errors), errors[0]
+
+
+def block_mean(image: jax.Array, size: int) -> jax.Array:
+    """Average over ``size x size`` pixels: ``[n, h, w, 1]`` to ``[n, h/size, w/size, 1]``."""
+    n, h, w, channels = image.shape
+    blocks = image.reshape(n, h // size, size, w // size, size, channels)
+    return blocks.mean((2, 4))

@@ -1,0 +1,211 @@
+"""CAS-CNN (Cavigelli, Hager, Benini): Table I and Figure 1 of the paper."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from casjax.models import convolutions
+
+Kind = Literal["conv", "full_conv", "output"]
+Initializer = Literal["paper", "image_carrying"]
+
+
+class CASCNN(nn.Module):
+    """12 layers with hierarchical skip connections and an image at each of four scales.
+
+    Attributes:
+      prelu: one slope a layer (``"shared"``) or one a channel (``"channel"``). The paper does
+        not say; shared is the default of Torch, in which it was made.
+      activate_outputs: whether the one-channel outputs pass a PReLU too. The paper: all layers
+        of Table I do.
+      padding: ``"zero"``, the default of Torch, or ``"edge"``. The paper does not say.
+      skip_connections: whether a full-convolution's result is joined by the features of the
+        block at its resolution (red in Figure 1).
+      residual: whether the outputs are increments to the input. Section III-A reports no gain.
+      batch_norm: whether all layers but the outputs are normalised over the batch: by its own
+        statistics where the collection ``batch_stats`` is mutable, by running ones elsewhere.
+        Section III-A reports a loss of accuracy.
+      initializer: ``"paper"``, or ``"image_carrying"`` which starts from the identity.
+      dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products. Parameters,
+        sums and outputs are float32 always.
+      convolution: the formulation, see `casjax.models.convolutions.resolve`.
+    """
+
+    prelu: Literal["shared", "channel"]
+    activate_outputs: bool
+    padding: Literal["zero", "edge"]
+    skip_connections: bool
+    residual: bool
+    batch_norm: bool
+    initializer: Initializer
+    dtype: Literal["float32", "bfloat16"]
+    convolution: convolutions.Formulation
+
+    alignment: ClassVar[int] = 8
+    """The input's height and width must be multiples of this: three poolings by two."""
+    receptive_radius: ClassVar[int] = 52
+    """No output pixel depends on input pixels more rows or columns away than this."""
+
+    @nn.compact
+    def __call__(self, degraded: jax.Array) -> tuple[jax.Array, ...]:
+        """Restore luma.
+
+        Args:
+          degraded: float ``[n, h, w, 1]`` in [0, 1], ``h`` and ``w`` multiples of 8.
+
+        Returns:
+          Four float32 images, not clipped, finest first: ``[n, h, w, 1]`` and its like at a
+          half, a quarter and an eighth of the height and width.
+
+        Raises:
+          ValueError: the shape is not as above.
+        """
+        _, h, w, channels = degraded.shape
+        if h % self.alignment or w % self.alignment or channels != 1:
+            raise ValueError(
+                f"CAS-CNN takes [n, h, w, 1] with h and w multiples of {self.alignment}, not "
+                f"{list(degraded.shape)}: pad the image"
+            )
+        layer = partial(
+            Layer,
+            prelu=self.prelu,
+            padding=self.padding,
+            batch_norm=self.batch_norm,
+            initializer=self.initializer,
+            convolution=self.convolution,
+        )
+        conv = partial(layer, kind="conv")
+        full_conv = partial(layer, kind="full_conv")
+        output = partial(layer, kind="output", features=1, activate=self.activate_outputs)
+
+        # Figure 1, down: two convolutions a block, half the resolution between blocks.
+        x = degraded.astype(self.dtype)
+        a = conv(name="A1", features=128)([x])
+        a = conv(name="A2", features=128)([a])
+        b = conv(name="B1", features=128)([average_pool(a)])
+        b = conv(name="B2", features=128)([b])
+        c = conv(name="C1", features=256)([average_pool(b)])
+        c = conv(name="C2", features=256)([c])
+        d = conv(name="D1", features=256)([average_pool(c)])
+        d = conv(name="D2", features=256)([d])
+
+        # Up: the features of a scale give its image, and are enlarged for the next finer one,
+        # where they meet that scale's own features and the image, enlarged too.
+        def join(block: jax.Array, enlarged: jax.Array, image: jax.Array) -> list[jax.Array]:
+            below = [enlarged, upsample(image).astype(self.dtype)]
+            return [block, *below] if self.skip_connections else below
+
+        scales = [degraded]
+        for _ in range(3):
+            scales.append(average_pool(scales[-1]))
+        increment_of = scales if self.residual else [jnp.zeros(())] * 4
+
+        d_image = output(name="D_out")([d]) + increment_of[3]
+        c = join(c, full_conv(name="D_up", features=256)([d]), d_image)
+        c_image = output(name="C_out")(c) + increment_of[2]
+        b = join(b, full_conv(name="C_up", features=128)(c), c_image)
+        b_image = output(name="B_out")(b) + increment_of[1]
+        a = join(a, full_conv(name="B_up", features=128)(b), b_image)
+        a_image = output(name="A_out")(a) + increment_of[0]
+        return a_image, b_image, c_image, d_image
+
+
+class Layer(nn.Module):
+    """One row of Table I with its PReLU: a convolution of the concatenation of its inputs."""
+
+    kind: Kind
+    features: int
+    prelu: Literal["shared", "channel"]
+    padding: Literal["zero", "edge"]
+    batch_norm: bool
+    initializer: Initializer
+    convolution: convolutions.Formulation
+    activate: bool = True
+
+    @nn.compact
+    def __call__(self, inputs: Sequence[jax.Array]) -> jax.Array:
+        """``[n, h, w, c_i]`` each to ``[n, h, w, features]``, or ``[n, 2h, 2w, features]``."""
+        size = 4 if self.kind == "full_conv" else 3
+        shape = (size, size, sum(x.shape[-1] for x in inputs), self.features)
+        kernel = self.param("kernel", partial(initial_kernel, self.initializer, self.kind), shape)
+        bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
+
+        y = self._convolve(inputs, kernel.astype(inputs[0].dtype))
+        if self.batch_norm and self.kind != "output":
+            training = self.is_mutable_collection("batch_stats")
+            y = nn.BatchNorm(not training, axis_name="batch", use_bias=False)(y)
+        y += bias.astype(y.dtype)
+        if not self.activate:
+            return y
+        slopes = (self.features,) if self.prelu == "channel" else ()
+        slope = self.param("slope", nn.initializers.constant(0.25), slopes)
+        return jnp.where(y >= 0, y, slope.astype(y.dtype) * y)
+
+    def _convolve(self, inputs: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+        # Edge padding is zero padding further out, where it is cropped away.
+        if self.padding == "edge":
+            rim = ((0, 0), (1, 1), (1, 1), (0, 0))
+            inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
+        if self.kind == "output":
+            y, crop = convolutions.conv3x3_to_one(inputs, kernel), 1
+        elif self.kind == "conv":
+            y, crop = convolutions.conv3x3(_concatenate(inputs), kernel, self.convolution), 1
+        else:
+            y, crop = convolutions.full_conv4x4(_concatenate(inputs), kernel, self.convolution), 2
+        return y[:, crop:-crop, crop:-crop] if self.padding == "edge" else y
+
+
+def average_pool(x: jax.Array) -> jax.Array:
+    """2x2 average pooling of stride 2: ``[n, h, w, c]`` to ``[n, h / 2, w / 2, c]``."""
+    n, h, w, c = x.shape
+    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Nearest-neighbour up-sampling by two: ``[n, h, w, c]`` to ``[n, 2h, 2w, c]``."""
+    n, h, w, c = x.shape
+    x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
+    return x.reshape(n, 2 * h, 2 * w, c)
+
+
+def initial_kernel(
+    initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+    """A layer's first weights, float32 ``shape`` = ``[k, k, c_in, c_out]``.
+
+    ``"paper"``: uniform in ±c_in^-1/2 (Section III-A).
+    ``"image_carrying"``: the first channel of each block passes the image on, each output copies
+    that channel of its own scale and hears the rest at a tenth; all other weights are uniform in
+    ±(k k c_in)^-1/2, Torch's own default. Training begins at the degraded image instead of far
+    below it.
+    """
+    limit = _uniform_limit(initializer, shape)
+    kernel = jax.random.uniform(key, shape, minval=-limit, maxval=limit)
+    if initializer == "paper" or kind == "full_conv":
+        return kernel
+    kernel = kernel * 0.1 if kind == "output" else kernel.at[..., 0].set(0)
+    return kernel.at[:, :, 0, 0].set(0).at[1, 1, 0, 0].set(1)
+
+
+def initial_bias(
+    initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
+) -> jax.Array:
+    """A layer's first biases, float32 ``[c_out]``, drawn like the weights; see `initial_kernel`."""
+    limit = _uniform_limit(initializer, shape)
+    bias = jax.random.uniform(key, shape[-1:], minval=-limit, maxval=limit)
+    if initializer == "paper" or kind == "full_conv":
+        return bias
+    return bias.at[0].set(0)
+
+
+def _uniform_limit(initializer: Initializer, shape: tuple[int, ...]) -> float:
+    fan_in = shape[2] if initializer == "paper" else shape[0] * shape[1] * shape[2]
+    return fan_in**-0.5
+
+
+def _concatenate(inputs: Sequence[jax.Array]) -> jax.Array:
+    return inputs[0] if len(inputs) == 1 else jnp.concatenate(inputs, axis=-1)

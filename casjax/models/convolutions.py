@@ -1,0 +1,110 @@
+"""The two convolutions of CAS-CNN, each in the formulation that its backend runs fastest.
+
+Arrays are NHWC, kernels HWIO. Every formulation computes the same function of the same
+parameters; `resolve` is the one place that chooses between them.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from casjax.models import winograd
+
+Formulation = Literal["auto", "direct", "winograd"]
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def resolve(formulation: Formulation) -> Formulation:
+    """Resolve ``"auto"``: Winograd on CPU, direct (cuDNN and its kin) everywhere else."""
+    if formulation not in ("auto", "direct", "winograd"):
+        raise ValueError(
+            f"model.convolution={formulation!r}: expected 'auto', 'direct' or 'winograd'"
+        )
+    if formulation == "auto":
+        return "winograd" if jax.default_backend() == "cpu" else "direct"
+    return formulation
+
+
+def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
+    """3x3 convolution with zero padding and the size of its input.
+
+    Args:
+      x: ``[n, h, w, c_in]``, float32 or bfloat16.
+      kernel: ``[3, 3, c_in, c_out]``, the same dtype.
+      formulation: see `resolve`.
+
+    Returns:
+      ``[n, h, w, c_out]``, the dtype of ``x``.
+    """
+    from_image = kernel.shape[2] == 1
+    if resolve(formulation) == "winograd" and not from_image:
+        return winograd.conv3x3(x, kernel)
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
+
+
+def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
+    """4x4 full-convolution of stride 2 (Section III-A): twice the height and width.
+
+    It is ``lax.conv_transpose(x, kernel, (2, 2), "SAME")``, whose weight gradient is 50 times
+    too slow on CPU.
+
+    Args:
+      x: ``[n, h, w, c_in]``, float32 or bfloat16.
+      kernel: ``[4, 4, c_in, c_out]``, the same dtype.
+      formulation: see `resolve`.
+
+    Returns:
+      ``[n, 2h, 2w, c_out]``, the dtype of ``x``.
+    """
+    if resolve(formulation) == "winograd":
+        return winograd.full_conv4x4(x, kernel)
+    # Each output pixel sees 2x2 inputs through 4 of the 16 taps, which 4 depends on the parity
+    # of its row and column. So one 2x2 convolution to 4 * c_out channels, one group a parity,
+    # does the same multiply-adds; interleaving the groups (depth to space) gives the picture,
+    # with one row and column too many on each side.
+    n, h, w, c_in = x.shape
+    c_out = kernel.shape[3]
+    taps = kernel.reshape(2, 2, 2, 2, c_in, c_out)[:, ::-1, :, ::-1]
+    by_parity = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
+    # Padded beforehand, because with padding in the convolution the kernel's gradient misses
+    # XLA's fast path on CPU.
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    groups = lax.conv_general_dilated(padded, by_parity, (1, 1), "VALID", dimension_numbers=_LAYOUT)
+    groups = groups.reshape(n, h + 1, w + 1, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
+    return groups.reshape(n, 2 * h + 2, 2 * w + 2, c_out)[:, 1:-1, 1:-1]
+
+
+def conv3x3_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+    """3x3 convolution to one channel of the concatenation of ``parts`` along the channels.
+
+    A matrix product gives the nine taps of every pixel, nine shifted planes are summed: the
+    concatenation, 257 channels at full resolution, never exists. Sums are float32 whatever
+    the dtype, because this is an image and bfloat16 has fewer than 8 bits.
+
+    Args:
+      parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
+      kernel: ``[3, 3, c_in, 1]``.
+
+    Returns:
+      ``[n, h, w, 1]`` float32.
+    """
+    _, h, w, _ = parts[0].shape
+    taps = kernel[..., 0].reshape(9, -1).T
+    taps = jnp.pad(taps, ((0, 0), (0, 7)))  # 16 columns: twice as fast as 9 on CPU
+    ends = np.cumsum([part.shape[-1] for part in parts])
+    planes = functools.reduce(
+        jnp.add,
+        (
+            jnp.matmul(part, taps[end - part.shape[-1] : end], preferred_element_type=jnp.float32)
+            for part, end in zip(parts, ends, strict=True)
+        ),
+    )
+    planes = jnp.pad(planes, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = (planes[:, i : i + h, j : j + w, 3 * i + j] for i in range(3) for j in range(3))
+    return functools.reduce(jnp.add, shifted)[..., None]

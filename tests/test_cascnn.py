@@ -1,0 +1,164 @@
+"""CAS-CNN against Table I, Figure 1 and what its attributes promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from casjax.models import MODELS, create_model
+from configs import base
+
+# Table I: output channels, input channels, filter size.
+TABLE_1 = {
+    "A1": (128, 1, 3),
+    "A2": (128, 128, 3),
+    "B1": (128, 128, 3),
+    "B2": (128, 128, 3),
+    "C1": (256, 128, 3),  # the paper prints its channels the other way round
+    "C2": (256, 256, 3),
+    "D1": (256, 256, 3),
+    "D2": (256, 256, 3),
+    "D_up": (256, 256, 4),
+    "D_out": (1, 256, 3),
+    "C_up": (128, 513, 4),
+    "C_out": (1, 513, 3),
+    "B_up": (128, 257, 4),
+    "B_out": (1, 257, 3),
+    "A_out": (1, 257, 3),
+}
+IMAGE = jax.random.uniform(jax.random.key(1), (1, 64, 64, 1))
+
+
+def make(**changes):
+    options = base.get_config().model.to_dict() | {"convolution": "direct"} | changes
+    return create_model(**options)
+
+
+def variables_of(model, *, seed=0):
+    """Like `steps.initial_variables`, without its compilation."""
+    image = jax.ShapeDtypeStruct(IMAGE.shape, IMAGE.dtype)
+    return model.lazy_init(jax.random.key(seed, impl="rbg"), image)
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return variables_of(make())
+
+
+def test_parameters_are_those_of_table_1(variables):
+    params = variables["params"]
+    assert params.keys() == TABLE_1.keys()
+    for name, (outputs, inputs, size) in TABLE_1.items():
+        assert params[name]["kernel"].shape == (size, size, inputs, outputs)
+        assert params[name]["bias"].shape == (outputs,)
+        assert params[name]["slope"].shape == ()
+    assert sum(layer["kernel"].size for layer in params.values()) == 5_144_987
+    assert sum(layer["bias"].size for layer in params.values()) == 2_052
+
+
+def test_one_slope_a_channel():
+    params = jax.eval_shape(lambda: variables_of(make(prelu="channel")))["params"]
+    assert sum(layer["slope"].size for layer in params.values()) == 2_052
+
+
+def test_initial_values_are_uniform_within_the_papers_bounds(variables):
+    for name, (_, inputs, _) in TABLE_1.items():
+        kernel = np.asarray(variables["params"][name]["kernel"])
+        limit = inputs**-0.5
+        assert np.abs(kernel).max() <= limit
+        assert np.std(kernel) == pytest.approx(limit / 3**0.5, rel=0.05)
+        assert np.abs(variables["params"][name]["bias"]).max() <= limit
+
+
+def test_outputs_are_images_at_four_scales(variables):
+    outputs = make().apply(variables, IMAGE)
+    assert [image.shape for image in outputs] == [(1, 64 >> i, 64 >> i, 1) for i in range(4)]
+    assert {image.dtype for image in outputs} == {jnp.dtype("float32")}
+
+
+def test_formulations_agree(variables):
+    direct = make(convolution="direct").apply(variables, IMAGE)
+    winograd = make(convolution="winograd").apply(variables, IMAGE)
+    for expected, found in zip(direct, winograd, strict=True):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * scale)
+
+
+def test_receptive_radius_is_exact(variables):
+    model = make()
+    size, radius = 176, model.receptive_radius
+    image = jax.random.uniform(jax.random.key(2), (1, size, size, 1))
+    gradient = jax.jit(jax.grad(lambda x, row: model.apply(variables, x)[0][0, row, row, 0]))
+    reach = []
+    for row in range(size // 2, size // 2 + model.alignment):
+        rows, columns = np.nonzero(np.asarray(gradient(image, row))[0, :, :, 0])
+        reach.append(max(np.abs(rows - row).max(), np.abs(columns - row).max()))
+    assert max(reach) == radius
+
+
+def test_image_carrying_start_is_close_to_the_input():
+    model = make(initializer="image_carrying")
+    carried, half, *_ = model.apply(variables_of(model), IMAGE)
+    np.testing.assert_allclose(carried, IMAGE, atol=0.05)
+    np.testing.assert_allclose(half, IMAGE.reshape(1, 32, 2, 32, 2, 1).mean((2, 4)), atol=0.05)
+
+
+def test_residual_adds_the_input(variables):
+    plain, increment = make(), make(residual=True, skip_connections=True)
+    zero = jax.tree.map(jnp.zeros_like, variables)
+    np.testing.assert_array_equal(plain.apply(zero, IMAGE)[0], jnp.zeros_like(IMAGE))
+    np.testing.assert_array_equal(increment.apply(zero, IMAGE)[0], IMAGE)
+
+
+def test_edge_padding_has_no_border(variables):
+    """A constant image stays constant up to its border, unlike with zeros around it."""
+    constant = jnp.full((1, 32, 32, 1), 0.5)
+    zero, edge = (
+        np.asarray(make(padding=p).apply(variables, constant)[0]) for p in ("zero", "edge")
+    )
+    assert np.ptp(zero) > 1e-2 * np.abs(zero).max()
+    # 4x4/2 full-convolutions may leave a chequerboard, but one that repeats every 8 pixels.
+    np.testing.assert_allclose(edge[:, :8], edge[:, 8:16], rtol=1e-4, atol=1e-5)
+
+
+def test_without_skip_connections_there_are_fewer_weights():
+    params = jax.eval_shape(lambda: variables_of(make(skip_connections=False)))["params"]
+    assert params["C_up"]["kernel"].shape == (4, 4, 257, 128)
+    assert params["A_out"]["kernel"].shape == (3, 3, 129, 1)
+
+
+def test_batch_norm_uses_and_updates_statistics():
+    model = make(batch_norm=True)
+    variables = variables_of(model)
+    assert variables["batch_stats"].keys() == {n for n in TABLE_1 if not n.endswith("out")}
+    apply = jax.vmap(
+        lambda x: model.apply(variables, x, mutable=["batch_stats"]),
+        axis_name="batch",
+        out_axes=(0, None),
+    )
+    _, updated = apply(jnp.stack([IMAGE, 1 - IMAGE]))
+    before, after = (v["batch_stats"]["A1"]["BatchNorm_0"]["mean"] for v in (variables, updated))
+    assert (before != after).all()
+    assert (model.apply(variables, IMAGE)[0] == model.apply(variables, IMAGE)[0]).all()
+
+
+def test_bfloat16_products_keep_float32_parameters_and_images(variables):
+    model = make(dtype="bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    exact, rounded = (m.apply(variables, IMAGE)[0] for m in (make(), model))
+    assert rounded.dtype == jnp.float32
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.05 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("shape", [(1, 60, 64, 1), (1, 64, 64, 3)])
+def test_other_shapes_are_refused(variables, shape):
+    with pytest.raises(ValueError, match="multiples of 8"):
+        make().apply(variables, jnp.zeros(shape))
+
+
+def test_unknown_networks_and_options_are_named():
+    with pytest.raises(ValueError, match=r"model.name='cas': expected one of arcnn, cascnn"):
+        create_model(name="cas")
+    with pytest.raises(ValueError, match="cascnn has no depth in config.model"):
+        make(depth=3)
+    assert MODELS.keys() == {"arcnn", "cascnn"}

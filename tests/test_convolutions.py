@@ -1,0 +1,50 @@
+"""The direct formulations against JAX's own convolutions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from casjax.models import convolutions
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def normal(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (5, 8)])
+def test_full_convolution_is_a_transposed_convolution(h, w):
+    x, kernel = normal(0, 2, h, w, 6), normal(1, 4, 4, 6, 3)
+    expected = lax.conv_transpose(x, kernel, (2, 2), "SAME")
+    for formulation in ("direct", "winograd"):
+        found = convolutions.full_conv4x4(x, kernel, formulation)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_to_one_channel_is_the_convolution_of_the_concatenation():
+    parts, kernel = [normal(0, 2, 5, 7, 4), normal(1, 2, 5, 7, 1)], normal(2, 3, 3, 5, 1)
+    joined = jnp.concatenate(parts, axis=-1)
+    expected = lax.conv_general_dilated(joined, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+    found = convolutions.conv3x3_to_one(parts, kernel)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_to_one_channel_sums_in_float32():
+    parts, kernel = [normal(0, 1, 4, 4, 300)], normal(1, 3, 3, 300, 1)
+    exact = convolutions.conv3x3_to_one(parts, kernel)
+    rounded = convolutions.conv3x3_to_one(
+        [part.astype(jnp.bfloat16) for part in parts], kernel.astype(jnp.bfloat16)
+    )
+    assert rounded.dtype == jnp.float32
+    assert len(np.unique(rounded.astype(jnp.bfloat16).astype(jnp.float32) - rounded)) > 1
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02 * np.abs(exact).max())
+
+
+def test_the_choice_of_formulation():
+    expected = "winograd" if jax.default_backend() == "cpu" else "direct"
+    assert convolutions.resolve("auto") == expected
+    with pytest.raises(ValueError, match="expected 'auto', 'direct' or 'winograd'"):
+        convolutions.resolve("fft")

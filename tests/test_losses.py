@@ -1,0 +1,41 @@
+"""The multi-scale loss against a plain computation."""
+
+import jax
+import numpy as np
+import pytest
+
+from casjax.losses import multiscale_mse
+
+
+def test_each_output_is_compared_with_the_mean_of_its_pixels():
+    rng = np.random.default_rng(0)
+    clean = rng.random((2, 16, 24, 1), np.float32)
+    outputs = [rng.random((2, 16 >> i, 24 >> i, 1), np.float32) for i in range(4)]
+    errors = []
+    for i, image in enumerate(outputs):
+        size = 2**i
+        reference = np.zeros_like(image)
+        for row in range(image.shape[1]):
+            for column in range(image.shape[2]):
+                rows, columns = (
+                    slice(row * size, (row + 1) * size),
+                    slice(column * size, (column + 1) * size),
+                )
+                reference[:, row, column] = clean[:, rows, columns].mean((1, 2))
+        errors.append(np.mean((image - reference) ** 2))
+    weights = np.array([0.25, 0.25, 0.25, 0.25], np.float32)
+    loss, mse = jax.jit(multiscale_mse)(outputs, clean, weights)
+    assert loss == pytest.approx(np.mean(errors), rel=1e-5)
+    assert mse == pytest.approx(errors[0], rel=1e-5)
+
+
+def test_weights_choose_the_scales():
+    clean = np.ones((1, 8, 8, 1), np.float32)
+    outputs = [np.zeros((1, 8 >> i, 8 >> i, 1), np.float32) for i in range(4)]
+    loss, mse = multiscale_mse(outputs, clean, np.array([1, 0, 0, 0], np.float32))
+    assert loss == mse == 1
+
+
+def test_as_many_weights_as_outputs():
+    with pytest.raises(ValueError, match="4 loss weights for 1 outputs"):
+        multiscale_mse([np.ones((1, 8, 8, 1))], np.ones((1, 8, 8, 1)), np.ones(4))

@@ -1,0 +1,139 @@
+"""Winograd convolutions against XLA's direct ones in float64, and their matrices exactly."""
+
+from fractions import Fraction
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from casjax.models import winograd
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def direct_conv3x3(x, kernel):
+    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+
+
+def direct_full_conv4x4(x, kernel):
+    return lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=LAYOUT)
+
+
+CONVOLUTIONS = pytest.mark.parametrize(
+    ("convolve", "direct", "size"),
+    [
+        pytest.param(winograd.conv3x3, direct_conv3x3, 3, id="conv3x3"),
+        pytest.param(winograd.full_conv4x4, direct_full_conv4x4, 4, id="full_conv4x4"),
+    ],
+)
+
+
+def draw(shape, size, co, seed=0):
+    """Float64 x, kernel and output gradient whose values float32 can hold."""
+    rng = np.random.default_rng(seed)
+    n, h, w, ci = shape
+    scale = 2 if size == 4 else 1
+    shapes = (n, h, w, ci), (size, size, ci, co), (n, scale * h, scale * w, co)
+    return [rng.normal(size=shape).astype(np.float32).astype(np.float64) for shape in shapes]
+
+
+def output_and_gradients(convolve, x, kernel, dy):
+    y, pull_back = jax.vjp(convolve, x, kernel)
+    return y, *pull_back(dy)
+
+
+def in_float32(convolve, arrays):
+    return jax.jit(partial(output_and_gradients, convolve))(*(a.astype(np.float32) for a in arrays))
+
+
+def in_float64(convolve, arrays):
+    with jax.enable_x64(True):
+        return jax.device_get(jax.jit(partial(output_and_gradients, convolve))(*arrays))
+
+
+def assert_close(actual, expected, tolerance=1e-5):
+    for name, a, b in zip(("output", "dx", "dkernel"), actual, expected, strict=True):
+        assert a.shape == b.shape, name
+        assert np.abs(a - b).max() <= tolerance * np.abs(b).max(), name
+
+
+@CONVOLUTIONS
+@pytest.mark.parametrize(
+    ("shape", "co"),
+    [
+        ((1, 1, 1, 1), 1),
+        ((2, 1, 1, 3), 2),
+        ((1, 1, 9, 2), 3),
+        ((3, 2, 1, 2), 1),
+        ((1, 4, 4, 16), 1),
+        ((2, 5, 7, 3), 17),
+        ((3, 15, 15, 17), 16),
+        ((1, 30, 33, 16), 3),
+        ((1, 8, 6, 257), 2),
+    ],
+)
+def test_equals_direct_form(convolve, direct, size, shape, co):
+    arrays = draw(shape, size, co)
+    assert_close(in_float32(convolve, arrays), in_float64(direct, arrays))
+
+
+@CONVOLUTIONS
+@pytest.mark.parametrize("shape", [(1, 129, 141, 3), (5, 61, 66, 3), (40, 15, 14, 3)])
+def test_equals_direct_form_over_several_strips(convolve, direct, size, shape, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES_PER_STRIP", 100)
+    arrays = draw(shape, size, co=4)
+    # A new function: a jitted one that has met the shape would not read the constant again.
+    strips = lambda x, kernel: convolve.__wrapped__(x, kernel)
+    assert_close(in_float32(strips, arrays), in_float64(direct, arrays))
+
+
+@CONVOLUTIONS
+def test_without_jit(convolve, direct, size):
+    arrays = draw((2, 6, 5, 3), size, co=2)
+    single = [a.astype(np.float32) for a in arrays]
+    with jax.disable_jit():
+        y = convolve(*single[:2])
+    np.testing.assert_allclose(y, direct(*single[:2]), atol=1e-4)
+
+
+@CONVOLUTIONS
+def test_two_devices_equal_one(convolve, direct, size):
+    del direct
+    cpus = jax.devices("cpu")[:2]
+    x, kernel, dy = (a.astype(np.float32) for a in draw((4, 10, 12, 5), size, co=3))
+    y, dx, dkernel = in_float32(convolve, (x, kernel, dy))
+
+    @partial(
+        jax.pmap, axis_name="devices", devices=cpus, in_axes=(0, None, 0), out_axes=(0, 0, None)
+    )
+    def sharded(x, kernel, dy):
+        y, dx, dkernel = output_and_gradients(convolve, x, kernel, dy)
+        return y, dx, lax.psum(dkernel, "devices")
+
+    split = lambda a: a.reshape(2, 2, *a.shape[1:])
+    actual = sharded(split(x), kernel, split(dy))
+    assert_close(actual, (split(y), split(dx), dkernel), tolerance=1e-6)
+
+
+@CONVOLUTIONS
+def test_invalid_values_stay_visible(convolve, direct, size):
+    del direct
+    x, kernel, _ = (a.astype(np.float32) for a in draw((1, 8, 8, 2), size, co=2))
+    x[0, 0, 0, 0] = np.nan
+    assert jnp.isnan(convolve(x, kernel)).any()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_matrices_filter_exactly(size):
+    b_transposed, g, a_transposed = (
+        [[Fraction(value).limit_denominator(24) for value in row] for row in matrix]
+        for matrix in winograd.MATRICES[size]
+    )
+    for i, a in enumerate(a_transposed):
+        for k in range(size):
+            for position in range(len(b_transposed)):
+                weight = sum(a[j] * g[j][k] * b_transposed[j][position] for j in range(len(g)))
+                assert weight == (position == i + k)
