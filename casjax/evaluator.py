@@ -1,0 +1,228 @@
+"""Scores of a restorer on clean images: degrade, restore, and judge both in one pass.
+
+The JPEG image and the restored one are scored by the same call against the same clean image, so
+that the baseline and the gains cannot drift apart. What is scored is the uint8 image that would be
+written to a file.
+"""
+
+import json
+import math
+import os
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax.numpy as jnp
+import numpy as np
+
+from casjax.datasets import ImageSource, readable_images
+from casjax.images import jpeg_bits_per_pixel
+from casjax.inference import Restorer
+from casjax.jpeg import degrade
+from casjax.metrics import METRICS
+
+Record: TypeAlias = dict[str, Any]
+Results: TypeAlias = dict[str, list[Record]]
+
+GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}  # over the JPEG image, by the metric gained in
+DIVIDER = 4  # pixels
+EXAMPLE = 256  # pixels
+
+
+def evaluate(
+    restorer: Restorer | None, source: ImageSource, *, method: str, qualities: Sequence[int]
+) -> Results:
+    """Score JPEG at some quality factors, and what a method makes of it, on clean images.
+
+    Args:
+      restorer: any function of uint8 [1, h, w, 1] to restored uint8 of the same shape; None
+        scores JPEG alone.
+      source: the clean images; those that cannot be read are named and skipped.
+      method: what to call the restorer; `jpeg` is the degraded image itself.
+      qualities: JPEG quality factors, 1..100.
+
+    Returns:
+      `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
+      `qf`, `height`, `width`, every metric of `metrics.METRICS`, the gains `ipsnr` and `ipsnrb`
+      over JPEG in dB, the JPEG file's bits per pixel `bpp`, and, for the restorer, its wall-clock
+      `seconds` from host to host without compilation. `rows` are the plain means over images, in
+      float64, with their number in `images` and `mpixels_per_second` for the restorer.
+
+    Raises:
+      ValueError: if the restorer is called `jpeg`, no image can be read, or an image is smaller
+        than a metric's window.
+    """
+    if restorer is not None and method == "jpeg":
+        raise ValueError("method='jpeg' is the degraded image: give the restorer another name")
+    timed_restorer = None if restorer is None else _timed(restorer)
+    images: list[Record] = []
+    for full_name, clean in readable_images((source, i) for i in range(len(source))):
+        for quality in qualities:
+            facts = {
+                "dataset": source.name,
+                "image": full_name.removeprefix(f"{source.name}: "),
+                "qf": int(quality),
+                "height": clean.shape[0],
+                "width": clean.shape[1],
+                "bpp": jpeg_bits_per_pixel(clean, quality),
+            }
+            try:
+                scores = _judge(timed_restorer, clean, quality, method=method)
+            except ValueError as error:
+                raise ValueError(f"{full_name} at quality {quality}: {error}") from error
+            images += [facts | of_method for of_method in scores]
+    if not images:
+        raise ValueError(f"{source.name}: no image to evaluate at qualities {list(qualities)}")
+
+    groups: dict[tuple[int, str], list[Record]] = defaultdict(list)
+    for record in images:
+        groups[record["qf"], record["method"]].append(record)
+    return {"rows": [_mean(group) for group in groups.values()], "images": images}
+
+
+def _timed(restorer: Restorer) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:
+    """Return a restorer that gives its seconds too; it runs each new shape once before, to compile.
+
+    The shapes of a data set are few, and where they are not a compilation is the longer wait.
+    """
+    seen: set[tuple[int, ...]] = set()
+
+    def restore(degraded: np.ndarray) -> tuple[np.ndarray, float]:
+        if degraded.shape not in seen:
+            seen.add(degraded.shape)
+            restorer(degraded)
+        start = time.perf_counter()
+        restored = np.asarray(restorer(degraded))
+        return restored, time.perf_counter() - start
+
+    return restore
+
+
+def _judge(
+    timed_restorer: Callable[[np.ndarray], tuple[np.ndarray, float]] | None,
+    clean: np.ndarray,
+    quality: int,
+    *,
+    method: str,
+) -> list[Record]:
+    """Score the JPEG image, and the restored one, against the clean uint8 [h, w]."""
+    clean = clean[None, :, :, None]
+    degraded = np.asarray(degrade(clean, quality))
+    candidates = [degraded]
+    records: list[Record] = [{"method": "jpeg"}]
+    if timed_restorer is not None:
+        restored, seconds = timed_restorer(degraded)
+        candidates.append(restored)
+        records.append({"method": method, "seconds": seconds})
+
+    shown = jnp.asarray(np.concatenate(candidates))
+    truth = jnp.asarray(np.repeat(clean, len(shown), axis=0))
+    for metric, function in METRICS.items():
+        for record, score in zip(records, np.asarray(function(shown, truth)), strict=True):
+            record[metric] = float(score)
+    for record in records:
+        for gain, metric in GAINS.items():
+            score, baseline = record[metric], records[0][metric]
+            # Two infinite scores, of images equal to the clean one, are no gain.
+            record[gain] = 0.0 if score == baseline else score - baseline
+    return records
+
+
+def _mean(group: Sequence[Record]) -> Record:
+    row = {key: group[0][key] for key in ("dataset", "method", "qf")}
+    averaged = [*METRICS, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
+    row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
+    if "seconds" in group[0]:
+        pixels = sum(record["height"] * record["width"] for record in group)
+        row["mpixels_per_second"] = pixels / 1e6 / sum(record["seconds"] for record in group)
+    return row | {"images": len(group)}
+
+
+def write_results(path: str | os.PathLike[str], results: Mapping[str, Any]) -> None:
+    """Write results as standard JSON with sorted keys; the file appears complete or not at all.
+
+    JSON has no infinite numbers. The PSNR of an image that equals the clean one, and what follows
+    from it, is written as the string "Infinity", "-Infinity" or "NaN", which Python's `float` and
+    JavaScript's `Number` read back.
+    """
+    text = json.dumps(_standard(results), allow_nan=False, indent=1, sort_keys=True)
+    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _standard(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {key: _standard(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_standard(item) for item in value]
+        case float() if math.isnan(value):
+            return "NaN"
+        case float() if math.isinf(value):
+            return "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def format_table(results: Mapping[str, Any]) -> str:
+    """Lay the rows of results, as evaluated or as read from their file, out for a terminal."""
+    titles = ("dataset", "QF", "method", "PSNR", "PSNR-B", "SSIM", "IPSNR", "IPSNR-B", "bpp")
+    table = [titles]
+    for row in results["rows"]:
+        psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", "ssim", "bpp"))
+        gains = [f"{float(row[gain]):+.2f}" if row["method"] != "jpeg" else "" for gain in GAINS]
+        scores = (f"{psnr:.2f}", f"{psnrb:.2f}", f"{ssim:.4f}", *gains, f"{bpp:.3f}")
+        table.append((row["dataset"], str(row["qf"]), row["method"], *scores))
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    names = titles.index("dataset"), titles.index("method")
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column in names else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+        for cells in table
+    ]
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    lines.append("Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows.")
+    return "\n".join(lines)
+
+
+def example(restorer: Restorer, source: ImageSource, quality: int) -> np.ndarray:
+    """Show what a restorer does to the first image of a source that can be read.
+
+    Returns:
+        uint8 [h, w], the middle of the JPEG image, the restored and the clean one, side by side.
+    """
+    _, clean = next(readable_images((source, i) for i in range(len(source))))
+    degraded = np.asarray(degrade(clean[None, :, :, None], quality))
+    return before_after(degraded[0, ..., 0], restorer(degraded)[0, ..., 0], clean, size=EXAMPLE)
+
+
+def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:
+    """Put the same crop of several pictures side by side: JPEG, restored and maybe clean.
+
+    Args:
+      *pictures: uint8 [h, w], all of one shape.
+      size: side in pixels of the crop, taken from the middle; less where a picture is smaller.
+
+    Returns:
+      uint8 [crop height, total width], a white line of 4 pixels between neighbours.
+
+    Raises:
+      ValueError: if the pictures' shapes differ.
+    """
+    shapes = {picture.shape for picture in pictures}
+    if len(shapes) != 1:
+        raise ValueError(f"expected pictures of one shape, got {sorted(shapes)}")
+    [(height, width)] = shapes
+    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
+    crops = [picture[top : top + size, left : left + size] for picture in pictures]
+    divider = np.full((crops[0].shape[0], DIVIDER), 255, np.uint8)
+    first, *others = crops
+    return np.hstack([first, *(part for crop in others for part in (divider, crop))])

@@ -1,0 +1,234 @@
+"""The one way for a network to touch a picture: any size, in bounded memory, uint8 to uint8.
+
+A picture is continued by its edge to a size that the network takes, and where that is larger than
+the tile it is cut into equal windows. Windows overlap by the network's receptive field and begin on
+its grid, and those at the border end where the picture does: each pixel is computed from what it
+would see in the whole picture.
+"""
+
+import functools
+import itertools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
+"""Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
+
+CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
+IN_FLIGHT = 2  # batches: one runs while the next one waits, so that the device never does
+
+
+class Network(Protocol):
+    """What inference needs to know of a network."""
+
+    alignment: Any  # pixels: height and width must be a multiple of this
+    receptive_radius: Any  # pixels: no output pixel depends on an input pixel farther away
+
+    def __hash__(self) -> int:
+        """Equal networks have equal hashes."""
+
+    def apply(self, variables: Mapping[str, Any], degraded: jax.Array, /) -> Any:
+        """Return the outputs, finest first, of float32 [n, h, w, 1] in [0, 1]."""
+
+
+def make_restorer(
+    model: Network, variables: Mapping[str, Any], *, tile: int, bucket: int = 1
+) -> Restorer:
+    """Make the function that restores pictures of any size with a network.
+
+    Args:
+      model: the network; its `alignment` and `receptive_radius` place the windows.
+      variables: what its `apply` takes, `{"params": ...}`; moved to the device once.
+      tile: side in pixels of the largest window that is run at once; `tile` squared pixels
+        bound the memory that one step takes, whatever the number and size of pictures.
+      bucket: heights and widths are continued to a multiple of this many pixels, where the
+        network's alignment does not ask for more. With 1 the network's borders are the
+        picture's, as published scores want it. With 64, say, pictures of many sizes share few
+        compilations, and pixels near the right and bottom border differ slightly.
+
+    Returns:
+      A function of uint8 [n, h, w, 1], n, h, w >= 1, to restored uint8 of the same shape, in
+      host memory. The result does not depend on `tile` beyond the rounding of floats. The
+      function raises ValueError for an array of another type or shape.
+
+    Raises:
+      ValueError: if `tile` is not on the network's grid or leaves nothing between overlaps, or
+        `variables` have no `params`.
+    """
+    if "params" not in variables:
+        raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
+    overlap = _round_up(model.receptive_radius, model.alignment)
+    if tile % model.alignment or tile <= 2 * overlap:
+        raise ValueError(
+            f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
+            f"twice the overlap that {type(model).__name__} needs"
+        )
+    multiple = math.lcm(bucket, model.alignment)
+    restore = restore_batch(model)
+    variables = jax.device_put(variables)
+
+    def restorer(degraded: np.ndarray | jax.Array) -> np.ndarray:
+        degraded = _checked(np.asarray(degraded))
+        count, height, width, _ = degraded.shape
+        rows = _spans(height, _round_up(height, multiple), tile, overlap)
+        columns = _spans(width, _round_up(width, multiple), tile, overlap)
+        windows = [Window(*place) for place in itertools.product(range(count), rows, columns)]
+
+        restored = np.empty_like(degraded)
+        in_flight: deque[tuple[Sequence[Window], jax.Array]] = deque()
+        for batch in _batches(windows, tile):
+            in_flight.append((batch, restore(variables, _cut(degraded, batch))))
+            if len(in_flight) == IN_FLIGHT:
+                _paste(restored, *in_flight.popleft())
+        for batch, pixels in in_flight:
+            _paste(restored, batch, pixels)
+        return restored
+
+    return restorer
+
+
+@functools.cache
+def restore_batch(
+    model: Network,
+) -> Callable[[Mapping[str, Any], np.ndarray | jax.Array], jax.Array]:
+    """Return the jitted function `(variables, degraded) -> restored` of a network.
+
+    Both pictures are uint8 [n, h, w, 1] with h and w multiples of `model.alignment`. The finest
+    output is clipped to the range of uint8 and rounded, halves to the even neighbour. Equal
+    networks share one function, and with it its compilations.
+    """
+
+    @jax.jit
+    def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
+        finest, *_ = model.apply(variables, degraded.astype(jnp.float32) / 255)
+        return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
+
+    return restore
+
+
+class Span(NamedTuple):
+    """A window along one axis, in pixels of the picture; all but `kept` is context."""
+
+    start: int
+    size: int
+    kept: slice
+
+
+class Window(NamedTuple):
+    """A rectangle of one picture of a batch."""
+
+    picture: int
+    rows: Span
+    columns: Span
+
+
+def _round_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+def _checked(degraded: np.ndarray) -> np.ndarray:
+    if degraded.dtype != np.uint8 or degraded.ndim != 4 or degraded.shape[3] != 1:
+        raise ValueError(
+            f"expected pictures uint8 [n, h, w, 1], got {degraded.dtype} {list(degraded.shape)}"
+        )
+    if degraded.size == 0:
+        raise ValueError(f"expected pictures with at least one pixel, got {list(degraded.shape)}")
+    return degraded
+
+
+def _spans(length: int, padded: int, tile: int, overlap: int) -> list[Span]:
+    """Cover an axis of `length` pixels, continued to `padded`, by spans of equal size."""
+    size = min(padded, tile)
+    last = padded - size
+    starts = [*range(0, last, tile - 2 * overlap), last]
+    return [
+        Span(
+            start,
+            size,
+            slice(
+                start + overlap if start > 0 else 0,
+                start + size - overlap if start < last else padded,
+            ),
+        )
+        for start in starts
+    ]
+
+
+def _batches(windows: Sequence[Window], tile: int) -> Iterator[Sequence[Window]]:
+    """Deal windows into batches of one size, of at most `tile` squared pixels each."""
+    pixels = windows[0].rows.size * windows[0].columns.size
+    number = math.ceil(len(windows) / (tile**2 // pixels))
+    size = math.ceil(len(windows) / number)
+    for first in range(0, len(windows), size):
+        batch = windows[first : first + size]
+        # Full by repetition: a shorter last batch would cost a compilation of its own.
+        yield [*batch, *[batch[-1]] * (size - len(batch))]
+
+
+def _cut(pictures: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+    """Copy windows out of pictures; beyond the bottom and the right the edge is repeated."""
+    _, height, width, _ = pictures.shape
+
+    def pixels(window: Window) -> np.ndarray:
+        rows = np.arange(window.rows.start, window.rows.start + window.rows.size)
+        columns = np.arange(window.columns.start, window.columns.start + window.columns.size)
+        return pictures[window.picture][
+            np.ix_(np.minimum(rows, height - 1), np.minimum(columns, width - 1))
+        ]
+
+    return np.stack([pixels(window) for window in windows])
+
+
+def _paste(pictures: np.ndarray, windows: Sequence[Window], pixels: jax.Array) -> None:
+    """Copy what windows keep into pictures; what lies beyond the picture is dropped."""
+    _, height, width, _ = pictures.shape
+    for (picture, rows, columns), restored in zip(windows, np.asarray(pixels), strict=True):
+        top, bottom = rows.kept.start, min(rows.kept.stop, height)
+        left, right = columns.kept.start, min(columns.kept.stop, width)
+        pictures[picture, top:bottom, left:right] = restored[
+            top - rows.start : bottom - rows.start, left - columns.start : right - columns.start
+        ]
+
+
+def cache_compilations() -> Path | None:
+    """Let JAX keep its compilations between runs, in the user's cache folder; for commands.
+
+    The folder is `casjax/jax` under `$XDG_CACHE_HOME` or `~/.cache`. The environment variable
+    `CASJAX_COMPILATION_CACHE` names another one, or is `off`.
+
+    Returns:
+      The folder; None where it is switched off, or where the user's cache folder cannot be
+      written: runs then start slower, and nothing else changes.
+
+    Raises:
+      ValueError: if the folder that the environment names cannot be written.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen == "off":
+        return None
+    try:
+        folder = Path(chosen) if chosen else _user_cache_folder() / "casjax" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # the latter for a user without a home
+        writable = False
+    if not writable:
+        if chosen:
+            raise ValueError(f"{CACHE_VARIABLE}={chosen}: expected a folder to write to, or 'off'")
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # The default of a second leaves out the many small programs: metrics, one for each shape.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
+
+
+def _user_cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
