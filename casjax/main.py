@@ -1,0 +1,82 @@
+"""Train CAS-CNN and score it: ``python -m casjax.main --config=configs/qf20.py``.
+
+Any key of the config can be overridden: ``--config.quality=30 --config.batch_size=64``.
+Running the same command again goes on where it stopped; a finished run is only scored.
+Exit status: 0 done, 1 training failed, 2 wrong usage, config or data, 130 interrupted.
+"""
+
+import logging as python_logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "What to do: a file under configs/.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Where the run keeps all it writes. Default: runs/ and the config's name."
+)
+
+
+def main(_: Sequence[str]) -> None:
+    """Run what the flags say; see `train.train_and_evaluate`."""
+    # Only now: --help and mistyped flags need not wait for these.
+    from casjax import evaluator, inference
+    from casjax.train import train_and_evaluate
+
+    logging.set_verbosity(logging.INFO)
+    python_logging.getLogger("jax").setLevel(python_logging.WARNING)
+    inference.cache_compilations()
+    workdir = Path(WORKDIR.value or f"runs/{Path(config_path()).stem}")
+    try:
+        results = train_and_evaluate(CONFIG.value, workdir)
+    except (ValueError, OSError) as error:
+        logging.debug("The error in full:", exc_info=True)
+        leave(str(error), status=2)
+    except FloatingPointError as error:
+        leave(str(error), status=1)
+    except KeyboardInterrupt:
+        leave("interrupted; the same command goes on from the last checkpoint", status=130)
+    print(evaluator.format_table(results))
+    pictures = ", ".join(str(path) for path in sorted(workdir.glob("*.png")))
+    print(f"JPEG, restored and clean, side by side: {pictures}")
+    print(f"All results: {workdir / 'results.json'}")
+    print(f"parameters sha256 {results['parameters_sha256']}")
+
+
+def parse_flags(arguments: Sequence[str]) -> list[str]:
+    """Parse the command line; what is wrong with it, or with the config, is said in a line."""
+    try:
+        rest = flags.FLAGS(arguments)
+        if CONFIG.value is None:
+            leave("--config is missing; for example --config=configs/qf20.py", status=2)
+        config_file = Path(config_path().partition(":")[0])
+        if not config_file.is_file():
+            leave(f"{config_file}: there is no such config file", status=2)
+        CONFIG.value.keys()  # a file that cannot be run is found out only on use
+    except AttributeError as error:  # carries a KeyError with the key and the nearest one
+        [cause] = error.args
+        message = " ".join(str(getattr(cause, "args", [cause])[0]).split())
+        leave(f"--config has no such key: {message}", status=2)
+    except (flags.Error, KeyError, OSError, TypeError, ValueError) as error:
+        leave(str(error), status=2)
+    if rest[1:]:
+        leave(f"unexpected argument {rest[1]!r}: options begin with --", status=2)
+    return rest
+
+
+def config_path() -> str:
+    """What --config was given: a path, and maybe a colon and an argument."""
+    return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def leave(message: str, *, status: int) -> NoReturn:
+    """Say in one line why nothing more is done."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,119 @@
+"""The pure functions of training: the state, one step, and one batch of validation.
+
+They run on one device's share of a batch, under a mapped axis called ``"batch"``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from casjax import jpeg
+from casjax.data import augment
+from casjax.losses import multiscale_mse
+from casjax.phases import Phase, learning_rate_at, loss_weights_at
+
+Batch = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array]
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """All that a checkpoint holds.
+
+    Attributes:
+      step: int32, the number of steps taken.
+      variables: of the network: ``params`` and, with batch normalisation, ``batch_stats``.
+      optimizer_state: of Optax.
+    """
+
+    step: jax.Array
+    variables: dict[str, Any]
+    optimizer_state: Any
+
+
+def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
+    """The variables of an untrained network, nested dicts of float32 arrays."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    # Lazily, because compiling the forward pass only to throw its result away takes many
+    # seconds; so does compiling JAX's default generator for large arrays, on CPU.
+    key = jax.random.key(seed, impl="rbg")
+    return jax.jit(partial(model.lazy_init, degraded=image))(key)
+
+
+def make_optimizer(
+    phases: Sequence[Phase],
+    *,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    gradient_clip_norm: float,
+) -> optax.GradientTransformation:
+    """Adam with the learning rates of ``phases``.
+
+    Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
+    down to it; 0 leaves all as they are.
+    """
+    adam = optax.adam(learning_rate_at(phases), b1=beta1, b2=beta2, eps=epsilon)
+    if not gradient_clip_norm:
+        return adam
+    return optax.chain(optax.clip_by_global_norm(gradient_clip_norm), adam)
+
+
+def make_train_step(
+    model: nn.Module, optimizer: optax.GradientTransformation, phases: Sequence[Phase]
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The function that takes one step of Adam on a batch.
+
+    It takes the state and a batch as `data.Batches.at` gives it, degrades the cut-outs, and
+    returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
+    ``jpeg_mse`` (of the degraded cut-outs), both of pixels in [0, 1].
+    """
+
+    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        clean, degraded = pair(augment(batch["clean"], batch["turn"]), batch["quality"])
+        weights = loss_weights_at(phases, state.step)
+
+        def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
+            variables = {**state.variables, "params": params}
+            outputs, updates = model.apply(variables, degraded, mutable=["batch_stats"])
+            loss, mse = multiscale_mse(outputs, clean, weights)
+            return loss, (mse, updates)
+
+        params = state.variables["params"]
+        (loss, (mse, updates)), gradients = jax.value_and_grad(loss_of, has_aux=True)(params)
+        metrics = {"loss": loss, "mse": mse, "jpeg_mse": jnp.mean((degraded - clean) ** 2)}
+        gradients, updates, metrics = lax.pmean((gradients, updates, metrics), "batch")
+
+        changes, optimizer_state = optimizer.update(gradients, state.optimizer_state, params)
+        new_state = TrainState(
+            step=state.step + 1,
+            variables={**updates, "params": optax.apply_updates(params, changes)},
+            optimizer_state=optimizer_state,
+        )
+        return new_state, metrics
+
+    return train_step
+
+
+def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], Metrics]:
+    """The function of variables and a batch that gives ``mse`` and ``jpeg_mse``, as above."""
+
+    def validation_step(variables: dict[str, Any], batch: Batch) -> Metrics:
+        clean, degraded = pair(batch["clean"], batch["quality"])
+        finest, *_ = model.apply(variables, degraded)
+        errors = {"mse": (finest - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
+        return lax.pmean({name: jnp.mean(error) for name, error in errors.items()}, "batch")
+
+    return validation_step
+
+
+def pair(clean: jax.Array, quality: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Clean and degraded float32 [0, 1] images of uint8 ``[b, h, w, 1]`` and int32 ``[b]``."""
+    degraded = jpeg.degrade(clean, quality)
+    return clean.astype(jnp.float32) / 255, degraded.astype(jnp.float32) / 255

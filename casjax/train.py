@@ -1,0 +1,255 @@
+"""Training and evaluation of one network as a config says: `train_and_evaluate`.
+
+A run is a row of phases: the multi-scale loss, then fine-tuning on the full-resolution output
+(Section III-C). Whatever changes on the way, batches, loss weights, learning rate, is a function
+of the step. So a checkpoint holds no more than the training state, and a run that was stopped
+goes on as if nothing had happened.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from casjax import data, evaluator, inference
+from casjax.checkpoint import WEIGHTS_FILE, Checkpoints, load_weights, save_weights, weights_sha256
+from casjax.datasets import open_source
+from casjax.images import write_png
+from casjax.loop import Batch, fit
+from casjax.models import create_model
+from casjax.phases import Phase, phase_at, plan_phases
+from casjax.steps import (
+    TrainState,
+    initial_variables,
+    make_optimizer,
+    make_train_step,
+    make_validation_step,
+)
+
+# What may change between two runs in one workdir: the training does not depend on it.
+FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")
+
+
+def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+    """Train a network, or go on where an earlier call stopped, and score it.
+
+    Args:
+      config: as `configs/base.py` describes it.
+      workdir: made if need be. Receives ``checkpoints/``, ``metrics.jsonl``, ``tensorboard/``,
+        ``weights.safetensors``, such a file for each phase, and ``results.json``.
+
+    Returns:
+      What ``results.json`` holds: the results of `evaluator.evaluate` and
+      ``parameters_sha256``.
+
+    Raises:
+      ValueError: the config, the data or the workdir does not fit; the message says which.
+      FileNotFoundError: a file that the config names is not there.
+      FloatingPointError: the loss is not finite any more; the message names the step.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    devices = choose_devices(config.devices, batch_size=config.batch_size)
+    model = create_model(**config.model)
+    sections = {"multiscale": config.multiscale, "finetune": config.finetune}
+    phases = plan_phases(sections, batch_size=config.batch_size)
+    optimizer = make_optimizer(phases, **config.optimizer)
+
+    def initial_state() -> TrainState:
+        variables = initial_variables(model, config.seed)
+        return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
+
+    with Checkpoints(workdir / "checkpoints", **config.checkpoints) as checkpoints:
+        state = resume(checkpoints, jax.eval_shape(initial_state), config)
+        if state is None:
+            state = initial_state()
+            if config.initial_weights:
+                weights = load_weights(Path(config.initial_weights), state.variables)
+                state = state.replace(variables=weights)
+        if state.step < phases[-1].end_step:
+            batch_at, validation_batches = open_batches(
+                phases,
+                device_count=len(devices),
+                batch_size=config.batch_size,
+                seed=config.seed,
+                quality=config.quality,
+                **config.data,
+                **config.degradation,
+            )
+            # The only line that knows how a step is spread over devices: the batch is, the
+            # state is the same on all.
+            parallel = partial(
+                jax.pmap, axis_name="batch", in_axes=(None, 0), out_axes=None, devices=devices
+            )
+            state = fit(
+                jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec())),
+                phases,
+                train_step=parallel(make_train_step(model, optimizer, phases), donate_argnums=0),
+                validation_step=parallel(make_validation_step(model)),
+                batch_at=batch_at,
+                validation_batches=validation_batches,
+                save=partial(checkpoints.save, config=config.to_dict()),
+                workdir=workdir,
+                **config.loop,
+            )
+    return score(
+        model,
+        jax.device_get(state.variables),
+        workdir,
+        name=config.model.name,
+        trained_quality=config.quality,
+        images_dir=config.data.images_dir,
+        seed=config.seed,
+        **config.evaluation,
+    )
+
+
+def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
+    """The first ``count`` local devices, or all for 0.
+
+    Raises:
+      ValueError: there are fewer, or they do not divide the batch evenly.
+    """
+    available = jax.local_devices()
+    if not 0 <= count <= len(available):
+        raise ValueError(f"devices={count}: there are {len(available)}; 0 takes all")
+    devices = available[: count or None]
+    if batch_size % len(devices):
+        raise ValueError(
+            f"batch_size={batch_size} does not divide by {len(devices)} devices: "
+            "choose a multiple, or fewer devices by --config.devices"
+        )
+    return devices
+
+
+def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> TrainState | None:
+    """The state of the newest checkpoint, or None where there is none.
+
+    Raises:
+      ValueError: it was written under another config; the message names the keys.
+    """
+    step = checkpoints.latest_step()
+    if step is None:
+        return None
+    state, stored = checkpoints.restore(step, like)
+    differences = [
+        f"{key} was {was!r} and is {now!r}"
+        for key, was, now in config_differences(stored, config.to_dict())
+        if not key.startswith(FREE_KEYS)
+    ]
+    if differences:
+        raise ValueError(
+            f"the workdir was begun with another config: {'; '.join(differences)}. "
+            "Choose another --workdir, or the config it was begun with"
+        )
+    logging.info("Resuming after step %d", step)
+    return state
+
+
+def config_differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> list[tuple[str, Any, Any]]:
+    """Dotted key, old and new value of whatever differs; tuples equal lists, as JSON has them."""
+    differences = []
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            differences += config_differences(was, now, f"{prefix}{key}.")
+        elif (list(was) if isinstance(was, tuple) else was) != (
+            list(now) if isinstance(now, tuple) else now
+        ):
+            differences.append((prefix + key, was, now))
+    return differences
+
+
+def open_batches(
+    phases: Sequence[Phase],
+    *,
+    device_count: int,
+    batch_size: int,
+    seed: int,
+    quality: int,
+    sources: Sequence[str],
+    validation_sources: Sequence[str],
+    validation_cutouts: int,
+    images_dir: str,
+    cutouts_dir: str,
+    cutout_size: int,
+    augment: bool,
+    lowest_quality: int,
+    highest_quality: int,
+) -> tuple[Callable[[int], Batch], Callable[[], Iterator[Batch]]]:
+    """The training batch of any step, and the batches of a validation, split over devices.
+
+    Each array of a batch is ``[device_count, batch_size / device_count, ...]``; see
+    `data.Batches.at`. Validation leaves out what does not fill a batch.
+    """
+
+    def load(names: Sequence[str], count: int) -> np.ndarray:
+        contents: dict[str, Any] = {"count": count, "size": cutout_size, "seed": seed}
+        path = Path(cutouts_dir, data.cutouts_file_name(names, **contents))
+        return data.load_cutouts(path, names, images_dir=images_dir, **contents)
+
+    batches = partial(data.Batches, batch_size=batch_size, seed=seed)
+    training = partial(
+        batches,
+        cutouts=load(sources, max(phase.cutouts for phase in phases)),
+        augment=augment,
+        qualities=(lowest_quality, highest_quality),
+    )
+    validation = batches(
+        cutouts=load(validation_sources, validation_cutouts),
+        augment=False,
+        qualities=(quality, quality),
+        stream=0,
+    )
+    of_phase = {phase: training(stream=i) for i, phase in enumerate(phases)}
+
+    def split(batch: Batch) -> Batch:
+        return {name: x.reshape(device_count, -1, *x.shape[1:]) for name, x in batch.items()}
+
+    def batch_at(step: int) -> Batch:
+        phase = phase_at(phases, step)
+        return split(of_phase[phase].at(step - phase.first_step, count=phase.cutouts))
+
+    def validation_batches() -> Iterator[Batch]:
+        for step in range(validation_cutouts // batch_size):
+            yield split(validation.at(step, count=validation_cutouts))
+
+    return batch_at, validation_batches
+
+
+def score(
+    model: Any,
+    variables: dict[str, Any],
+    workdir: Path,
+    *,
+    name: str,
+    trained_quality: int,
+    images_dir: str,
+    seed: int,
+    datasets: Sequence[str],
+    qualities: Sequence[int],
+    tile: int,
+) -> dict[str, Any]:
+    """Evaluate a network; write weights, results and, of each data set, an example to look at."""
+    save_weights(workdir / WEIGHTS_FILE, variables)
+    qualities = qualities or (trained_quality,)
+    restorer = inference.make_restorer(model, variables, tile=tile)
+    results: dict[str, Any] = {"rows": [], "images": []}
+    for dataset in datasets:
+        source = open_source(dataset, images_dir=images_dir, seed=seed)
+        scores = evaluator.evaluate(restorer, source, method=name, qualities=qualities)
+        results["rows"] += scores["rows"]
+        results["images"] += scores["images"]
+        picture = evaluator.example(restorer, source, qualities[0])
+        write_png(workdir / f"{data.readable_name(dataset)}.png", picture)
+    results["parameters_sha256"] = weights_sha256(variables)
+    evaluator.write_results(workdir / "results.json", results)
+    return results

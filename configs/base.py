@@ -1,0 +1,78 @@
+"""Every key there is, with the paper's values: all other configs state differences to this one."""
+
+import os
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The paper's training for quality factor 20 (Sections III-C and III-D)."""
+    config = ConfigDict()
+    config.seed = 0
+    config.quality = 20  # JPEG quality factor, 1..100, to train for
+    config.initial_weights = ""  # a finished workdir or .safetensors file to start from
+    config.devices = 0  # local devices to train on; 0: all
+    config.batch_size = 20  # cut-outs a step, over all devices
+
+    config.model = ConfigDict()
+    config.model.name = "cascnn"
+    config.model.prelu = "shared"  # or "channel". Not in the paper; the default of its framework
+    config.model.activate_outputs = True  # "all these layers are followed by a PReLU"
+    config.model.padding = "zero"  # or "edge". Not in the paper; the default of its framework
+    config.model.skip_connections = True
+    config.model.residual = False  # the paper saw no gain
+    config.model.batch_norm = False  # the paper saw a loss
+    config.model.initializer = "paper"  # or "image_carrying": far better after few steps
+    config.model.dtype = "float32"  # or "bfloat16", on accelerators
+    config.model.convolution = "auto"  # "direct", "winograd"; auto: what the backend runs fastest
+
+    config.data = ConfigDict()
+    # Names as `casjax.datasets.open_source` takes them. The paper used ImageNet 2013 DET:
+    # ("tfds:imagenet2012/train",) comes nearest and needs its files at hand.
+    config.data.sources = ("bsds500/train+test",)
+    config.data.validation_sources = ("bsds500/val",)
+    config.data.validation_cutouts = 10_000
+    config.data.images_dir = os.environ.get("CASJAX_DATA", "")  # files at hand; "": download
+    config.data.cutouts_dir = "runs/cutouts"  # where cut-outs are kept between runs
+    config.data.cutout_size = 120  # pixels
+
+    # What the device makes of a cut-out before the network sees it.
+    config.degradation = ConfigDict()
+    config.degradation.augment = False  # random flips and quarter turns
+    config.degradation.lowest_quality = config.get_oneway_ref("quality")  # drawn uniformly
+    config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one
+
+    config.optimizer = ConfigDict()
+    config.optimizer.beta1 = 0.9
+    config.optimizer.beta2 = 0.999
+    config.optimizer.epsilon = 1e-8
+    config.optimizer.gradient_clip_norm = 0.0  # of all gradients together; 0: never
+
+    # First all four outputs, then the full-resolution one alone.
+    config.multiscale = _phase(epochs=32.0, cutouts=50_000, loss_weights=(0.25, 0.25, 0.25, 0.25))
+    config.finetune = _phase(epochs=4.0, cutouts=150_000, loss_weights=(1.0, 0.0, 0.0, 0.0))
+
+    config.loop = ConfigDict()  # all in steps
+    config.loop.log_every = 50  # metrics.jsonl and TensorBoard
+    config.loop.validate_every = 2_500  # one of the paper's epochs
+    config.loop.checkpoint_every = 500  # what a fault can cost
+
+    config.checkpoints = ConfigDict()
+    config.checkpoints.newest_kept = 2  # the best by validation PSNR is kept besides
+
+    config.evaluation = ConfigDict()
+    config.evaluation.datasets = ("live1",)
+    config.evaluation.qualities = ()  # (): the quality trained for
+    config.evaluation.tile = 1024  # pixels: larger images are restored in tiles of this side
+    return config
+
+
+def _phase(*, epochs: float, cutouts: int, loss_weights: tuple[float, ...]) -> ConfigDict:
+    phase = ConfigDict()
+    phase.epochs = epochs  # over its cut-outs; 0 leaves the phase out
+    phase.cutouts = cutouts
+    phase.loss_weights = loss_weights  # of the outputs, finest first
+    phase.learning_rate = 1e-4  # of Adam
+    phase.warmup_steps = 0  # from zero, linearly
+    phase.decay = "constant"  # or "cosine", to zero at the end of the phase
+    return phase

@@ -1,0 +1,13 @@
+"""CAS-CNN for quality factor 20 as the paper trained it: its main training.
+
+The paper's result on LIVE1: 31.70 dB PSNR, 30.88 dB PSNR-B, SSIM 0.895. The paper does not say
+how many epochs it took: "until convergence", then "several"; 32 and 4 are our reading of that.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+
+def get_config() -> ConfigDict:
+    return base.get_config()

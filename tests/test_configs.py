@@ -1,0 +1,90 @@
+"""Every config has the keys of the base, and every section fits the function it is for."""
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from casjax import checkpoint, loop, phases, steps, train
+from casjax.models import create_model
+from configs import base
+
+CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
+
+# Section: the function whose keywords it gives, and those that come from elsewhere.
+SECTIONS = {
+    "multiscale": (phases.plan_phase, {"first_step", "batch_size"}),
+    "finetune": (phases.plan_phase, {"first_step", "batch_size"}),
+    "optimizer": (steps.make_optimizer, set()),
+    "checkpoints": (checkpoint.Checkpoints, set()),
+    "data": (train.open_batches, None),
+    "degradation": (train.open_batches, None),
+    "loop": (loop.fit, None),
+    "evaluation": (train.score, None),
+}
+
+
+def keywords(function):
+    """The keyword-only parameters of a function, which have no defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    only = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    assert all(p.default is inspect.Parameter.empty for p in only), (
+        "defaults live in configs/base.py"
+    )
+    return {p.name for p in only}
+
+
+def load(name):
+    return importlib.import_module(f"configs.{name}").get_config()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_sections_fit_their_functions(name):
+    config = load(name)
+    for section, (function, given) in SECTIONS.items():
+        keys = set(config[section])
+        assert keys <= keywords(function), section
+        if given is not None:
+            assert keys == keywords(function) - given, section
+    sections = {"multiscale": config.multiscale, "finetune": config.finetune}
+    phases.plan_phases(sections, batch_size=config.batch_size)
+    create_model(**config.model)
+
+
+def test_sections_are_complete():
+    """What train_and_evaluate passes on its own, plus the sections, is all that is asked for."""
+    config = base.get_config()
+    own = {"device_count", "batch_size", "seed", "quality"}
+    assert keywords(train.open_batches) == own | {*config.data, *config.degradation}
+    own = {"train_step", "validation_step", "batch_at", "validation_batches", "save", "workdir"}
+    assert keywords(loop.fit) == own | {*config.loop}
+    own = {"name", "trained_quality", "images_dir", "seed"}
+    assert keywords(train.score) == own | {*config.evaluation}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs_have_the_keys_of_the_base(name):
+    def keys(config, prefix=""):
+        for key, value in config.items():
+            yield prefix + key
+            if hasattr(value, "items"):
+                yield from keys(value, f"{prefix}{key}.")
+
+    assert set(keys(load(name))) == set(keys(base.get_config()))
+
+
+@pytest.mark.parametrize("quality", [10, 20, 40, 60, 80])
+def test_each_quality_of_the_paper_has_a_config(quality):
+    config = load(f"qf{quality}")
+    assert config.quality == quality
+    assert config.degradation.lowest_quality == config.degradation.highest_quality == quality
+    assert bool(config.initial_weights) == (quality != 20)
+
+
+def test_the_quality_range_follows_the_quality_until_it_is_set():
+    config = base.get_config()
+    config.quality = 35
+    assert config.degradation.lowest_quality == config.degradation.highest_quality == 35
+    config.degradation.lowest_quality = 5
+    assert (config.quality, config.degradation.highest_quality) == (35, 35)

@@ -1,0 +1,79 @@
+"""The layers of the package: a module imports only from lower ones, and libraries stay at home."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "casjax"
+
+# From the bottom; a folder stands for all modules in it.
+LAYERS = [
+    {"color", "metrics", "losses", "jpeg", "models"},
+    {"images", "datasets", "checkpoint"},
+    {"data", "inference"},
+    {"evaluator"},
+    {"phases", "steps", "loop", "metric_writer", "train"},
+    {"main"},
+]
+# Libraries that only some modules may import.
+HOMES = {
+    "PIL": {"images"},
+    "array_record": {"datasets"},
+    "etils": set(),
+    "flax": {"models", "checkpoint", "steps"},
+    "ml_collections": {"main", "train"},
+    "optax": {"phases", "steps"},
+    "orbax": {"checkpoint"},
+    "safetensors": {"checkpoint"},
+    "skimage": {"datasets"},
+    "tensorboardX": {"metric_writer"},
+    "tensorflow": set(),
+    "tensorflow_datasets": {"datasets"},
+    "torch": set(),
+}
+MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
+
+
+def room(path):
+    """The module or folder directly below the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_its_layer():
+    placed = [name for layer in LAYERS for name in layer]
+    assert sorted(placed) == sorted({room(path) for path in MODULES})
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_come_from_lower_layers_or_the_same(path):
+    level = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+    for name in imports(path):
+        library, *rest = name.split(".")
+        if library == "casjax" and rest:
+            assert level[rest[0]] <= level[room(path)], f"{path} imports {name}"
+            assert rest[0] != "main", f"{path} imports a command"
+        if library in HOMES:
+            assert room(path) in HOMES[library], f"{path} imports {name}"
+
+
+def test_main_starts_without_its_libraries():
+    """--help and mistyped flags are answered before jax and the like are imported."""
+    program = (
+        "import sys, casjax.main; print(sorted({'jax', 'tensorflow_datasets'} & {*sys.modules}))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,190 @@
+"""Training as a whole: devices, resuming, phases and faults, on networks small enough to wait for."""
+
+import json
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+from ml_collections import ConfigDict
+
+from casjax import models, train
+from configs import base
+
+
+class SmallNetwork(nn.Module):
+    """Two outputs at two scales, from a handful of weights."""
+
+    alignment = 8
+    receptive_radius = 2
+
+    @nn.compact
+    def __call__(self, degraded):
+        finest = degraded + nn.Conv(1, (3, 3), kernel_init=nn.initializers.normal(0.1))(degraded)
+        return finest, nn.avg_pool(finest, (2, 2), (2, 2))
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setitem(models.MODELS, "small", SmallNetwork)
+
+
+@pytest.fixture(scope="module")
+def cutouts_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("cutouts")
+
+
+@pytest.fixture
+def config(cutouts_dir):
+    config = base.get_config()
+    config.model = ConfigDict({"name": "small"})
+    config.batch_size = 4
+    config.data.sources = ("synthetic:2",)
+    config.data.validation_sources = ("skimage",)
+    config.data.validation_cutouts = 8
+    config.data.cutouts_dir = str(cutouts_dir)
+    config.data.cutout_size = 32
+    config.degradation.augment = True
+    config.degradation.lowest_quality = 10
+    for phase, weights in ((config.multiscale, (0.5, 0.5)), (config.finetune, (1.0, 0.0))):
+        phase.cutouts = 20
+        phase.epochs = 1.0
+        phase.learning_rate = 1e-3
+        phase.loss_weights = weights
+    config.loop.log_every = 2
+    config.loop.validate_every = 4
+    config.loop.checkpoint_every = 3
+    config.evaluation.datasets = ()
+    return config
+
+
+def records(workdir, kind):
+    lines = (Path(workdir) / "metrics.jsonl").read_text().splitlines()
+    return [record for record in map(json.loads, lines) if record["kind"] == kind]
+
+
+def test_two_and_four_devices_do_as_one(config, tmp_path):
+    weights, losses = [], []
+    for devices in (1, 2, 4):
+        config.devices = devices
+        workdir = tmp_path / str(devices)
+        train.train_and_evaluate(config, workdir)
+        weights.append(safetensors.numpy.load_file(workdir / "weights.safetensors"))
+        losses.append([record["loss"] for record in records(workdir, "train")])
+    for found, loss in zip(weights[1:], losses[1:], strict=True):
+        assert loss == pytest.approx(losses[0], rel=1e-5)
+        for name, array in weights[0].items():
+            np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6)
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    expected = train.train_and_evaluate(config, whole)
+    for steps in (4, 3, 2):  # within the first phase, across the border, within the second
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "fit", stopping_after(steps))
+            with pytest.raises(KeyboardInterrupt):
+                train.train_and_evaluate(config, stopped)
+    results = train.train_and_evaluate(config, stopped)
+    assert results["parameters_sha256"] == expected["parameters_sha256"]
+    assert (stopped / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    for phase in ("multiscale", "finetune"):
+        name = f"{phase}.safetensors"
+        assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
+def stopping_after(steps):
+    """`loop.fit` that Ctrl-C ends at the begin of a step."""
+    fit = train.fit
+
+    def stopping_fit(state, phases, *, batch_at, **rest):
+        last = int(state.step) + steps
+
+        def stopping_batch_at(step):
+            if step == last:
+                raise KeyboardInterrupt
+            return batch_at(step)
+
+        return fit(state, phases, batch_at=stopping_batch_at, **rest)
+
+    return stopping_fit
+
+
+def test_a_finished_run_is_only_evaluated(config, tmp_path, monkeypatch):
+    first = train.train_and_evaluate(config, tmp_path)
+    monkeypatch.setattr(train, "open_batches", None)  # no data is needed any more
+    assert train.train_and_evaluate(config, tmp_path) == first
+
+
+def test_training_learns_and_both_phases_are_recorded(config, tmp_path):
+    config.multiscale.epochs = config.finetune.epochs = 12.0
+    train.train_and_evaluate(config, tmp_path)
+    training, validation = records(tmp_path, "train"), records(tmp_path, "validation")
+    assert [r["step"] for r in validation] == list(range(4, 121, 4))
+    assert {r["phase"] for r in training} == {"multiscale", "finetune"}
+    assert training[-1]["loss"] == pytest.approx(training[-1]["mse"])  # the finest output alone
+    assert validation[-1]["psnr"] > validation[0]["psnr"] + 1
+    for record in validation:
+        assert record["psnr"] == pytest.approx(-10 * np.log10(record["mse"]))
+
+
+def test_the_state_is_the_same_on_every_device(config, tmp_path, monkeypatch):
+    states = []
+    fit = train.fit
+    monkeypatch.setattr(train, "fit", lambda *a, **k: states.append(fit(*a, **k)) or states[-1])
+    train.train_and_evaluate(config, tmp_path)
+    for leaf in jax.tree.leaves(states[0]):
+        first, *others = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(others) == 3
+        assert all((first == other).all() for other in others)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path, monkeypatch):
+    make_train_step = train.make_train_step
+
+    def make_failing_step(*arguments):
+        train_step = make_train_step(*arguments)
+
+        def failing_step(state, batch):
+            new_state, metrics = train_step(state, batch)
+            loss = jax.numpy.where(state.step + 1 == 8, jax.numpy.nan, metrics["loss"])
+            return new_state, {**metrics, "loss": loss}
+
+        return failing_step
+
+    monkeypatch.setattr(train, "make_train_step", make_failing_step)
+    config.loop.checkpoint_every = 3
+    with pytest.raises(FloatingPointError, match="not finite at step 8"):
+        train.train_and_evaluate(config, tmp_path)
+    kept = sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    assert kept[-1] == 6
+
+
+def test_training_starts_from_given_weights(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path / "first")
+    config.initial_weights = str(tmp_path / "first")
+    config.multiscale.epochs = config.finetune.epochs = 0.0
+    config.quality = 40
+    results = train.train_and_evaluate(config, tmp_path / "second")
+    first = json.loads((tmp_path / "first/results.json").read_text())
+    assert results["parameters_sha256"] == first["parameters_sha256"]
+
+
+def test_another_config_in_the_same_workdir_is_refused(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path)
+    config.quality = 40
+    config.loop.log_every = 1  # does not matter
+    with pytest.raises(ValueError, match=r"another config: .*quality was 20 and is 40") as error:
+        train.train_and_evaluate(config, tmp_path)
+    assert "log_every" not in str(error.value)
+
+
+def test_devices_are_checked(config, tmp_path):
+    config.devices = 9
+    with pytest.raises(ValueError, match="devices=9: there are 4"):
+        train.train_and_evaluate(config, tmp_path)
+    config.devices, config.batch_size = 0, 6
+    with pytest.raises(ValueError, match="batch_size=6 does not divide by 4 devices"):
+        train.train_and_evaluate(config, tmp_path)
