@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All checks from a fresh clone: lint, format, types, and the tests that are not marked slow.
+# Arguments go to pytest: `bash launch/test.sh -m slow`, `bash launch/test.sh tests/test_jpeg.py`.
+#
+# Tests on real photographs need CASJAX_DATA, a folder with live1/, classic5/ and
+# bsds500/{train,test,val}/, and CASJAX_ARCNN_WEIGHTS, one with the released AR-CNN weights.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+ruff check .
+ruff format --check .
+mypy
+exec python -m pytest -m "not slow" "$@"
