@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 from casjax import data, evaluator, inference
 from casjax.checkpoint import WEIGHTS_FILE, Checkpoints, load_weights, save_weights, weights_sha256
-from casjax.datasets import open_source
+from casjax.datasets import ImageSource, open_source
 from casjax.images import write_png
 from casjax.loop import Batch, fit
 from casjax.models import create_model
@@ -60,19 +60,22 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases = plan_phases(sections, batch_size=config.batch_size)
     optimizer = make_optimizer(phases, **config.optimizer)
+    # Before the training and not after it, so that a mistake in them costs no training.
+    tests = [
+        open_source(name, images_dir=config.data.images_dir, seed=config.seed)
+        for name in config.evaluation.datasets
+    ]
 
-    def initial_state() -> TrainState:
-        variables = initial_variables(model, config.seed)
+    def state_of(variables: dict[str, Any]) -> TrainState:
         return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
 
     with Checkpoints(workdir / "checkpoints", **config.checkpoints) as checkpoints:
-        state = resume(checkpoints, jax.eval_shape(initial_state), config)
-        if state is None:
-            state = initial_state()
-            if config.initial_weights:
-                weights = load_weights(Path(config.initial_weights), state.variables)
-                state = state.replace(variables=weights)
-        if state.step < phases[-1].end_step:
+        # Shapes alone, because computing and compiling the initial values takes a while.
+        like = jax.eval_shape(lambda: state_of(initial_variables(model, config.seed)))
+        state = resume(checkpoints, like, config)
+        if state is None and config.initial_weights:
+            state = state_of(load_weights(Path(config.initial_weights), like.variables))
+        if state is None or state.step < phases[-1].end_step:
             batch_at, validation_batches = open_batches(
                 phases,
                 device_count=len(devices),
@@ -87,6 +90,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             parallel = partial(
                 jax.pmap, axis_name="batch", in_axes=(None, 0), out_axes=None, devices=devices
             )
+            if state is None:
+                state = state_of(initial_variables(model, config.seed))
             state = fit(
                 jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec())),
                 phases,
@@ -102,11 +107,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         model,
         jax.device_get(state.variables),
         workdir,
+        tests,
         name=config.model.name,
-        trained_quality=config.quality,
-        images_dir=config.data.images_dir,
-        seed=config.seed,
-        **config.evaluation,
+        qualities=config.evaluation.qualities or (config.quality,),
+        tile=config.evaluation.tile,
     )
 
 
@@ -229,27 +233,22 @@ def score(
     model: Any,
     variables: dict[str, Any],
     workdir: Path,
+    tests: Sequence[ImageSource],
     *,
     name: str,
-    trained_quality: int,
-    images_dir: str,
-    seed: int,
-    datasets: Sequence[str],
     qualities: Sequence[int],
     tile: int,
 ) -> dict[str, Any]:
-    """Evaluate a network; write weights, results and, of each data set, an example to look at."""
+    """Evaluate a network; write weights, results and, of each test set, an example to look at."""
     save_weights(workdir / WEIGHTS_FILE, variables)
-    qualities = qualities or (trained_quality,)
     restorer = inference.make_restorer(model, variables, tile=tile)
     results: dict[str, Any] = {"rows": [], "images": []}
-    for dataset in datasets:
-        source = open_source(dataset, images_dir=images_dir, seed=seed)
+    for source in tests:
         scores = evaluator.evaluate(restorer, source, method=name, qualities=qualities)
         results["rows"] += scores["rows"]
         results["images"] += scores["images"]
         picture = evaluator.example(restorer, source, qualities[0])
-        write_png(workdir / f"{data.readable_name(dataset)}.png", picture)
+        write_png(workdir / f"{data.readable_name(source.name)}.png", picture)
     results["parameters_sha256"] = weights_sha256(variables)
     evaluator.write_results(workdir / "results.json", results)
     return results

@@ -1,0 +1,111 @@
+"""The command line of the main job: what it prints, and what it says to mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from casjax import main as command
+from casjax import train
+
+ROOT = Path(__file__).parent.parent
+BASE = f"--config={ROOT}/configs/base.py"
+
+
+def run(*arguments):
+    """The command as a user starts it: exit status and both outputs."""
+    command = [sys.executable, "-m", "casjax.main", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--config is missing"),
+        (["--config=configs/none.py"], "configs/none.py: there is no such config file"),
+        ([BASE, "--config.qualitty=3"], 'Did you mean "quality" instead of "qualitty"?'),
+        ([BASE, "--config.multiscale.epoch=3"], 'Did you mean "epochs" instead of "epoch"?'),
+        ([BASE, "--config.quality=high"], "--config.quality=high: invalid literal for int()"),
+        ([BASE, "--cofnig.quality=3"], "Unknown command line flag 'cofnig"),
+        ([BASE, "quality=3"], "unexpected argument 'quality=3'"),
+        ([BASE, "--config.batch_size=3"], "batch_size=3 does not divide by 4 devices"),
+        ([BASE, "--config.data.sources=('live2',)"], "unknown image source 'live2'"),
+        ([BASE, "--config.data.sources=('folder:none',)"], "none"),
+        ([BASE, "--config.initial_weights=none"], "none: no weights there"),
+        ([BASE, "--config.model.name=cascade"], "model.name='cascade': expected one of"),
+        ([BASE, "--config.evaluation.datasets=('live2',)"], "unknown image source 'live2'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(tmp_path, arguments, message):
+    status, output, errors = run(*arguments, f"--workdir={tmp_path}")
+    assert status == 2
+    assert output == ""
+    [line] = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert "Traceback" not in errors
+
+
+@pytest.fixture
+def main(monkeypatch, tmp_path):
+    """`main.main` with a training that does what it is told."""
+
+    def main(train_and_evaluate):
+        monkeypatch.setattr(train, "train_and_evaluate", train_and_evaluate)
+        monkeypatch.setattr(sys, "argv", ["casjax.main", BASE, f"--workdir={tmp_path}"])
+        flags.FLAGS.unparse_flags()
+        command.main(command.parse_flags(sys.argv))
+
+    return main
+
+
+def test_the_table_and_the_hash_are_printed(main, capsys):
+    row = {"dataset": "live1", "qf": 20, "method": "jpeg", "psnr": 30.07, "psnrb": 27.57}
+    row |= {"ssim": 0.868, "ipsnr": 0.0, "ipsnrb": 0.0, "bpp": 0.5}
+    results = {"rows": [row], "images": [], "parameters_sha256": "c0ffee"}
+    main(lambda config, workdir: results)
+    output = capsys.readouterr().out
+    assert "30.07" in output
+    assert output.splitlines()[-1] == "parameters sha256 c0ffee"
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (FloatingPointError("the loss is not finite at step 7"), 1, "not finite at step 7"),
+        (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
+    ],
+)
+def test_other_ends_have_their_own_status(main, capsys, raised, status, said):
+    def fail(config, workdir):
+        raise raised
+
+    with pytest.raises(SystemExit) as leaving:
+        main(fail)
+    assert leaving.value.code == status
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_quickstart_gains_over_jpeg(tmp_path):
+    """The real network through the real command, killed in the middle and begun again."""
+    arguments = [sys.executable, "-m", "casjax.main", "--config=configs/quickstart.py"]
+    arguments += [f"--workdir={tmp_path}/run", f"--config.data.cutouts_dir={tmp_path}"]
+    arguments += ["--config.devices=1", "--config.loop.checkpoint_every=10"]
+    first = subprocess.Popen(arguments, cwd=ROOT)
+    while not (tmp_path / "run/checkpoints/20").exists():
+        assert first.poll() is None
+        try:
+            first.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            continue
+    first.kill()
+    first.wait()
+    second = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=True)
+    results = json.loads((tmp_path / "run/results.json").read_text())
+    assert second.stdout.splitlines()[-1] == f"parameters sha256 {results['parameters_sha256']}"
+    jpeg, restored = results["rows"]
+    assert restored["psnr"] > jpeg["psnr"] + 0.1
