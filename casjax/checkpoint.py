@@ -5,9 +5,10 @@ variables alone, float32, in one file that any tool can read and no tool can run
 """
 
 import hashlib
+import json
 import logging as python_logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ import safetensors.numpy
 from absl import logging
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 
@@ -83,15 +85,15 @@ class Checkpoints:
         self._manager.close()
 
 
+def save_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Write a config as JSON, atomically."""
+    _replace(path, lambda unfinished: unfinished.write_text(json.dumps(config, indent=1) + "\n"))
+
+
 def save_weights(path: Path, variables: Any) -> None:
     """Write a network's variables, nested dicts of arrays, to a safetensors file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        safetensors.numpy.save_file(_flatten(variables), unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    _replace(path, lambda unfinished: safetensors.numpy.save_file(_flatten(variables), unfinished))
 
 
 def load_weights(path: Path, like: Any) -> Any:
@@ -140,6 +142,16 @@ def weights_sha256(variables: Any) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Put a file in place only when it is whole."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(unfinished)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _flatten(variables: Any) -> dict[str, Any]:

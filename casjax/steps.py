@@ -4,7 +4,6 @@ They run on one device's share of a batch, under a mapped axis called ``"batch"`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -35,15 +34,6 @@ class TrainState(flax.struct.PyTreeNode):
     step: jax.Array
     variables: dict[str, Any]
     optimizer_state: Any
-
-
-def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
-    """The variables of an untrained network, nested dicts of float32 arrays."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
-    # Lazily, because compiling the forward pass only to throw its result away takes many
-    # seconds; so does compiling JAX's default generator for large arrays, on CPU.
-    key = jax.random.key(seed, impl="rbg")
-    return jax.jit(partial(model.lazy_init, degraded=image))(key)
 
 
 def make_optimizer(

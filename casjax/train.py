@@ -19,15 +19,23 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from casjax import data, evaluator, inference
-from casjax.checkpoint import WEIGHTS_FILE, Checkpoints, load_weights, save_weights, weights_sha256
+from casjax.checkpoint import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Checkpoints,
+    load_weights,
+    save_config,
+    save_weights,
+    weights_sha256,
+)
 from casjax.datasets import ImageSource, open_source
 from casjax.images import write_png
 from casjax.loop import Batch, fit
-from casjax.models import create_model
+from casjax.models import create_model, initial_variables
 from casjax.phases import Phase, phase_at, plan_phases
+from casjax.pretrained import find_weights
 from casjax.steps import (
     TrainState,
-    initial_variables,
     make_optimizer,
     make_train_step,
     make_validation_step,
@@ -73,8 +81,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         # Shapes alone, because computing and compiling the initial values takes a while.
         like = jax.eval_shape(lambda: state_of(initial_variables(model, config.seed)))
         state = resume(checkpoints, like, config)
+        save_config(workdir / CONFIG_FILE, config.to_dict())
         if state is None and config.initial_weights:
-            state = state_of(load_weights(Path(config.initial_weights), like.variables))
+            state = state_of(load_weights(find_weights(config.initial_weights), like.variables))
         if state is None or state.step < phases[-1].end_step:
             batch_at, validation_batches = open_batches(
                 phases,

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 LAYERS = [
     {"color", "metrics", "losses", "jpeg", "models"},
     {"images", "datasets", "checkpoint"},
-    {"data", "inference"},
+    {"data", "inference", "pretrained"},
     {"evaluator"},
     {"phases", "steps", "loop", "metric_writer", "train"},
     {"main"},
@@ -23,7 +23,7 @@ HOMES = {
     "PIL": {"images"},
     "array_record": {"datasets"},
     "etils": set(),
-    "flax": {"models", "checkpoint", "steps"},
+    "flax": {"models", "checkpoint", "pretrained", "steps"},
     "ml_collections": {"main", "train"},
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},

@@ -1,4 +1,4 @@
-"""Training as a whole: devices, resuming, phases and faults, on networks small enough to wait for."""
+"""Training as a whole: devices, resuming, phases and faults, on a network of a few weights."""
 
 import json
 from pathlib import Path

@@ -6,9 +6,12 @@ so that one loss and one inference path serve them all. Its class says what infe
 """
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
@@ -32,3 +35,17 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
             f"expected {', '.join(sorted(attributes))}"
         )
     return model(**options)
+
+
+def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
+    """The variables of an untrained network: nested dicts of float32 arrays."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    # Lazily, because compiling the forward pass only to throw its result away takes many
+    # seconds; so does compiling JAX's default generator for large arrays, on CPU.
+    key = jax.random.key(seed, impl="rbg")
+    return jax.jit(partial(model.lazy_init, degraded=image))(key)
+
+
+def variable_shapes(model: nn.Module) -> dict[str, Any]:
+    """The shapes and dtypes of a network's variables, without computing or compiling any."""
+    return jax.eval_shape(partial(initial_variables, model), 0)

@@ -1,0 +1,84 @@
+"""Trained networks by name or place: those that ship with the package, and finished runs.
+
+``weights/manifest.json`` describes what ships. It maps a network's name to its ``file`` of
+float16 weights with its ``sha256``, to what it is (``model``, as in a config) and for which
+``qualities`` (lowest and highest JPEG quality factor), and to how it came about: data, cut-outs,
+steps, date, and the scores of the weights as they ship.
+"""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+
+from casjax.checkpoint import CONFIG_FILE, load_weights
+from casjax.models import create_model, variable_shapes
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A trained network.
+
+    Attributes:
+      name: what it was asked for as.
+      model: the network; see `models.create_model`.
+      variables: what its ``apply`` takes, float32.
+      qualities: lowest and highest JPEG quality factor it was trained for.
+    """
+
+    name: str
+    model: nn.Module
+    variables: dict[str, Any]
+    qualities: tuple[int, int]
+
+
+def manifest() -> dict[str, dict[str, Any]]:
+    """What ships, by name, as described above."""
+    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+
+
+def find_weights(name: str) -> Path:
+    """The file of a network that ships, its bytes as the manifest has them, or else a path.
+
+    Raises:
+      ValueError: the file is not the one that the manifest describes.
+    """
+    entry = manifest().get(name)
+    if entry is None:
+        return Path(name)
+    path = FOLDER / entry["file"]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{path}: damaged, its SHA-256 is not the manifest's: reinstall casjax")
+    return path
+
+
+def load_network(name: str) -> Network:
+    """Load a network that ships, by its name, or that of a finished run, by its workdir.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: its files are damaged or do not fit together.
+    """
+    path = find_weights(name)
+    if name in manifest():
+        entry = manifest()[name]
+        options, qualities = entry["model"], entry["qualities"]
+    else:
+        config_path = path / CONFIG_FILE
+        if not config_path.is_file():
+            raise FileNotFoundError(
+                f"{name}: no network of that name ships ({', '.join(manifest())}), and it is no "
+                f"workdir of a run, which has {CONFIG_FILE}"
+            )
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+        degradation = config["degradation"]
+        options = config["model"]
+        qualities = degradation["lowest_quality"], degradation["highest_quality"]
+    model = create_model(**options)
+    variables = load_weights(path, variable_shapes(model))
+    return Network(name, model, variables, (qualities[0], qualities[1]))

@@ -1,0 +1,26 @@
+"""A network that ships with the package, scored: ``--config=configs/pretrained.py:qf=20``.
+
+Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` promises.
+"""
+
+from ml_collections import ConfigDict
+
+from casjax.pretrained import manifest
+from configs import base
+
+
+def get_config(argument: str = "qf=20") -> ConfigDict:
+    name = f"cascnn-{argument.replace('=', '')}"
+    if name not in manifest():
+        choices = ", ".join(manifest())
+        raise ValueError(
+            f"configs/pretrained.py:{argument}: expected one of qf=QUALITY for {choices}"
+        )
+    entry = manifest()[name]
+    config = base.get_config()
+    config.model = ConfigDict(entry["model"])
+    config.degradation.lowest_quality, config.degradation.highest_quality = entry["qualities"]
+    config.quality = entry["qualities"][0]
+    config.initial_weights = name
+    config.multiscale.epochs = config.finetune.epochs = 0.0
+    return config
