@@ -1,5 +1,7 @@
 """The direct formulations against JAX's own convolutions."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +24,19 @@ def test_full_convolution_is_a_transposed_convolution(h, w):
     for formulation in ("direct", "winograd"):
         found = convolutions.full_conv4x4(x, kernel, formulation)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_gradients_of_a_full_convolution():
+    x, kernel, weights = normal(0, 2, 5, 6, 4), normal(1, 4, 4, 4, 3), normal(2, 2, 10, 12, 3)
+
+    def gradients(full_conv):
+        return jax.grad(lambda x, kernel: (weights * full_conv(x, kernel)).sum(), (0, 1))(x, kernel)
+
+    expected = gradients(lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"))
+    for formulation in ("direct", "winograd"):
+        found = gradients(partial(convolutions.full_conv4x4, formulation=formulation))
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
 def test_to_one_channel_is_the_convolution_of_the_concatenation():

@@ -17,8 +17,6 @@ from casjax.models import winograd
 
 Formulation = Literal["auto", "direct", "winograd"]
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
-
 
 def resolve(formulation: Formulation) -> Formulation:
     """Resolve ``"auto"``: Winograd on CPU, direct (cuDNN and its kin) everywhere else."""
@@ -32,7 +30,7 @@ def resolve(formulation: Formulation) -> Formulation:
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
-    """3x3 convolution with zero padding and the size of its input.
+    """3x3 convolution with zero padding, to the size of its input.
 
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16.
@@ -42,17 +40,15 @@ def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Ar
     Returns:
       ``[n, h, w, c_out]``, the dtype of ``x``.
     """
-    from_image = kernel.shape[2] == 1
-    if resolve(formulation) == "winograd" and not from_image:
-        return winograd.conv3x3(x, kernel)
-    return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_LAYOUT)
+    return _convolve(x, kernel, formulation)
 
 
 def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
     """4x4 full-convolution of stride 2 (Section III-A): twice the height and width.
 
-    It is ``lax.conv_transpose(x, kernel, (2, 2), "SAME")``, whose weight gradient is 50 times
-    too slow on CPU.
+    Along each axis, output i is the sum of ``kernel[t] * x[(i + t) / 2 - 1]`` over the two taps t
+    for which i + t is even, with zeros outside of x: ``lax.conv_transpose(x, kernel, (2, 2),
+    "SAME")``, whose own kernel gradient is 50 times too slow on CPU.
 
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16.
@@ -62,22 +58,29 @@ def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> j
     Returns:
       ``[n, 2h, 2w, c_out]``, the dtype of ``x``.
     """
-    if resolve(formulation) == "winograd":
-        return winograd.full_conv4x4(x, kernel)
-    # Each output pixel sees 2x2 inputs through 4 of the 16 taps, which 4 depends on the parity
-    # of its row and column. So one 2x2 convolution to 4 * c_out channels, one group a parity,
-    # does the same multiply-adds; interleaving the groups (depth to space) gives the picture,
-    # with one row and column too many on each side.
-    n, h, w, c_in = x.shape
-    c_out = kernel.shape[3]
+    # Of the 4x4 taps an output pixel sees 2x2, which ones depends on whether its row and column
+    # are even. So one 2x2 convolution to 4 * c_out channels, c_out for each of the four cases,
+    # does the same multiply-adds; interleaving the cases (depth to space) gives the image, with
+    # one row and column too many on each side.
+    c_in, c_out = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, c_in, c_out)[:, ::-1, :, ::-1]
-    by_parity = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
-    # Padded beforehand, because with padding in the convolution the kernel's gradient misses
+    taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
+    cases = _convolve(x, taps, formulation)
+    n, h, w, _ = cases.shape
+    image = cases.reshape(n, h, w, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
+    return image.reshape(n, 2 * h, 2 * w, c_out)[:, 1:-1, 1:-1]
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
+    """Convolution of stride 1 with one row and column of zeros around the input."""
+    if resolve(formulation) == "winograd" and kernel.shape[2] > 1:  # not of the image itself
+        return winograd.convolve(x, kernel)
+    # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
     # XLA's fast path on CPU.
-    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    groups = lax.conv_general_dilated(padded, by_parity, (1, 1), "VALID", dimension_numbers=_LAYOUT)
-    groups = groups.reshape(n, h + 1, w + 1, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
-    return groups.reshape(n, 2 * h + 2, 2 * w + 2, c_out)[:, 1:-1, 1:-1]
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
 
 
 def conv3x3_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:

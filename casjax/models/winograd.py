@@ -1,4 +1,4 @@
-"""The two convolutions of CAS-CNN by Winograd's minimal filtering: their fast form on CPUs.
+"""Convolution by Winograd's minimal filtering: its fast form on CPUs.
 
 A tile of 4x4 outputs takes 36 multiplications instead of 144 for a 3x3 kernel, and 25 instead of 64
 for a 2x2 kernel. With d a tile of the input, g a kernel and * the elementwise product it is
@@ -34,77 +34,43 @@ TILE = 4  # outputs along a side of a tile
 TILES_PER_STRIP = 900
 # Matrix products want whole vector registers of channels: 257 are padded to 272, 513 to 528.
 CHANNEL_MULTIPLE = 16
+PADDING = 1  # rows and columns of zeros on each side of an image
 
 
-@jax.jit
-def conv3x3(x: Array, kernel: Array) -> Array:
-    """Convolves with stride 1 and zero padding to the same size.
+@jax.custom_vjp
+def convolve(x: Array, kernel: Array) -> Array:
+    """Convolves with stride 1 and one row and column of zeros around the input.
 
-    Equals `lax.conv_general_dilated(x, kernel, (1, 1), "SAME")` in the layouts below.
-
-    Args:
-      x: float32 [n, h, w, ci], any size from 1x1.
-      kernel: float32 [3, 3, ci, co].
-
-    Returns:
-      float32 [n, h, w, co].
-    """
-    return _convolve(x, kernel, 1)
-
-
-@jax.jit
-def full_conv4x4(x: Array, kernel: Array) -> Array:
-    """Doubles the resolution by a full-convolution (transposed convolution) with stride 2.
-
-    Along each axis, output i is the sum of kernel[t] * x[(i + t) / 2 - 1] over the two taps t for
-    which i + t is even, with zeros outside of x. This is
-    `lax.conv_transpose(x, kernel, (2, 2), "SAME")` in the layouts below.
+    Equals `lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))` in the layouts below: a
+    3x3 kernel keeps the height and width, a 2x2 kernel adds one to each.
 
     Args:
       x: float32 [n, h, w, ci], any size from 1x1.
-      kernel: float32 [4, 4, ci, co].
+      kernel: float32 [k, k, ci, co], k = 2 or 3.
 
     Returns:
-      float32 [n, 2h, 2w, co].
+      float32 [n, h + 3 - k, w + 3 - k, co].
     """
-    # Odd and even outputs see two taps each along an axis. So one 2x2 convolution, with as many
-    # multiplications as the taps need, gives the four phases of the output as 4 * co channels.
-    ci, co = kernel.shape[2:]
-    taps = kernel.reshape(2, 2, 2, 2, ci, co)[:, ::-1, :, ::-1]  # odd taps make the earlier output
-    phase_kernel = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, ci, 4 * co)
-    phases = _convolve(x, phase_kernel, 1)
-    n, h, w, _ = phases.shape
-    y = phases.reshape(n, h, w, 2, 2, co).transpose(0, 1, 3, 2, 4, 5).reshape(n, 2 * h, 2 * w, co)
-    return y[:, 1:-1, 1:-1]
+    return _convolve_forward(x, kernel)[0]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolve(x: Array, kernel: Array, padding: int) -> Array:
-    """Convolves with a 2x2 or 3x3 kernel and stride 1, `padding` zeros around x."""
-    return _convolve_forward(x, kernel, padding)[0]
-
-
-def _convolve_forward(x: Array, kernel: Array, padding: int) -> tuple[Array, tuple[Array, Array]]:
+def _convolve_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
     n, h, w, _ = x.shape
     size = len(kernel)
-    h_out, w_out = h + 2 * padding - size + 1, w + 2 * padding - size + 1
-    grid = _tile_grid(n, h + padding, max(h, h_out), max(w, w_out))
-    tall = _stack(x, grid, padding, size)
+    grid = _tile_grid(n, h, w, size)
+    tall = _stack(x, grid, PADDING, size)
     y = _convolve_tall(tall, kernel, grid)
-    return _unstack(y, grid, n, h_out, w_out), (tall, kernel)
+    return _unstack(y, grid, n, h + 3 - size, w + 3 - size), (tall, kernel)
 
 
-def _convolve_backward(
-    padding: int, residuals: tuple[Array, Array], dy: Array
-) -> tuple[Array, Array]:
+def _convolve_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     tall, kernel = residuals
     size, _, ci, co = kernel.shape
-    n, h_out, w_out, _ = dy.shape
-    h, w = h_out - 2 * padding + size - 1, w_out - 2 * padding + size - 1
-    grid = _tile_grid(n, h + padding, max(h, h_out), max(w, w_out))
+    n, h, w = dy.shape[0], dy.shape[1] + size - 3, dy.shape[2] + size - 3
+    grid = _tile_grid(n, h, w, size)
     # The full correlation that gives dx pads dy with what x was not padded with. The distance
     # between images is then the same, and this tall image serves both gradients.
-    dy_padding = size - 1 - padding
+    dy_padding = size - 1 - PADDING
     tall_dy = _stack(dy, grid, dy_padding, size)
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
     dx = _unstack(_convolve_tall(tall_dy, flipped, grid), grid, n, h, w)
@@ -112,7 +78,7 @@ def _convolve_backward(
     return dx, dkernel[:, :, :ci, :co]
 
 
-_convolve.defvjp(_convolve_forward, _convolve_backward)
+convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 class _TileGrid(NamedTuple):
@@ -124,8 +90,10 @@ class _TileGrid(NamedTuple):
     columns: int
 
 
-def _tile_grid(n: int, pitch: int, h: int, w: int) -> _TileGrid:
-    """The grid that covers n images of h x w pixels, `pitch` rows apart."""
+def _tile_grid(n: int, h: int, w: int, size: int) -> _TileGrid:
+    """The grid for n images of h x w pixels and a kernel of a size, and for their gradients."""
+    pitch = h + PADDING
+    h, w = max(h, h + 3 - size), max(w, w + 3 - size)  # the larger of input and output
     all_rows, columns = math.ceil(((n - 1) * pitch + h) / TILE), math.ceil(w / TILE)
     rows = math.ceil(all_rows / max(1, round(all_rows * columns / TILES_PER_STRIP)))
     return _TileGrid(pitch, math.ceil(all_rows / rows), rows, columns)
