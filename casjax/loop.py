@@ -71,7 +71,8 @@ def fit(
     with contextlib.closing(writer), contextlib.closing(bar):
         while step < last_step:
             phase = phase_at(phases, step)
-            state, metrics = train_step(state, batch_at(step))
+            batch = batch_at(step)
+            state, metrics = train_step(state, batch)
             pending.append(metrics)
             wait_for_device(pending)
             step += 1
@@ -83,8 +84,9 @@ def fit(
                 means = summarize(pending, first_step=step - len(pending) + 1)
                 pending.clear()
                 writer.write(step, "train", {"phase": phase.name, **means})
+                cutouts_a_second = (bar.format_dict["rate"] or 0) * batch["quality"].size
                 bar.set_postfix_str(
-                    f"{phase.name}: loss {means['loss']:.3g}, "
+                    f"{cutouts_a_second:.1f} cut-outs/s, {phase.name} loss {means['loss']:.3g}, "
                     f"{means['psnr']:.2f} dB (JPEG {means['jpeg_psnr']:.2f})"
                 )
             scores = None

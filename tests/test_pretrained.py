@@ -1,0 +1,68 @@
+"""Networks by name and by workdir, and what is said when there are none."""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from casjax import pretrained
+from casjax.checkpoint import save_config, save_weights
+from casjax.models import create_model, initial_variables
+
+MODEL = {"name": "arcnn", "kernel_deviation": 0.1, "dtype": "float32"}
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return jax.device_get(initial_variables(create_model(**MODEL), seed=3))
+
+
+def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
+    degradation = {"lowest_quality": 5, "highest_quality": 95}
+    save_config(tmp_path / "config.json", {"model": MODEL, "degradation": degradation})
+    save_weights(tmp_path / "weights.safetensors", variables)
+    network = pretrained.load_network(str(tmp_path))
+    assert network.qualities == (5, 95)
+    assert network.model == create_model(**MODEL)
+    jax.tree.map(np.testing.assert_array_equal, network.variables, variables)
+
+
+def test_a_network_that_ships_is_loaded_by_name_and_checked(tmp_path, monkeypatch, variables):
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    flat = {
+        "/".join(key.key for key in path): leaf.astype(np.float16)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(variables)
+    }
+    file = tmp_path / "small.safetensors"
+    safetensors.numpy.save_file(flat, file)
+    entry = {"file": file.name, "model": MODEL, "qualities": [20, 20]}
+    entry["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (tmp_path / "manifest.json").write_text(json.dumps({"small": entry}))
+    network = pretrained.load_network("small")
+    kernel = network.variables["params"]["conv1"]["kernel"]
+    assert kernel.dtype == np.float32
+    np.testing.assert_allclose(kernel, variables["params"]["conv1"]["kernel"], rtol=1e-3)
+
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ValueError, match=r"small\.safetensors: damaged"):
+        pretrained.load_network("small")
+
+
+def test_what_is_not_there_is_named():
+    with pytest.raises(FileNotFoundError, match="nowhere: no network of that name ships"):
+        pretrained.load_network("nowhere")
+
+
+@pytest.mark.parametrize("name", pretrained.manifest())
+def test_what_ships_is_whole_and_described(name):
+    entry = pretrained.manifest()[name]
+    assert entry.keys() == {
+        "file", "sha256", "model", "qualities", "data", "cutouts", "steps", "date", "scores",
+    }  # fmt: skip
+    network = pretrained.load_network(name)
+    assert 1 <= network.qualities[0] <= network.qualities[1] <= 100
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(network.variables))
+    assert {row["dataset"] for row in entry["scores"]} == {"live1", "classic5"}
