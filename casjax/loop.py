@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from casjax.checkpoint import save_weights
+from casjax.interruption import InterruptedTrainingError, StopRequest
 from casjax.metric_writer import MetricWriter
 from casjax.phases import Phase, phase_at
 from casjax.steps import Metrics, TrainState
@@ -63,12 +64,13 @@ def fit(
 
     Raises:
       FloatingPointError: a loss is not finite; the message names the step.
+      InterruptedTrainingError: a signal came; the state after the step under way is saved.
     """
     step, last_step = int(state.step), phases[-1].end_step
     writer = MetricWriter(workdir, first_step=step)
     bar = tqdm(initial=step, total=last_step, unit=" steps", dynamic_ncols=True)
     pending: list[Metrics] = []
-    with contextlib.closing(writer), contextlib.closing(bar):
+    with contextlib.closing(writer), contextlib.closing(bar), StopRequest() as stop:
         while step < last_step:
             phase = phase_at(phases, step)
             batch = batch_at(step)
@@ -78,8 +80,9 @@ def fit(
             step += 1
             bar.update()
 
+            told_to_stop = stop.signal
             validates = step % validate_every == 0 or step == phase.end_step
-            saves = step % checkpoint_every == 0 or validates
+            saves = step % checkpoint_every == 0 or validates or told_to_stop is not None
             if step % log_every == 0 or saves:
                 means = summarize(pending, first_step=step - len(pending) + 1)
                 pending.clear()
@@ -99,6 +102,8 @@ def fit(
                 save_weights(workdir / f"{phase.name}.safetensors", weights)
             if saves:
                 save(step, state, metrics=scores)
+            if told_to_stop:
+                raise InterruptedTrainingError(step, told_to_stop)
     return state
 
 

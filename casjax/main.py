@@ -2,10 +2,13 @@
 
 Any key of the config can be overridden: ``--config.quality=30 --config.batch_size=64``.
 Running the same command again goes on where it stopped; a finished run is only scored.
-Exit status: 0 done, 1 training failed, 2 wrong usage, config or data, 130 interrupted.
+Exit status: 0 done; 1 training failed; 2 wrong usage, config or data; 75 stopped by SIGTERM, state
+saved, to be queued again; 130 stopped by Ctrl-C, which saves too unless it comes twice.
 """
 
 import logging as python_logging
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +16,10 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from casjax.interruption import InterruptedTrainingError
+
+INTERRUPTED = 130  # as shells have it
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to do: a file under configs/.")
 WORKDIR = flags.DEFINE_string(
@@ -37,8 +44,11 @@ def main(_: Sequence[str]) -> None:
         leave(str(error), status=2)
     except FloatingPointError as error:
         leave(str(error), status=1)
+    except InterruptedTrainingError as error:
+        status = os.EX_TEMPFAIL if error.signal == signal.SIGTERM else INTERRUPTED
+        leave(f"{error}; the same command goes on from there", status=status)
     except KeyboardInterrupt:
-        leave("interrupted; the same command goes on from the last checkpoint", status=130)
+        leave("interrupted; the same command goes on from the last checkpoint", status=INTERRUPTED)
     print(evaluator.format_table(results))
     pictures = ", ".join(str(path) for path in sorted(workdir.glob("*.png")))
     print(f"JPEG, restored and clean, side by side: {pictures}")

@@ -61,6 +61,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       ValueError: the config, the data or the workdir does not fit; the message says which.
       FileNotFoundError: a file that the config names is not there.
       FloatingPointError: the loss is not finite any more; the message names the step.
+      InterruptedTrainingError: SIGTERM or Ctrl-C came during the training; its state is saved.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     devices = choose_devices(config.devices, batch_size=config.batch_size)

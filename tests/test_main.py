@@ -1,6 +1,7 @@
 """The command line of the main job: what it prints, and what it says to mistakes."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from absl import flags
 
 from casjax import main as command
 from casjax import train
+from casjax.interruption import InterruptedTrainingError
 
 ROOT = Path(__file__).parent.parent
 BASE = f"--config={ROOT}/configs/base.py"
@@ -77,6 +79,8 @@ def test_the_table_and_the_hash_are_printed(main, capsys):
     [
         (FloatingPointError("the loss is not finite at step 7"), 1, "not finite at step 7"),
         (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
+        (InterruptedTrainingError(7, signal.SIGINT), 130, "SIGINT: stopped after step 7"),
+        (InterruptedTrainingError(7, signal.SIGTERM), 75, "SIGTERM: stopped after step 7"),
     ],
 )
 def test_other_ends_have_their_own_status(main, capsys, raised, status, said):

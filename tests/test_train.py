@@ -1,6 +1,8 @@
 """Training as a whole: devices, resuming, phases and faults, on a network of a few weights."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import flax.linen as nn
@@ -11,6 +13,7 @@ import safetensors.numpy
 from ml_collections import ConfigDict
 
 from casjax import models, train
+from casjax.interruption import InterruptedTrainingError
 from configs import base
 
 
@@ -110,6 +113,34 @@ def stopping_after(steps):
         return fit(state, phases, batch_at=stopping_batch_at, **rest)
 
     return stopping_fit
+
+
+def test_a_signal_stops_after_the_step_under_way_and_saves_it(config, tmp_path, monkeypatch):
+    expected = train.train_and_evaluate(config, tmp_path / "whole")
+    for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 8)):
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "fit", signalled_at(step, number))
+            with pytest.raises(InterruptedTrainingError) as interruption:
+                train.train_and_evaluate(config, tmp_path / "stopped")
+        assert (interruption.value.step, interruption.value.signal) == (step + 1, number)
+    results = train.train_and_evaluate(config, tmp_path / "stopped")
+    assert results["parameters_sha256"] == expected["parameters_sha256"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def signalled_at(signalled_step, number):
+    """`loop.fit` during whose given step a signal comes."""
+    fit = train.fit
+
+    def signalled_fit(state, phases, *, batch_at, **rest):
+        def signalling_batch_at(step):
+            if step == signalled_step:
+                os.kill(os.getpid(), number)
+            return batch_at(step)
+
+        return fit(state, phases, batch_at=signalling_batch_at, **rest)
+
+    return signalled_fit
 
 
 def test_a_finished_run_is_only_evaluated(config, tmp_path, monkeypatch):
