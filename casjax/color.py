@@ -1,7 +1,31 @@
-"""Luma: the one channel that the paper trains and scores on, as MATLAB's `rgb2ycbcr` gives it."""
+"""Luma and colour: MATLAB's luma, which networks are trained and scored on, and that of JPEG files.
+
+The two differ in range only: MATLAB's `rgb2ycbcr` gives 16..235, JFIF files hold 0..255.
+"""
 
 import numpy as np
 import numpy.typing as npt
+
+STUDIO_PER_FULL = 219 / 255  # levels of MATLAB's luma for each one of JFIF's
+
+# ITU-R BT.601 weights; blue and red differences scaled to the range of luma (ITU-T T.871).
+_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+RGB_TO_YCBCR = np.array(
+    [
+        [_RED, _GREEN, _BLUE],
+        [-_RED / 1.772, -_GREEN / 1.772, (1 - _BLUE) / 1.772],
+        [(1 - _RED) / 1.402, -_GREEN / 1.402, -_BLUE / 1.402],
+    ],
+    np.float32,
+)
+YCBCR_TO_RGB = np.array(
+    [
+        [1, 0, 1.402],
+        [1, -1.772 * _BLUE / _GREEN, -1.402 * _RED / _GREEN],
+        [1, 1.772, 0],
+    ],
+    np.float32,
+)
 
 
 def rgb_to_luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -24,3 +48,36 @@ def rgb_to_luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     # In thousandths, so that the rounding is exact; the largest sum, 6e7, fits int32.
     weighted = rgb.astype(np.int32) @ np.array([65_481, 128_553, 24_966], np.int32)
     return (16 + (weighted + 255_000 // 2) // 255_000).astype(np.uint8)
+
+
+def rgb_to_ycbcr(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the full-range YCbCr of JFIF files (ITU-T T.871, section 7).
+
+    Args:
+      rgb: uint8 [..., 3] in 0..255.
+
+    Returns:
+      float32 [..., 3] in 0..255, neither rounded nor clipped; grey has Cb = Cr = 128.
+    """
+    return rgb @ RGB_TO_YCBCR.T + np.array([0, 128, 128], np.float32)
+
+
+def ycbcr_to_rgb(ycbcr: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return the RGB of full-range JFIF YCbCr: the inverse of `rgb_to_ycbcr`.
+
+    Args:
+      ycbcr: numbers [..., 3] in 0..255.
+
+    Returns:
+      float32 [..., 3], neither rounded nor clipped: some of YCbCr lies outside of RGB.
+    """
+    centred = np.asarray(ycbcr, np.float32) - np.array([0, 128, 128], np.float32)
+    return centred @ YCBCR_TO_RGB.T
+
+
+def full_to_studio_range(luma: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+    """Map the luma of JFIF files, 0..255, to that of MATLAB, 16..235: float32, not rounded.
+
+    Both are the same weighted sum of R, G and B; only this affine map lies between them.
+    """
+    return 16 + np.asarray(luma, np.float32) * np.float32(STUDIO_PER_FULL)

@@ -1,14 +1,16 @@
 """MATLAB's luma, compared with the formula in rational arithmetic and with scikit-image."""
 
+import io
 from fractions import Fraction
 from math import floor
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.color import rgb2ycbcr
 from skimage.data import astronaut
 
-from casjax.color import rgb_to_luma
+from casjax.color import full_to_studio_range, rgb_to_luma, rgb_to_ycbcr, ycbcr_to_rgb
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,25 @@ def test_half_is_rounded_up():
 def test_other_arrays_are_refused(image: np.ndarray):
     with pytest.raises(ValueError, match="uint8"):
         rgb_to_luma(image)
+
+
+def test_jfif_colour_is_libjpegs():
+    """Read from a file as YCbCr and as RGB: libjpeg's conversion is a rounding of the formula."""
+    file = io.BytesIO()
+    Image.fromarray(astronaut()).save(file, format="JPEG", quality=95, subsampling=0)
+    stored, converted = Image.open(file), Image.open(io.BytesIO(file.getvalue()))
+    stored.draft("YCbCr", stored.size)
+    ours = np.clip(ycbcr_to_rgb(np.array(stored)), 0, 255)
+    assert np.abs(ours - np.array(converted)).max() < 0.51
+
+
+def test_jfif_colour_there_and_back():
+    rgb = np.random.default_rng(0).integers(0, 256, (1000, 3), np.uint8)
+    np.testing.assert_allclose(ycbcr_to_rgb(rgb_to_ycbcr(rgb)), rgb, atol=1e-3)
+    grey = np.full(3, 77, np.uint8)
+    np.testing.assert_allclose(rgb_to_ycbcr(grey), [77, 128, 128], atol=1e-4)
+
+
+def test_the_two_lumas_are_one_in_two_ranges():
+    studio = full_to_studio_range(rgb_to_ycbcr(astronaut())[..., 0])
+    assert np.abs(studio - rgb_to_luma(astronaut())).max() <= 0.5 + 1e-3

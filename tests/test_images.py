@@ -1,5 +1,6 @@
 """Files of every kind that people keep in folders, good and bad, and the size of a JPEG."""
 
+import io
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
 from casjax.color import rgb_to_luma
 from casjax.images import (
@@ -18,6 +19,9 @@ from casjax.images import (
     read_luma,
     write_png,
 )
+from casjax.images.metadata import upright
+from casjax.images.photographs import Photograph, read_photograph
+from casjax.images.segments import read_header
 
 COLOUR = skimage.data.astronaut()[:90, 200:310]
 GREY = skimage.data.camera()[:90, 200:310]
@@ -205,3 +209,115 @@ def test_bits_per_pixel_of_no_quality(quality: int):
 def test_importing_the_module_starts_no_jax():
     code = "import sys, casjax.images; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def photograph_of(image: Image.Image, format: str, **options) -> Photograph:
+    file = io.BytesIO()
+    image.save(file, format=format, **options)
+    return read_photograph(file.getvalue(), name="test", max_pixels=10**6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_upright(orientation: int):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "camera"
+    file = io.BytesIO()
+    Image.fromarray(GREY).save(file, format="PNG", exif=exif)
+    photograph = read_photograph(file.getvalue(), name="test", max_pixels=10**6)
+    assert photograph.orientation == orientation
+    expected = ImageOps.exif_transpose(Image.open(file))
+    assert np.array_equal(upright(photograph.pixels, photograph.orientation), expected)
+    kept = Image.Exif()
+    kept.load(photograph.metadata.exif)
+    assert kept.get(0x0112) == 1
+    assert kept[0x010F] == "camera"
+
+
+@pytest.mark.parametrize(
+    ("mode", "coding", "has_alpha"),
+    [
+        ("1", "grey", False),
+        ("L", "grey", False),
+        ("LA", "grey", True),
+        ("P", "RGB", False),
+        ("RGB", "RGB", False),
+        ("RGBA", "RGB", True),
+    ],
+)
+def test_kinds_of_pixels(mode: str, coding: str, has_alpha: bool):
+    photograph = photograph_of(Image.fromarray(COLOUR).convert(mode), "PNG")
+    assert photograph.coding == coding
+    assert (photograph.alpha is not None) == has_alpha
+    assert photograph.header is None
+
+
+def test_camera_notes_survive(data_dir: Path):
+    """Only the orientation changes in EXIF data: offsets into a camera's notes stay true."""
+    path = data_dir / "wild" / "orient6_landscape.jpg"
+    before = Image.open(io.BytesIO(path.read_bytes())).info["exif"].removeprefix(b"Exif\0\0")
+    after = read_photograph(path.read_bytes(), name="", max_pixels=10**6).metadata.exif
+    assert len(after) == len(before)
+    assert sum(a != b for a, b in zip(after, before, strict=True)) == 1
+
+
+def test_xyb_colours_are_those_of_the_ordinary_file(data_dir: Path):
+    """Two files show one picture: its top, which is whole in the one that is cut short."""
+    xyb = (data_dir / "wild" / "xyb_icc.jpg").read_bytes()
+    photograph = read_photograph(xyb, name="", max_pixels=10**6)
+    cut = (data_dir / "wild" / "trunc_10000.jpg").read_bytes()
+    other = read_photograph(cut, name="", max_pixels=10**6, salvage=True)
+    profile = io.BytesIO(other.metadata.icc)
+    ordinary = Image.fromarray(other.pixels, "YCbCr").convert("RGB")
+    ordinary = ImageCms.profileToProfile(ordinary, profile, ImageCms.createProfile("sRGB"))
+    difference = photograph.pixels[:100].astype(int) - np.array(ordinary)[:100]
+    assert np.abs(difference.mean((0, 1))).max() < 1
+    assert np.sqrt((difference**2).mean()) < 3
+
+
+def test_pictures_that_would_not_come_out_right():
+    still, moved = Image.new("L", (9, 9)), Image.new("L", (9, 9), 99)
+    with pytest.raises(UnreadableImageError, match=r"test: it has 2 frames"):
+        photograph_of(still, "GIF", save_all=True, append_images=[moved])
+    with pytest.raises(UnreadableImageError, match="of the kind F, expected 8-bit"):
+        photograph_of(Image.new("F", (9, 9)), "TIFF")
+    with pytest.raises(UnreadableImageError, match="CMYK without an ICC profile"):
+        photograph_of(Image.new("CMYK", (9, 9)), "TIFF")
+    with pytest.raises(UnreadableImageError, match="test: the file is empty"):
+        read_photograph(b"", name="test", max_pixels=1)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_photographs_cut_short(format: str, share: float):
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format=format)
+    data = file.getvalue()[: int(share * file.tell())]
+    with pytest.raises(UnreadableImageError, match=r"^test: ") as raised:
+        read_photograph(data, name="test", max_pixels=10**6)
+    assert "\n" not in str(raised.value)
+
+
+def test_restart_markers_out_of_order_are_damage():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="JPEG", restart_marker_blocks=2)
+    whole = file.getvalue()
+    assert read_header(whole).damage == ""
+    assert read_header(whole + b"appended").damage == ""
+    assert read_header(whole.replace(b"\xff\xd3", b"\xff\xd4", 1)).damage == (
+        "its restart markers are out of order"
+    )
+    damaged = whole.replace(b"\xff\xd3", b"\xff\x17", 1)
+    assert read_header(damaged).damage == "a marker 0xFF17 inside its picture data"
+    assert "cut short" in read_header(whole[:-2]).damage
+
+
+def test_tiff_keeps_what_describes_the_photograph():
+    exif = Image.Exif()
+    exif[0x010F] = "camera"
+    exif.get_ifd(0x8769)[0x829A] = 0.5  # exposure time
+    metadata = photograph_of(Image.fromarray(COLOUR), "TIFF", exif=exif.tobytes()).metadata
+    kept = Image.Exif()
+    kept.load(metadata.exif)
+    assert kept[0x010F] == "camera"
+    assert kept.get_ifd(0x8769)[0x829A] == 0.5
+    assert 0x0111 not in kept  # where a TIFF file keeps its pixels

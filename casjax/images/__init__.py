@@ -1,12 +1,14 @@
-"""Image files: the one module that knows Pillow.
+"""Image files: the one package that knows Pillow.
 
 Only the formats in `FORMATS` are opened, so that no file, whatever its name, reaches a decoder that
 starts other programs, as the one for EPS does. Pillow's limit on decompression bombs stays on.
 """
 
+import contextlib
 import io
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,7 +46,7 @@ def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt
         million pixels (Pillow's limit), or holds 32-bit values, of which no range is known.
     """
     try:
-        with Image.open(file, formats=_decodable_formats()) as image:
+        with Image.open(file, formats=decodable_formats()) as image:
             return _luma(image)
     except FileNotFoundError:
         raise
@@ -53,7 +55,7 @@ def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt
         raise UnreadableImageError(f"{name or file}: unreadable image: {reason}") from error
 
 
-def _decodable_formats() -> tuple[str, ...]:
+def decodable_formats() -> tuple[str, ...]:
     """Return those of `FORMATS` that this build of Pillow knows."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
@@ -89,7 +91,7 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{os.fspath(folder)}: no such folder, expected one with images")
-    formats = _decodable_formats()
+    formats = decodable_formats()
     suffixes = {s for s, name in Image.registered_extensions().items() if name in formats}
     entered: set[str] = set()
     found: list[Path] = []
@@ -126,9 +128,16 @@ def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> No
             f"{os.fspath(path)}: expected uint8 [h, w] or [h, w, 3], "
             f"got {pixels.dtype} {list(pixels.shape)}"
         )
+    with replacing(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `path`, which takes its name if the block ends well."""
     temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
     try:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,74 @@
+"""The pictures that a JPEG file allows, and the nearest of them to a restored one.
+
+The encoder rounded each DCT coefficient to a multiple of its quantisation step: what it was lies
+within half a step of what the decoder shows. Such limits on all coefficients make a convex set,
+and since the DCT is orthonormal, the nearest picture in it has each coefficient clipped.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from casjax.jpeg import DCT
+
+ORTHONORMAL_DCT = (DCT / (8192 * np.sqrt(8))).astype(np.float32)
+ROWS = 512  # that are projected at once; bounds the memory
+
+
+def project(
+    restored: npt.NDArray[np.float32],
+    decoded: npt.NDArray[np.uint8],
+    steps: npt.NDArray[np.int32],
+) -> npt.NDArray[np.float32]:
+    """Return the picture nearest to `restored` that could have been the one in the JPEG file.
+
+    A block is left as it is where its decoded pixels do not follow from any coefficients: some
+    were clipped to 0 or 255, and the file's coefficients lie hidden behind them.
+
+    Args:
+      restored: float32 [h, w] in 0..255, not yet rounded.
+      decoded: uint8 [h, w] in 0..255: one component as the decoder gives it, its grid of blocks
+        beginning at the top left.
+      steps: integers [8, 8], that component's quantisation steps, vertical frequency first.
+
+    Returns:
+      float32 [h, w]; it may leave 0..255 by a little.
+    """
+    projected = np.empty_like(restored)
+    for start in range(0, len(restored), ROWS):
+        rows = slice(start, start + ROWS)
+        projected[rows] = _project(restored[rows], decoded[rows], steps)
+    return projected
+
+
+@jax.jit
+def _project(restored: jax.Array, decoded: jax.Array, steps: jax.Array) -> jax.Array:
+    height, width = decoded.shape
+    shown = _blocks(decoded.astype(jnp.float32) - 128)
+    wanted = _blocks(restored - 128)
+    step = steps[:, None, :].astype(jnp.float32)
+
+    centre = jnp.round(_dct(shown) / step) * step
+    explains = jnp.abs(_inverse_dct(centre) - shown).max((1, 3), keepdims=True) <= 1
+    allowed = jnp.clip(_dct(wanted), centre - step / 2, centre + step / 2)
+    blocks = jnp.where(explains, _inverse_dct(allowed), wanted)
+    padded = blocks.reshape(blocks.shape[0] * 8, -1)
+    return padded[:height, :width] + 128
+
+
+def _blocks(picture: jax.Array) -> jax.Array:
+    """Cut [h, w] into [block row, y, block column, x]; the edge fills up the last blocks."""
+    height, width = picture.shape
+    padded = jnp.pad(picture, ((0, -height % 8), (0, -width % 8)), mode="edge")
+    return padded.reshape(padded.shape[0] // 8, 8, padded.shape[1] // 8, 8)
+
+
+def _dct(blocks: jax.Array) -> jax.Array:
+    d = ORTHONORMAL_DCT
+    return jnp.einsum("ky,aybx,lx->akbl", d, blocks, d, precision="highest")
+
+
+def _inverse_dct(coefficients: jax.Array) -> jax.Array:
+    d = ORTHONORMAL_DCT
+    return jnp.einsum("ky,akbl,lx->aybx", d, coefficients, d, precision="highest")

@@ -1,0 +1,69 @@
+"""The quality factor of a JPEG file, estimated from its quantisation tables."""
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.jpeg import ANNEX_K_LUMA
+
+# ITU-T T.81, table K.2: chrominance quantisation steps, vertical frequency first.
+ANNEX_K_CHROMA = np.full((8, 8), 99, np.int32)
+ANNEX_K_CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+
+FAR = 0.1
+"""Root mean square deviation above which a table is no rounding of a scaled Annex K table."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Quality:
+    """What quality factor a quantisation table amounts to.
+
+    Attributes:
+      factor: the libjpeg quality factor in 1..100 whose table is nearest.
+      deviation: root mean square of the steps' relative difference from that table; 0 where the
+        table is libjpeg's own.
+    """
+
+    factor: int
+    deviation: float
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the table is no libjpeg table of any quality, and `factor` a mere likeness."""
+        return self.deviation > FAR
+
+    def __str__(self) -> str:
+        if self.is_far:
+            return f"about {self.factor} (its table is far from any libjpeg table)"
+        return f"{self.factor}" if self.deviation == 0 else f"about {self.factor}"
+
+
+def estimate_quality(
+    table: npt.NDArray[np.integer], *, base: npt.NDArray[np.int32] = ANNEX_K_LUMA
+) -> Quality:
+    """Estimate the quality factor by a least-squares match to libjpeg's tables.
+
+    The squares are of logarithms: a step of 2 in place of 1 weighs as much as 80 in place of 40.
+    Tables with 16-bit steps are matched to libjpeg's without the limit of 255.
+
+    Args:
+      table: quantisation steps, integers [8, 8] in 1..65535, vertical frequency first.
+      base: the table of quality 50, `ANNEX_K_LUMA` or `ANNEX_K_CHROMA`.
+
+    Raises:
+      ValueError: `table` is another kind of array, or a step is not positive.
+    """
+    if table.shape != (8, 8) or table.min() < 1:
+        raise ValueError(f"expected 8 x 8 positive steps, got {list(table.shape)}: {table.min()}")
+    differences = np.log(table) - np.log(_tables(base, limit=255 if table.max() <= 255 else 32767))
+    deviations = np.sqrt(np.mean(differences**2, axis=(1, 2)))
+    nearest = int(np.argmin(deviations))
+    return Quality(nearest + 1, float(deviations[nearest]))
+
+
+def _tables(base: npt.NDArray[np.int32], *, limit: int) -> npt.NDArray[np.int32]:
+    """Libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8] (jcparam.c)."""
+    quality = np.arange(1, 101)[:, None, None]
+    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return np.clip((base * percent + 50) // 100, 1, limit)
