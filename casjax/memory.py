@@ -1,0 +1,101 @@
+"""How much memory a network takes, told from its computation before anything is compiled."""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
+
+from casjax.inference import Network
+
+PROBE = 512  # pixels: side of the picture whose computation is looked at
+LARGEST_TILE = 4096
+# What XLA reserves on CPU for each byte counted here: 0.99 for AR-CNN, 1.19 for CAS-CNN.
+ALLOWANCE = 1.25
+SHARE = 0.5  # of the free memory is used if nothing else is asked for
+
+
+def largest_tile(
+    model: Network, variables: Mapping[str, Any], *, memory: int, multiple: int
+) -> int:
+    """Return the side of the largest square tile that the network can run on within `memory`.
+
+    Args:
+      model: the network.
+      variables: what its `apply` takes.
+      memory: bytes for the network's features; its weights and the pictures come on top.
+      multiple: the side is a multiple of this many pixels, and of the network's alignment.
+
+    Raises:
+      ValueError: `memory` is too small for any tile that is useful.
+    """
+    multiple = math.lcm(multiple, model.alignment)
+    bytes_per_pixel = ALLOWANCE * _peak_bytes(model, variables) / PROBE**2
+    tile = math.isqrt(int(memory / bytes_per_pixel)) // multiple * multiple
+    # Twice the overlap of tiles, and something between.
+    smallest = -(-2 * (model.receptive_radius + model.alignment) // multiple) * multiple + multiple
+    if tile < smallest:
+        needed = math.ceil(smallest**2 * bytes_per_pixel / 2**20)
+        raise ValueError(
+            f"a memory of {memory / 2**20:.0f} MiB is too small for this network: "
+            f"its smallest tile takes {needed} MiB"
+        )
+    return min(tile, LARGEST_TILE)
+
+
+def free_memory() -> int:
+    """Return the share of the default device's free memory that may be used, in bytes."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    if "bytes_limit" in statistics:
+        return int(SHARE * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)))
+    names = os.sysconf_names if hasattr(os, "sysconf") else {}
+    # What is available at the moment where the system tells, or else a part of all there is.
+    if "SC_AVPHYS_PAGES" in names:
+        return int(SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    if "SC_PHYS_PAGES" in names:
+        return int(SHARE / 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return 2**31
+
+
+def _peak_bytes(model: Network, variables: Mapping[str, Any]) -> int:
+    """The most memory at once if each step of the computation made its results in full.
+
+    XLA fuses steps, so that it takes less, and convolutions want scratch space, so that it takes
+    more: hence the allowance.
+    """
+    picture = jax.ShapeDtypeStruct((1, PROBE, PROBE, 1), jnp.float32)
+    return _peak(jax.make_jaxpr(lambda x: model.apply(variables, x))(picture).jaxpr)
+
+
+def _peak(jaxpr: Jaxpr) -> int:
+    last_use = {v: i for i, eqn in enumerate(jaxpr.eqns) for v in _variables(eqn.invars)}
+    last_use |= dict.fromkeys(_variables(jaxpr.outvars), len(jaxpr.eqns))
+    live = {v: _bytes(v) for v in jaxpr.invars}
+    peak = sum(live.values())
+    for i, eqn in enumerate(jaxpr.eqns):
+        inputs = sum(_bytes(v) for v in set(_variables(eqn.invars)))
+        results = {v: _bytes(v) for v in eqn.outvars}
+        inner = max((_peak(body) - inputs for body in _bodies(eqn.params)), default=0)
+        peak = max(peak, sum(live.values()) + max(sum(results.values()), inner))
+        live |= results
+        live = {v: size for v, size in live.items() if last_use.get(v, -1) > i}
+    return peak
+
+
+def _variables(atoms: list[Any]) -> Iterator[Var]:
+    return (atom for atom in atoms if not isinstance(atom, Literal))
+
+
+def _bodies(parameters: Mapping[str, Any]) -> Iterator[Jaxpr]:
+    for value in parameters.values():
+        if isinstance(value, ClosedJaxpr):
+            yield value.jaxpr
+        elif isinstance(value, Jaxpr):
+            yield value
+
+
+def _bytes(variable: Any) -> int:
+    return math.prod(variable.aval.shape) * variable.aval.dtype.itemsize

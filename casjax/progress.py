@@ -1,0 +1,89 @@
+"""Progress of a command over many files: one changing line on a terminal, plain lines elsewhere."""
+
+import time
+from typing import TextIO
+
+ERASE_LINE = "\r\x1b[K"
+
+
+class Progress:
+    """Counts what is done and says so on a stream.
+
+    Attributes:
+      restored: number of files.
+      skipped: number of files that were finished before.
+      failed: number of files.
+    """
+
+    def __init__(self, stream: TextIO, *, sizes: list[int], quiet: bool) -> None:
+        """Begin; `sizes` in bytes of all files tell how much is left."""
+        self.restored = self.skipped = self.failed = 0
+        self._stream, self._quiet, self._sizes = stream, quiet, sizes
+        self._is_terminal = stream.isatty()
+        self._pixels = 0
+        self._restored_bytes = 0
+        self._start = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """How many files were looked at."""
+        return self.restored + self.skipped + self.failed
+
+    def begin(self, name: str) -> None:
+        """Show on a terminal what is being worked on."""
+        if self._is_terminal and not self._quiet:
+            state = [f"{self.done + 1}/{len(self._sizes)}", name]
+            if self._pixels:
+                state.insert(1, f"{self._speed()}, {_duration(self._seconds_left())} left")
+            self._stream.write(f"{ERASE_LINE}{'  '.join(state)}"[:200])
+            self._stream.flush()
+
+    def restore(self, message: str, *, pixels: int) -> None:
+        """Count a restored picture and say what came of it."""
+        self._restored_bytes += self._sizes[self.done]
+        self.restored += 1
+        self._pixels += pixels
+        self._say(f"[{self.done}/{len(self._sizes)}] {message}")
+
+    def skip(self, message: str) -> None:
+        """Count a picture that was finished before."""
+        self.skipped += 1
+        self._say(f"[{self.done}/{len(self._sizes)}] {message}")
+
+    def fail(self, message: str) -> None:
+        """Count a failure; it is said however quiet the command is."""
+        self.failed += 1
+        self._write(f"error: {message}")
+
+    def summarise(self) -> None:
+        """Say the counts, the pixels and the speed."""
+        counts = [f"{self.restored} restored"]
+        counts += [f"{self.skipped} skipped"] if self.skipped else []
+        counts += [f"{self.failed} failed"] if self.failed else []
+        self._say(f"{', '.join(counts)}: {self._speed()}, {_duration(self._elapsed())} in all")
+
+    def _say(self, message: str) -> None:
+        if not self._quiet:
+            self._write(message)
+
+    def _write(self, message: str) -> None:
+        self._stream.write(f"{ERASE_LINE if self._is_terminal else ''}{message}\n")
+        self._stream.flush()
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._start
+
+    def _speed(self) -> str:
+        megapixels = self._pixels / 1e6
+        return f"{megapixels:.2f} Mpixel, {megapixels / max(self._elapsed(), 1e-3):.2f} Mpixel/s"
+
+    def _seconds_left(self) -> float:
+        """Estimate by bytes, which are known without opening the files."""
+        return self._elapsed() * sum(self._sizes[self.done :]) / max(self._restored_bytes, 1)
+
+
+def _duration(seconds: float) -> str:
+    minutes, hours = seconds / 60, seconds / 3600
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes:.0f} min" if minutes < 90 else f"{hours:.1f} h"

@@ -1,0 +1,254 @@
+"""One picture in, one picture out: a network made for luma, on pictures in colour.
+
+Each component is restored by itself, at the resolution that its file holds it in, and what the
+network *changed* is added to the picture. So a network that changes nothing gives back every
+picture to the bit, whatever its coding: no conversion there and back leaves a trace.
+"""
+
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax import pretrained
+from casjax.color import (
+    STUDIO_PER_FULL,
+    YCBCR_TO_RGB,
+    full_to_studio_range,
+    rgb_to_ycbcr,
+    ycbcr_to_rgb,
+)
+from casjax.consistency import project
+from casjax.images.photographs import Coding, Photograph
+from casjax.inference import Restorer, make_restorer
+from casjax.jpeg import ANNEX_K_LUMA
+from casjax.memory import free_memory, largest_tile
+from casjax.quality import ANNEX_K_CHROMA, Quality, estimate_quality
+from casjax.sampling import Factors, undo_upsampling, upsample
+
+BUCKET = 64  # pixels: pictures of many sizes share few compilations
+ROWS = 256  # that are converted at once; bounds the memory
+TURNS = 8  # of a square onto itself
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def restore_image(
+    image: Pixels,
+    *,
+    quality: int | None = None,
+    model: str | None = None,
+    chroma: bool = False,
+    ensemble: bool = False,
+    memory: int | None = None,
+) -> Pixels:
+    """Remove JPEG compression artifacts from a picture.
+
+    Args:
+      image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, its grid of blocks
+        beginning at the top left.
+      quality: the JPEG quality factor it was saved with, 1..100: chooses the network.
+      model: instead, a network that ships, by name, or the workdir of a finished run.
+      chroma: restore colour too, not only luma.
+      ensemble: average the eight flips and turns: eight times the work for a little more quality.
+      memory: bytes for the network's features; default half of what is free.
+
+    Returns:
+      uint8 of the same shape.
+
+    Raises:
+      ValueError: `image` is another kind of array, neither `quality` nor `model` is given, or
+        `memory` is too small.
+      FileNotFoundError: there is no such `model`.
+    """
+    if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
+        raise ValueError(
+            f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
+        )
+    if model is None:
+        if quality is None:
+            raise ValueError("expected the image's JPEG quality or a model")
+        model = nearest_network(quality)
+    restorer = load_restorer(model, memory)
+    coding: Coding = "grey" if image.ndim == 2 else "RGB"
+    components = _components(image, coding, chroma=chroma)
+    changes = [_change(c, restorer, ensemble=ensemble) for c in components]
+    return _changed(image, coding, changes)
+
+
+def restore_photograph(
+    photograph: Photograph, restorer: Restorer, *, chroma: bool, consistent: bool, ensemble: bool
+) -> Pixels:
+    """Restore a photograph with what its file says of its components.
+
+    Args:
+      photograph: the picture.
+      restorer: made by `load_restorer`.
+      chroma: restore colour too, at the resolution that the file holds it in.
+      consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
+        components with a sample for each pixel; chroma with fewer is left out.
+      ensemble: average the eight flips and turns.
+
+    Returns:
+      uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
+
+    Raises:
+      ValueError: `consistent` without the file's own components.
+    """
+    header, coding = photograph.header, photograph.coding
+    components = _components(photograph.pixels, coding, chroma=chroma)
+    if header and photograph.is_as_stored and coding != "RGB":
+        tables = component_tables(photograph)
+        changes = [
+            _change(
+                component,
+                restorer,
+                ensemble=ensemble,
+                factors=factors,
+                steps=steps if consistent and factors == (1, 1) else None,
+            )
+            for component, factors, steps in zip(components, header.factors, tables, strict=False)
+        ]
+    elif consistent:
+        raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
+    else:
+        changes = [_change(component, restorer, ensemble=ensemble) for component in components]
+    return _changed(photograph.pixels, coding, changes)
+
+
+def component_tables(photograph: Photograph) -> list[npt.NDArray[np.int32]]:
+    """Return the quantisation steps [8, 8] of each component; none for other files than JPEG.
+
+    Raises:
+      ValueError: the file lacks a table that it names.
+    """
+    header = photograph.header
+    if header is None:
+        return []
+    missing = {component.table for component in header.components} - header.tables.keys()
+    if missing:
+        raise ValueError(f"the file has no quantisation table {min(missing)}")
+    return [header.tables[component.table] for component in header.components]
+
+
+def estimate_qualities(photograph: Photograph) -> list[Quality]:
+    """Estimate the quality factors of luma and, where there is any, chroma; none without tables."""
+    coding = photograph.header.coding if photograph.header else ""
+    bases = [ANNEX_K_LUMA, ANNEX_K_LUMA if coding == "RGB" else ANNEX_K_CHROMA]
+    tables = component_tables(photograph)[:2]
+    return [estimate_quality(table, base=base) for table, base in zip(tables, bases, strict=False)]
+
+
+def nearest_network(quality: int) -> str:
+    """Return the name of the network that ships whose quality factors are nearest.
+
+    Raises:
+      ValueError: none ships.
+    """
+    networks = pretrained.manifest()
+    if not networks:
+        raise ValueError("no networks ship with this installation: name one with --model")
+
+    def distance(name: str) -> tuple[int, int]:
+        lowest, highest = networks[name]["qualities"]
+        return max(lowest - quality, quality - highest, 0), highest - lowest
+
+    return min(networks, key=distance)
+
+
+@functools.cache
+def load_restorer(model: str, memory: int | None) -> Restorer:
+    """Load a network and make its restorer, with the largest tile for `memory` bytes."""
+    network = pretrained.load_network(model)
+    tile = largest_tile(
+        network.model,
+        network.variables,
+        memory=free_memory() if memory is None else memory,
+        multiple=BUCKET,
+    )
+    return make_restorer(network.model, network.variables, tile=tile, bucket=BUCKET)
+
+
+def shown(photograph: Photograph) -> Pixels:
+    """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
+    if photograph.coding != "YCbCr":
+        return photograph.pixels
+    return _changed(photograph.pixels, "YCbCr", [np.zeros(photograph.pixels.shape[:2], np.int16)])
+
+
+def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
+    """Return luma and, if asked for, the two chroma components, all uint8 [h, w]."""
+    if coding == "grey":
+        return [pixels]
+    count = 3 if chroma else 1
+    if coding == "YCbCr":
+        return [pixels[..., i] for i in range(count)]
+    components = [np.empty(pixels.shape[:2], np.uint8) for _ in range(count)]
+    for rows in _strips(pixels):
+        ycbcr = _rounded(rgb_to_ycbcr(pixels[rows]))
+        for i, component in enumerate(components):
+            component[rows] = ycbcr[..., i]
+    return components
+
+
+def _change(
+    component: Pixels,
+    restorer: Restorer,
+    *,
+    ensemble: bool,
+    factors: Factors = (1, 1),
+    steps: npt.NDArray[np.int32] | None = None,
+) -> npt.NDArray[np.int16]:
+    """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
+    samples = undo_upsampling(component, factors)
+    # Networks know luma from 16 to 235.
+    degraded = _rounded(full_to_studio_range(samples))
+    turns = range(TURNS if ensemble else 1)
+    total = np.zeros(samples.shape, np.float32)
+    for turn in turns:
+        total += _turned_back(restorer(_turned(degraded, turn)), turn)
+    change = (total / np.float32(len(turns)) - degraded) / np.float32(STUDIO_PER_FULL)
+    if steps is not None:
+        change = project(samples + change, samples, steps) - samples
+    change = np.rint(np.clip(samples + change, 0, 255)) - samples
+    if factors != (1, 1):
+        change = np.rint(upsample(change, factors, shape=(component.shape[0], component.shape[1])))
+    return change.astype(np.int16)
+
+
+def _turned(picture: Pixels, turn: int) -> Pixels:
+    """Turn a picture [h, w] by quarters and, from the fifth turn on, mirror it: [1, h, w, 1]."""
+    mirrored = picture[:, ::-1] if turn >= 4 else picture
+    return np.ascontiguousarray(np.rot90(mirrored, turn))[None, ..., None]
+
+
+def _turned_back(pictures: Pixels, turn: int) -> npt.NDArray[np.float32]:
+    picture = np.rot90(pictures[0, ..., 0].astype(np.float32), -turn)
+    return picture[:, ::-1] if turn >= 4 else picture
+
+
+def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
+    """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3]."""
+    if coding == "grey":
+        return _rounded(pixels + changes[0])
+    restored = np.empty_like(pixels)
+    for rows in _strips(pixels):
+        change = np.stack([change[rows] for change in changes], axis=-1)
+        if coding == "YCbCr":
+            ycbcr = pixels[rows].astype(np.float32)
+            ycbcr[..., : len(changes)] += change
+            restored[rows] = _rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
+        else:
+            rgb_change = change @ YCBCR_TO_RGB[:, : len(changes)].T
+            restored[rows] = _rounded(pixels[rows] + rgb_change)
+    return restored
+
+
+def _strips(pixels: Pixels) -> Iterator[slice]:
+    return (slice(start, start + ROWS) for start in range(0, len(pixels), ROWS))
+
+
+def _rounded(values: npt.NDArray[Any]) -> Pixels:
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -1,0 +1,48 @@
+"""The memory of a network whose features can be counted by hand."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from casjax.inference import make_restorer
+from casjax.memory import free_memory, largest_tile
+
+
+@dataclasses.dataclass(frozen=True)
+class Wide:
+    """Spreads the picture to 16 channels, adds to them, and sums: 2 x 64 bytes for a pixel."""
+
+    alignment: int = 8
+    receptive_radius: int = 20
+
+    def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
+        @jax.jit  # an inner computation counts as much as the outer one
+        def widen(x):
+            return jnp.sin(x * jnp.ones(16)) + 1
+
+        return (widen(degraded).sum(-1, keepdims=True),)
+
+
+def test_a_tile_fills_the_memory():
+    """The least float32 features at once are one array and what is made of it: 128 bytes."""
+    tile = largest_tile(Wide(), {"params": {}}, memory=200 * 512**2, multiple=64)
+    assert tile == 512
+    assert largest_tile(Wide(), {"params": {}}, memory=40 * 512**2, multiple=64) in (192, 256)
+
+
+def test_tiles_suit_the_restorer():
+    for memory in (2**22, 2**24, 2**27):
+        tile = largest_tile(Wide(), {"params": {}}, memory=memory, multiple=64)
+        make_restorer(Wide(), {"params": {}}, tile=tile, bucket=64)
+
+
+def test_too_little_memory():
+    with pytest.raises(ValueError, match=r"a memory of 1 MiB is too small .* takes \d+ MiB"):
+        largest_tile(Wide(), {"params": {}}, memory=2**20, multiple=64)
+
+
+def test_some_memory_is_free():
+    assert free_memory() > 2**20

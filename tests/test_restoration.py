@@ -1,0 +1,196 @@
+"""Restoration of colour, with networks whose effect is known by hand."""
+
+import dataclasses
+import io
+import subprocess
+import sys
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+import casjax
+from casjax import pretrained, restoration
+from casjax.color import rgb_to_luma
+from casjax.images.photographs import read_photograph
+from casjax.restoration import restore_image, restore_photograph, shown
+
+PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
+
+
+def identity(pictures):
+    return pictures
+
+
+def darker(pictures):
+    """Takes 20 levels off, and no more than there are."""
+    return pictures - np.minimum(pictures, 20)
+
+
+def only_the_left(pictures):
+    changed = pictures.copy()
+    changed[:, :, :8] += 20
+    return changed
+
+
+def photograph(**options):
+    file = io.BytesIO()
+    Image.fromarray(PHOTOGRAPH).save(file, format="JPEG", **options)
+    return read_photograph(file.getvalue(), name="test", max_pixels=10**6)
+
+
+def restore(picture, restorer, *, chroma=False, consistent=False, ensemble=False):
+    return restore_photograph(
+        picture, restorer, chroma=chroma, consistent=consistent, ensemble=ensemble
+    )
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("consistent", [False, True])
+@pytest.mark.parametrize("ensemble", [False, True])
+def test_a_network_that_changes_nothing_changes_nothing(subsampling, consistent, ensemble):
+    picture = photograph(quality=30, subsampling=subsampling)
+    restored = restore(picture, identity, chroma=True, consistent=consistent, ensemble=ensemble)
+    assert np.array_equal(restored, shown(picture))
+
+
+def test_the_network_sees_the_luma_it_was_trained_on():
+    """Within a level of MATLAB's, of what the file shows; in between lies a rounding to RGB."""
+    seen = []
+
+    def look(pictures):
+        seen.append(pictures)
+        return pictures
+
+    picture = photograph(quality=90, subsampling="4:4:4")
+    restore(picture, look)
+    [luma] = seen
+    difference = luma[0, ..., 0].astype(int) - rgb_to_luma(shown(picture))
+    inside = (shown(picture) > 0).all(-1) & (shown(picture) < 255).all(-1)
+    assert np.abs(difference[inside]).max() <= 1
+
+
+def test_chroma_is_seen_at_its_own_resolution():
+    shapes = []
+
+    def look(pictures):
+        shapes.append(pictures.shape)
+        return pictures
+
+    restore(photograph(subsampling="4:2:0"), look, chroma=True)
+    assert shapes == [(1, 91, 113, 1), (1, 46, 57, 1), (1, 46, 57, 1)]
+
+
+def test_luma_that_has_fewer_samples_than_chroma(data_dir):
+    data = (data_dir / "wild" / "luma_subsampled.jpg").read_bytes()
+    picture = read_photograph(data, name="test", max_pixels=10**7)
+    shapes = []
+
+    def brighten(pictures):
+        shapes.append(pictures.shape)
+        return np.minimum(pictures, 225) + 10
+
+    restored = restore(picture, brighten)
+    assert shapes == [(1, 756, 1134, 1)]
+    assert np.median(restored.astype(int) - shown(picture)) in (11, 12)  # 10 x 255 / 219
+
+
+def test_less_luma_is_less_of_all_colours():
+    grey = np.full((20, 30, 3), (180, 150, 120), np.uint8)
+    restored = restore_with(darker, grey)
+    assert np.array_equal(restored, grey - 23)  # 20 x 255 / 219
+
+
+def restore_with(restorer, image, **options):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoration, "load_restorer", lambda model, memory: restorer)
+        return restore_image(image, model="stand-in", **options)
+
+
+def test_the_ensemble_is_the_mean_of_eight_turns():
+    """A change of eight columns at the left becomes one at all four borders, each a quarter."""
+    square = np.full((40, 40), 100, np.uint8)
+    change = restore_with(only_the_left, square, ensemble=True).astype(int) - 100
+    assert (change[8:-8, 8:-8] == 0).all()
+    assert (change[:8, 8:-8] == 6).all()  # 20 / 4 x 255 / 219
+    assert np.array_equal(change, change.T)
+    assert np.array_equal(change, change[::-1])
+
+
+def test_what_the_file_rules_out_is_taken_back():
+    picture = photograph(quality=90, subsampling="4:4:4")
+    far = restore(picture, darker).astype(int) - shown(picture)
+    near = restore(picture, darker, consistent=True).astype(int) - shown(picture)
+    assert np.abs(near).mean() < 0.2 * np.abs(far).mean()
+
+
+def test_consistency_needs_the_files_own_components(data_dir):
+    data = (data_dir / "wild" / "rgb_no_transform.jpg").read_bytes()
+    picture = read_photograph(data, name="test", max_pixels=10**7)
+    with pytest.raises(ValueError, match="--consistent is for JPEG files in YCbCr or grey"):
+        restore(picture, identity, consistent=True)
+
+
+@pytest.mark.parametrize("image", [PHOTOGRAPH, PHOTOGRAPH[..., 0]], ids=["colour", "grey"])
+def test_arrays_keep_their_shape(image):
+    assert np.array_equal(restore_with(identity, image, chroma=True), image)
+
+
+@pytest.mark.parametrize("image", [PHOTOGRAPH / 255, PHOTOGRAPH[..., :2], PHOTOGRAPH[0, :, 0]])
+def test_other_arrays_are_refused(image):
+    with pytest.raises(ValueError, match="expected an image uint8"):
+        restore_image(image, quality=20)
+
+
+def test_quality_or_model_is_needed():
+    with pytest.raises(ValueError, match="quality or a model"):
+        restore_image(PHOTOGRAPH)
+
+
+@pytest.mark.parametrize(
+    ("quality", "name"), [(1, "low"), (12, "low"), (14, "wide"), (20, "exact"), (70, "wide")]
+)
+def test_the_nearest_network(monkeypatch, quality, name):
+    """Of those made for a quality, the one made for the fewest."""
+    ranges = {"low": [10, 10], "wide": [15, 60], "exact": [20, 20]}
+    manifest = {name: {"qualities": qualities} for name, qualities in ranges.items()}
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    assert restoration.nearest_network(quality) == name
+
+
+def test_no_network_ships(monkeypatch):
+    monkeypatch.setattr(pretrained, "manifest", dict)
+    with pytest.raises(ValueError, match="no networks ship"):
+        restoration.nearest_network(20)
+
+
+@dataclasses.dataclass(frozen=True)
+class Halve:
+    """Halves the distance from black, at any place of any tile."""
+
+    alignment: int = 8
+    receptive_radius: int = 8
+
+    def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
+        return (degraded / 2,)
+
+
+def test_through_a_real_restorer_in_tiles(monkeypatch):
+    network = pretrained.Network("stand-in", Halve(), {"params": {}}, (1, 100))
+    monkeypatch.setattr(pretrained, "load_network", lambda name: network)
+    restoration.load_restorer.cache_clear()
+    image = np.full((400, 300), 219, np.uint8)  # of MATLAB's levels 204, which become 102
+    restored = restore_image(image, model="stand-in", memory=2**18)
+    assert (restored == 219 - 119).all()
+    restoration.load_restorer.cache_clear()
+
+
+def test_the_package_offers_it_without_starting_jax():
+    assert casjax.restore_image is restore_image
+    code = "import sys, casjax; assert 'jax' not in sys.modules; casjax.restore_image"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    with pytest.raises(AttributeError, match="no attribute 'restored'"):
+        casjax.restored  # noqa: B018

@@ -1,0 +1,396 @@
+"""The command that restores photographs: files of all kinds, what is said of them, and where."""
+
+import dataclasses
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageCms, ImageOps
+
+from casjax import pretrained, restoration
+from casjax.restore import main
+
+ROOT = Path(__file__).parent.parent
+PHOTOGRAPH = skimage.data.astronaut()[:90, 200:310]
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """A network that changes nothing: pixels come out as they went in, if all else is right."""
+
+    alignment: int = 8
+    receptive_radius: int = 8
+
+    def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
+        return (degraded,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Brighter(Identity):
+    """A network that adds 16 levels of the luma it was trained on."""
+
+    def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
+        return (degraded + 16 / 255,)
+
+
+@pytest.fixture(autouse=True)
+def networks(monkeypatch):
+    """Stand-ins for the networks that ship."""
+    models = {"identity": Identity(), "brighter": Brighter()}
+    manifest = {"identity": {"qualities": [1, 100]}, "brighter": {"qualities": [20, 20]}}
+
+    def load_network(name):
+        if name not in models:
+            raise FileNotFoundError(f"{name}: no network of that name ships")
+        return pretrained.Network(name, models[name], {"params": {}}, (1, 100))
+
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    monkeypatch.setattr(pretrained, "load_network", load_network)
+    monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
+    restoration.load_restorer.cache_clear()
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """The command in a folder of its own: exit status and both outputs."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as leaving:
+            status = leaving.code
+        output, errors = capsys.readouterr()
+        assert "Traceback" not in errors
+        assert not list(tmp_path.rglob("*.part")), "a partial file is left"
+        return status, output, errors
+
+    return run
+
+
+def save(name, pixels=PHOTOGRAPH, **options):
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(name, **options)
+
+
+def opened(path):
+    """Pillow's image, with no file left open."""
+    return Image.open(io.BytesIO(Path(path).read_bytes()))
+
+
+def difference(name, expected):
+    pixels = np.array(opened(name)).astype(int)
+    assert pixels.shape == np.shape(expected)
+    return np.abs(pixels - np.asarray(expected)).max()
+
+
+def files():
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+# Every file of the wild set: words of its refusal, or None where it is restored.
+WILD = {
+    "orient6_landscape.jpg": None,
+    "cam_kodak_dc210_1999.jpg": None,
+    "phone_iphone_8mp.jpg": None,
+    "corrupt_bitstream_2mb.jpg": "damaged, a marker 0xFF9F inside its picture data; --salvage",
+    "odd_qtables_mavica.jpg": None,
+    "lowq_fuji_4900z_q18.jpg": None,
+    "lowq_ricoh_dc3z.jpg": None,
+    "progressive_android.jpg": None,
+    "trailing_garbage.jpg": None,
+    "grey_photo.jpg": None,
+    "qt16.jpg": None,
+    "mpo_stereo.mpo": None,
+    "icc_big.jpg": None,
+    "ycck_icc_700k.jpg": None,
+    "xyb_icc.jpg": None,
+    "trunc_10000.jpg": "it is cut short: the end-of-image marker is missing; --salvage",
+    "noninterleaved_444.jpg": None,
+    "luma_subsampled.jpg": None,
+    "cmyk_flower.jpg": "CMYK without an ICC profile: its colours are not defined",
+    "rgb_no_transform.jpg": None,
+    "mjpeg_no_dht.jpg": None,
+    "size_17x17.jpg": None,
+    "twelve_bit.jpg": "its samples have 12 bits, expected 8",
+    "prog_arith_422.jpg": None,
+}
+
+
+def decoded_by_pillow(path):
+    """What a viewer shows: upright, in sRGB where the file's own colours are no RGB."""
+    image = ImageOps.exif_transpose(opened(path))
+    profile = io.BytesIO(image.info.get("icc_profile", b""))
+    if image.mode == "CMYK" or path.name == "xyb_icc.jpg":
+        flags, intent = ImageCms.Flags.BLACKPOINTCOMPENSATION, ImageCms.Intent.RELATIVE_COLORIMETRIC
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, profile, srgb, intent, "RGB", flags=flags)
+    return image
+
+
+def test_every_wild_file_has_its_row(data_dir):
+    assert sorted(WILD) == sorted(
+        p.name for p in (data_dir / "wild").iterdir() if p.suffix != ".tsv"
+    )
+
+
+@pytest.mark.parametrize("name", WILD)
+def test_wild_file(data_dir, run, name):
+    """An identity network leaves the pixels that Pillow decodes, to a rounding of one level."""
+    path, refusal = data_dir / "wild" / name, WILD[name]
+    status, output, errors = run(path, "-o", "out.png", "--chroma", "--model=identity")
+    assert output == ""
+    if refusal:
+        assert status == 1
+        [line] = [line for line in errors.splitlines() if line.startswith("error: ")]
+        assert str(path) in line
+        assert refusal in line
+        assert files() == []
+    else:
+        assert status == 0, errors
+        assert difference("out.png", decoded_by_pillow(path)) <= 1
+
+
+@pytest.mark.parametrize("name", ["corrupt_bitstream_2mb.jpg", "trunc_10000.jpg"])
+def test_damaged_file_is_salvaged(data_dir, run, name):
+    path = data_dir / "wild" / name
+    status, _, errors = run(path, "-o", "out.png", "--salvage", "--model=identity")
+    assert status == 0
+    assert "salvaged: " in errors
+    whole = opened(path)
+    assert opened("out.png").size == whole.size
+    if name.startswith("corrupt"):
+        assert difference("out.png", whole) <= 1
+
+
+def test_one_file_beside_itself(run):
+    save("photo.jpg", quality=30)
+    status, output, errors = run("photo.jpg", "--qf=20")
+    assert (status, output) == (0, "")
+    assert files() == ["photo-restored.png", "photo.jpg"]
+    assert "photo.jpg -> photo-restored.png: quality 20 as asked for, " in errors
+    assert errors.splitlines()[-1].startswith("1 restored: 0.01 Mpixel, ")
+
+
+def test_the_network_changes_luma_only(run):
+    """16 levels of MATLAB's luma are 18.6 of a JPEG file's, in each of R, G and B."""
+    save("photo.png", np.full((20, 30, 3), (90, 60, 120), np.uint8))
+    assert run("photo.png", "-o", "out.png", "--model=brighter")[0] == 0
+    assert difference("out.png", np.full((20, 30, 3), (109, 79, 139))) == 0
+    save("grey.png", np.full((20, 30), 100, np.uint8))
+    assert run("grey.png", "-o", "grey out.png", "--model=brighter")[0] == 0
+    assert difference("grey out.png", np.full((20, 30), 119)) == 0
+
+
+def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
+    save("in/a.jpg")
+    save("in/deep/b.JPEG")
+    save("in/c-restored.png")
+    save("in/picture.png")
+    Path("in/bad.jpg").write_bytes(b"no picture")
+    status, output, errors = run("in", "absent.jpg", "-o", "out/")
+    assert (status, output) == (1, "")
+    assert [name for name in files() if name.startswith("out")] == ["out/a.png", "out/deep/b.png"]
+    lines = errors.splitlines()
+    assert "left out 1 files that are no JPEG: they need --qf" in lines
+    assert "error: absent.jpg: no such file or folder" in lines
+    assert "error: in/bad.jpg: not an image in a known format" in lines
+    assert "2 restored, 2 failed" in lines[-1]
+
+
+def test_endless_files_are_not_read(run):
+    status, _, errors = run("/dev/zero")
+    assert status == 1
+    assert "error: /dev/zero: neither a file nor a folder" in errors
+
+
+def test_glob_and_pattern(run):
+    save("one.jpg")
+    save("two.jpg")
+    assert run("*.jpg", "-o", "{folder}/better/{stem}.webp", "-q") == (0, "", "")
+    assert files()[:2] == ["better/one.webp", "better/two.webp"]
+
+
+def test_existing_results_are_kept_replaced_or_skipped(run):
+    save("photo.jpg")
+    Path("photo-restored.png").write_bytes(b"old")
+    status, _, errors = run("photo.jpg")
+    assert status == 1
+    assert "photo-restored.png exists: use --overwrite, or --resume to skip it" in errors
+    status, _, errors = run("photo.jpg", "--resume")
+    assert status == 0
+    assert "finished before" in errors
+    assert Path("photo-restored.png").read_bytes() == b"old"
+    assert run("photo.jpg", "--overwrite")[0] == 0
+    assert difference("photo-restored.png", opened("photo.jpg")) <= 1
+
+
+def test_the_picture_itself_is_never_replaced(run):
+    save("photo.jpg")
+    before = Path("photo.jpg").read_bytes()
+    status, _, errors = run("photo.jpg", "-o", "photo.jpg", "--overwrite")
+    assert status == 1
+    assert "would replace the picture itself" in errors
+    assert Path("photo.jpg").read_bytes() == before
+
+
+def test_a_failed_write_leaves_no_file(run, monkeypatch):
+    def fail(path, data):
+        raise OSError("No space left on device")
+
+    save("photo.jpg")
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    status, _, errors = run("photo.jpg")
+    assert status == 1
+    assert "error: photo.jpg: No space left on device" in errors
+    assert files() == ["photo.jpg"]
+
+
+def test_standard_input_to_standard_output():
+    """In a process of its own, for its streams; nothing but the picture is on its output."""
+    file = io.BytesIO()
+    Image.fromarray(PHOTOGRAPH).save(file, format="JPEG")
+    program = (
+        "import sys; sys.path.insert(0, 'tests'); from test_restore import Identity\n"
+        "from casjax import pretrained, restore\n"
+        "network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))\n"
+        "pretrained.load_network = lambda name: network\n"
+        "sys.exit(restore.main(['-', '--model=identity', '--explain', '--format=webp']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=file.getvalue(), capture_output=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    restored = Image.open(io.BytesIO(done.stdout))
+    assert restored.format == "WEBP"
+    assert np.abs(np.array(restored).astype(int) - np.array(Image.open(file))).max() <= 1
+    assert b"standard input -> standard output" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "INPUT"),
+        (["empty"], "no pictures to restore in empty"),
+        (["photo.jpg", "--qf=0"], "expected 1 to 100, got '0'"),
+        (["photo.jpg", "--memory=much"], "expected a size such as 500MB or 2GB, got 'much'"),
+        (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too small for this network"),
+        (["photo.jpg", "--model=none"], "none: no network of that name ships"),
+        (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
+        (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
+        (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg is no png file"),
+        (["photo.jpg", "-o", "{place}.png"], "expected no other fields than {folder}, {stem}"),
+        (["photo.jpg", "photo.png", "-o", "x.png"], "several pictures need a folder"),
+        (["photo.jpg", "photo.png"], "would both become photo-restored.png"),
+        (["photo.jpg", "-"], "can only be restored by itself"),
+        (["-", "--compare"], "--compare needs a result that is a file"),
+        (["-", "-o", "{stem}.png"], "standard input has no name"),
+    ],
+)
+def test_wrong_usage_is_status_2(run, arguments, message):
+    save("photo.jpg")
+    save("photo.png")
+    Path("empty").mkdir()
+    status, output, errors = run(*arguments)
+    assert (status, output) == (2, "")
+    assert message in errors.splitlines()[-1]
+    assert files() == ["photo.jpg", "photo.png"]
+
+
+def test_quality_is_read_and_the_nearest_network_chosen(run, monkeypatch):
+    manifest = {"identity": {"qualities": [5, 30]}, "brighter": {"qualities": [80, 90]}}
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    save("strong.jpg", quality=10)
+    save("weak.jpg", quality=60)
+    save("picture.png")
+    status, output, errors = run("strong.jpg", "weak.jpg", "--explain")
+    assert status == 0
+    assert "chosen     identity for quality 10" in output
+    assert "chosen     brighter for quality 60" in output
+    assert "chroma     quality 10, deviation 0.0%" in output
+    assert "sampling 2x2 1x1 1x1" in output
+    assert "the network was made for quality 80 to 90" in errors
+    status, _, errors = run("picture.png")
+    assert status == 1
+    assert "PNG files have no quantisation tables: give the quality" in errors
+
+
+def test_metadata_goes_along_and_orientation_is_honoured_once(run):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
+    save("photo.jpg", exif=exif, icc_profile=icc, xmp=xmp, dpi=(300, 300))
+    expected = np.rot90(np.array(opened("photo.jpg")), -1)
+    for suffix in ("png", "jpg", "webp", "tif"):
+        status, _, errors = run("photo.jpg", "-o", f"out.{suffix}")
+        assert status == 0, errors
+        result = opened(f"out.{suffix}")
+        assert result.getexif()[0x010F] == "a camera"
+        assert result.getexif().get(0x0112, 1) == 1
+        assert result.info["icc_profile"] == icc
+        assert b'Orientation="1"' in result.info["xmp"]
+        if suffix != "jpg":
+            assert difference(f"out.{suffix}", expected) <= 1
+    assert run("photo.jpg", "-o", "stripped.png", "--strip")[0] == 0
+    stripped = opened("stripped.png")
+    assert not stripped.getexif()
+    assert "xmp" not in stripped.info
+    assert stripped.info["icc_profile"] == icc
+    assert difference("stripped.png", expected) <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_alpha_is_kept(run, suffix):
+    alpha = np.random.default_rng(0).integers(0, 256, PHOTOGRAPH.shape[:2], np.uint8)
+    picture = np.dstack([PHOTOGRAPH, alpha])
+    save("photo.png", picture)
+    assert run("photo.png", "-o", f"out.{suffix}", "--qf=50")[0] == 0
+    assert difference(f"out.{suffix}", picture) == 0
+    status, _, errors = run("photo.png", "-o", "out.jpg", "--qf=50")
+    assert status == 1
+    assert "transparent, which JPEG cannot hold" in errors
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (70, 3), (130, 65)])
+def test_any_size(run, size):
+    save("photo.jpg", np.resize(PHOTOGRAPH, (*size, 3)))
+    options = ["--chroma", "--ensemble", "--consistent", "--memory=1MB"]
+    assert run("photo.jpg", "-o", "out.png", *options)[0] == 0
+    assert difference("out.png", opened("photo.jpg")) <= 1
+
+
+def test_decompression_bomb_is_refused_by_the_name_of_its_switch(run):
+    save("bomb.png", np.zeros((1000, 1100), np.uint8))
+    status, _, errors = run("bomb.png", "--qf=20", "--max-megapixels=1")
+    assert status == 1
+    assert "1100 x 1000 is 1.1 Mpixel, the limit is 1: --max-megapixels raises it" in errors
+    assert run("bomb.png", "--qf=20", "--max-megapixels=2")[0] == 0
+
+
+def test_comparison(run):
+    save("photo.jpg")
+    assert run("photo.jpg", "--compare")[0] == 0
+    height, width, _ = PHOTOGRAPH.shape
+    shown = np.array(opened("photo-restored-compare.png"))
+    assert shown.shape[1] == 3 * width + 16
+    assert np.array_equal(shown[:height, :width], shown[:height, width + 8 : 2 * width + 8])
+    assert (shown[:height, -width:] == 128).all(), "an identity network makes no difference"
+    assert run("photo.jpg", "--compare")[0] == 1
+
+
+def test_interruption_says_how_to_go_on(run, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    save("photo.jpg")
+    monkeypatch.setattr(restoration, "restore_photograph", interrupt)
+    status, _, errors = run("photo.jpg")
+    assert status == 130
+    assert "--resume" in errors
