@@ -9,7 +9,3 @@ if ! cmp -s pyproject.toml .venv/installed.toml; then
   cp pyproject.toml .venv/installed.toml
 fi
 export PATH="$PWD/.venv/bin:$PATH"
-
-# On CPUs: let glibc keep the memory it frees. Giving it back after every step, and faulting it in
-# again, costs a sixth of the training speed.
-export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=-1 MALLOC_TOP_PAD_=67108864 MALLOC_ARENA_MAX=1
