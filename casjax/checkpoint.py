@@ -7,8 +7,7 @@ variables alone, float32, in one file that any tool can read and no tool can run
 import hashlib
 import json
 import logging as python_logging
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +19,8 @@ import safetensors
 import safetensors.numpy
 from absl import logging
 from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from casjax.files import replacing
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -87,13 +88,15 @@ class Checkpoints:
 
 def save_config(path: Path, config: Mapping[str, Any]) -> None:
     """Write a config as JSON, atomically."""
-    _replace(path, lambda unfinished: unfinished.write_text(json.dumps(config, indent=1) + "\n"))
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
 
 def save_weights(path: Path, variables: Any) -> None:
     """Write a network's variables, nested dicts of arrays, to a safetensors file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, lambda unfinished: safetensors.numpy.save_file(_flatten(variables), unfinished))
+    with replacing(path) as temporary:
+        safetensors.numpy.save_file(_flatten(variables), temporary)
 
 
 def load_weights(path: Path, like: Any) -> Any:
@@ -142,16 +145,6 @@ def weights_sha256(variables: Any) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Put a file in place only when it is whole."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(unfinished)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _flatten(variables: Any) -> dict[str, Any]:

@@ -8,17 +8,16 @@ written to a file.
 import json
 import math
 import os
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
 
 from casjax.datasets import ImageSource, readable_images
+from casjax.files import replacing
 from casjax.images import jpeg_bits_per_pixel
 from casjax.inference import Restorer
 from casjax.jpeg import degrade
@@ -149,12 +148,8 @@ def write_results(path: str | os.PathLike[str], results: Mapping[str, Any]) -> N
     JavaScript's `Number` read back.
     """
     text = json.dumps(_standard(results), allow_nan=False, indent=1, sort_keys=True)
-    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
-    try:
+    with replacing(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _standard(value: Any) -> Any:

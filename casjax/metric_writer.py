@@ -1,11 +1,12 @@
 """Metrics of a run: JSON lines for programs, TensorBoard event files for people."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from tensorboardX import SummaryWriter
+
+from casjax.files import replacing
 
 
 class MetricWriter:
@@ -45,6 +46,5 @@ class MetricWriter:
                 continue
             if record["step"] <= step:
                 kept.append(line + "\n")
-        unfinished = self._path.with_suffix(".tmp")
-        unfinished.write_text("".join(kept), encoding="utf-8")
-        os.replace(unfinished, self._path)
+        with replacing(self._path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")

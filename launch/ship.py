@@ -17,6 +17,7 @@ import numpy as np
 from casjax import evaluator, pretrained
 from casjax.checkpoint import CONFIG_FILE, save_weights
 from casjax.datasets import open_source
+from casjax.files import replacing
 from casjax.inference import cache_compilations, make_restorer
 from casjax.phases import plan_phases
 
@@ -71,7 +72,8 @@ def main() -> None:
 def write_manifest(manifest: dict[str, Any]) -> None:
     """Write what ships."""
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    (pretrained.FOLDER / "manifest.json").write_text(text, encoding="utf-8")
+    with replacing(pretrained.FOLDER / "manifest.json") as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

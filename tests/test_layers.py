@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 
 # From the bottom; a folder stands for all modules in it.
 LAYERS = [
-    {"color", "metrics", "losses", "jpeg", "models"},
+    {"color", "files", "metrics", "losses", "jpeg", "models"},
     {"comparison", "consistency", "quality", "sampling"},
     {"images", "datasets", "checkpoint"},
     {"data", "inference", "jobs", "memory", "pretrained", "progress", "sadct"},

@@ -4,11 +4,8 @@ Only the formats in `FORMATS` are opened, so that no file, whatever its name, re
 starts other programs, as the one for EPS does. Pillow's limit on decompression bombs stays on.
 """
 
-import contextlib
 import io
 import os
-import secrets
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from casjax.color import rgb_to_luma
+from casjax.files import replacing
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -130,17 +128,6 @@ def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> No
         )
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
-
-
-@contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its name if the block ends well."""
-    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def jpeg_bits_per_pixel(luma: npt.NDArray[np.uint8], quality: int) -> float:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from casjax.images import replacing
+from casjax.files import replacing
 from casjax.images.metadata import EXIF_PREFIX, Metadata
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
