@@ -57,7 +57,8 @@ def test_released_weights_compute_what_scipy_does_with_them(arcnn_weights_dir):
 
     variables = {"params": parameters_from_matlab(arrays)}
     (restored,) = ARCNN().apply(variables, jnp.float32(degraded[None, :, :, None]))
-    np.testing.assert_allclose(restored[0, ..., 0], expected, atol=2e-6)
+    # Sums of thousands of float32 products: how they round depends on the processor.
+    np.testing.assert_allclose(restored[0, ..., 0], expected, atol=1e-5)
 
 
 def test_missing_arrays_are_named(arcnn_weights_dir):
