@@ -46,7 +46,8 @@ def main() -> None:
     entry: dict[str, Any] = {
         "file": path.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "model": config["model"],
+        # Whatever it was trained in: the dtype that every backend runs well.
+        "model": config["model"] | {"dtype": "float32"},
         "qualities": network.qualities,
         "data": options.data,
         "steps": steps,

@@ -8,7 +8,7 @@ import pytest
 
 from casjax import checkpoint, loop, phases, steps, train
 from casjax.models import create_model
-from configs import base
+from configs import base, efficient
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
 
@@ -78,6 +78,21 @@ def test_each_quality_of_the_paper_has_a_config(quality):
     assert config.quality == quality
     assert config.degradation.lowest_quality == config.degradation.highest_quality == quality
     assert bool(config.initial_weights) == (quality != 20)
+
+
+@pytest.mark.parametrize(("quality", "steps"), [(20, (300, 375)), (40, (0, 375))])
+def test_the_efficient_config_sees_the_cutouts_asked_for(quality, steps):
+    config = efficient.get_config(f"qf={quality},cutouts=6000,batch=16")
+    sections = {"multiscale": config.multiscale, "finetune": config.finetune}
+    plan = phases.plan_phases(sections, batch_size=config.batch_size)
+    assert tuple(phase.end_step for phase in plan) == steps
+    assert config.degradation.highest_quality == quality
+
+
+@pytest.mark.parametrize("argument", ["qf", "quality=20", "qf=20;batch=8", "qf=high"])
+def test_the_efficient_config_says_what_it_takes(argument):
+    with pytest.raises(ValueError, match="qf=20, cutouts=24000, batch=8"):
+        efficient.get_config(argument)
 
 
 def test_the_quality_range_follows_the_quality_until_it_is_set():

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Trains every CAS-CNN that ships with the package, from nothing, and puts it into the package.
+# Meant for one GPU. The same command goes on where an earlier one stopped.
+#
+#   bash launch/train_shipped.sh [--config.KEY=VALUE ...]
+#
+# CASJAX_DATA, where it is set, holds live1/, classic5/ and bsds500/. PHOTOS, a folder of clean
+# photographs, adds to BSDS500's 400. CUTOUTS is how many each network sees, RUNS where they train.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+export RUNS="${RUNS:-runs/shipped}" QUALITIES="${QUALITIES:-10 40 60 80}"
+cutouts="${CUTOUTS:-2200000}" # what the paper's two phases come to
+sources="'bsds500/train+test'" data="BSDS500 train and test"
+if [ -n "${PHOTOS:-}" ]; then
+  sources+=",'folder:$PHOTOS'" data+=" and photographs of $(basename "$PHOTOS")"
+fi
+
+CONFIG="configs/efficient.py:qf=%s,cutouts=$cutouts,batch=64" bash launch/sweep.sh \
+  --config.model.dtype=bfloat16 --config.data.sources="($sources,)" "$@"
+for quality in 20 $QUALITIES; do
+  python launch/ship.py "$RUNS/qf$quality" --name "cascnn-qf$quality" --data "$data" \
+    --images-dir "${CASJAX_DATA:-}"
+done
