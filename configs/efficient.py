@@ -9,6 +9,8 @@ A quality other than 20 starts from the network that ships for 20 and is fine-tu
 ``--config.initial_weights`` names another start, ``--config.data.sources`` other images.
 """
 
+import re
+
 from ml_collections import ConfigDict
 
 from configs import base
@@ -18,15 +20,13 @@ DEFAULTS = {"qf": 20, "cutouts": 24_000, "batch": 8}
 
 
 def get_config(argument: str = "qf=20") -> ConfigDict:
-    try:
-        given = {key: int(value) for key, value in (x.split("=") for x in argument.split(","))}
-    except ValueError:
-        given = {argument: 0}
-    if given.keys() - DEFAULTS.keys():
+    parts = [re.fullmatch(r"(qf|cutouts|batch)=(\d+)", part) for part in argument.split(",")]
+    if not all(parts):
         raise ValueError(
             f"configs/efficient.py:{argument}: expected numbers for some of "
             f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
         )
+    given = {part[1]: int(part[2]) for part in parts if part}
     quality, cutouts, batch_size = (DEFAULTS | given).values()
     config = base.get_config()
     config.quality = quality
