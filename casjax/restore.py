@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from casjax.comparison import compare
 from casjax.images import write_png
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, read_photograph
 from casjax.images.writing import SUFFIXES, encode, write_atomically
-from casjax.jobs import Job, Plan, UsageError, plan
-from casjax.progress import Progress
+from casjax.restoration.comparison import compare
+from casjax.restoration.jobs import Job, Plan, UsageError, plan
+from casjax.restoration.progress import Progress
 
 COMPARISON_ENDING = "-compare.png"
 UNLIKE = 10  # quality factors between a file and its network from which on a note is given
@@ -135,13 +135,14 @@ def check_streams(todo: Plan, options: argparse.Namespace) -> None:
 
 def prepare(options: argparse.Namespace) -> None:
     """Import JAX and load the network if it is known which: what is wrong there is wrong usage."""
-    from casjax import inference, restoration
+    from casjax import inference
+    from casjax.restoration import pictures
 
     inference.cache_compilations()
     if options.model is None and options.qf is not None:
-        options.model = restoration.nearest_network(options.qf)
+        options.model = pictures.nearest_network(options.qf)
     if options.model is not None:
-        restoration.load_restorer(options.model, options.memory)
+        pictures.load_restorer(options.model, options.memory)
 
 
 def size_of(job: Job) -> int:
@@ -176,7 +177,7 @@ def restore_all(todo: Plan, options: argparse.Namespace, progress: Progress) -> 
 
 def restore_one(job: Job, options: argparse.Namespace) -> tuple[int, str]:
     """Restore one picture and write it; return its number of pixels and what to say of it."""
-    from casjax import restoration
+    from casjax.restoration import pictures
 
     check_destinations(job, options)
     photograph = read_photograph(
@@ -189,9 +190,9 @@ def restore_one(job: Job, options: argparse.Namespace) -> tuple[int, str]:
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
         print(explanation(job, photograph, quality, model), file=stream, flush=True)
-    restored = restoration.restore_photograph(
+    restored = pictures.restore_photograph(
         photograph,
-        restoration.load_restorer(model, options.memory),
+        pictures.load_restorer(model, options.memory),
         chroma=options.chroma,
         consistent=options.consistent,
         ensemble=options.ensemble,
@@ -225,11 +226,12 @@ def choose_network(
     photograph: Photograph, options: argparse.Namespace
 ) -> tuple[str, str, list[str]]:
     """Return the network's name, the quality in words and notes on how well they go together."""
-    from casjax import pretrained, restoration
+    from casjax import pretrained
+    from casjax.restoration import pictures
 
     if options.qf is not None:
         factor, described = options.qf, f"{options.qf} as asked for"
-    elif estimates := restoration.estimate_qualities(photograph):
+    elif estimates := pictures.estimate_qualities(photograph):
         factor, described = estimates[0].factor, str(estimates[0])
     elif options.model is not None:
         return options.model, "unknown", []
@@ -238,7 +240,7 @@ def choose_network(
             f"{photograph.file_format} files have no quantisation tables: "
             "give the quality of the JPEG that it was by --qf"
         )
-    model = options.model or restoration.nearest_network(factor)
+    model = options.model or pictures.nearest_network(factor)
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
@@ -249,7 +251,7 @@ def choose_network(
 
 def explanation(job: Job, photograph: Photograph, quality: str, model: str) -> str:
     """Describe what was read from a file and what was chosen for it."""
-    from casjax import restoration
+    from casjax.restoration import pictures
 
     height, width = photograph.pixels.shape[:2]
     header = photograph.header
@@ -264,7 +266,7 @@ def explanation(job: Job, photograph: Photograph, quality: str, model: str) -> s
         f"  metadata   {photograph.metadata}, orientation {photograph.orientation}",
     ]
     for component, estimate in zip(
-        ("luma", "chroma"), restoration.estimate_qualities(photograph), strict=False
+        ("luma", "chroma"), pictures.estimate_qualities(photograph), strict=False
     ):
         lines.append(f"  {component:10} quality {estimate}, deviation {estimate.deviation:.1%}")
     lines += [f"  note       {note}" for note in photograph.notes]
@@ -295,7 +297,7 @@ def write(
     job.destination.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(job.destination, data)
     if options.compare:
-        from casjax.restoration import shown
+        from casjax.restoration.pictures import shown
 
         before = upright(shown(photograph), photograph.orientation)
         picture = compare(before, upright(restored, photograph.orientation))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from casjax.comparison import compare
+from casjax.restoration.comparison import compare
 
 
 def test_the_change_is_found_and_enlarged():

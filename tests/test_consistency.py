@@ -5,8 +5,8 @@ import pytest
 import scipy.fft
 import skimage.data
 
-from casjax.consistency import ORTHONORMAL_DCT, project
 from casjax.jpeg import degrade, quantization_table
+from casjax.restoration.consistency import ORTHONORMAL_DCT, project
 
 CLEAN = skimage.data.camera()[100:171, 180:275]
 

@@ -12,9 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 # From the bottom; a folder stands for all modules in it.
 LAYERS = [
     {"color", "files", "metrics", "losses", "jpeg", "models"},
-    {"comparison", "consistency", "quality", "sampling"},
     {"images", "datasets", "checkpoint"},
-    {"data", "inference", "jobs", "memory", "pretrained", "progress", "sadct"},
+    {"data", "inference", "memory", "pretrained", "sadct"},
     {"evaluator", "restoration"},
     {"interruption", "loop", "metric_writer", "phases", "steps", "train"},
     {"main", "restore"},

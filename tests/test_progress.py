@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from casjax import progress
-from casjax.progress import Progress
+from casjax.restoration import progress
+from casjax.restoration.progress import Progress
 
 
 class Terminal(io.StringIO):

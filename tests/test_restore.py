@@ -13,7 +13,8 @@ import pytest
 import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
-from casjax import pretrained, restoration
+from casjax import pretrained
+from casjax.restoration import pictures
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent
@@ -53,7 +54,7 @@ def networks(monkeypatch):
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     monkeypatch.setattr(pretrained, "load_network", load_network)
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
-    restoration.load_restorer.cache_clear()
+    pictures.load_restorer.cache_clear()
 
 
 @pytest.fixture
@@ -140,7 +141,15 @@ def test_every_wild_file_has_its_row(data_dir):
     )
 
 
-@pytest.mark.parametrize("name", WILD)
+# Of 8 to 10 Mpixel: writing their PNG files takes long.
+LARGE = {"corrupt_bitstream_2mb.jpg", "luma_subsampled.jpg", "phone_iphone_8mp.jpg"}
+
+
+def wild(names):
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in LARGE else []) for n in names]
+
+
+@pytest.mark.parametrize("name", wild(sorted(WILD)))
 def test_wild_file(data_dir, run, name):
     """An identity network leaves the pixels that Pillow decodes, to a rounding of one level."""
     path, refusal = data_dir / "wild" / name, WILD[name]
@@ -157,7 +166,7 @@ def test_wild_file(data_dir, run, name):
         assert difference("out.png", decoded_by_pillow(path)) <= 1
 
 
-@pytest.mark.parametrize("name", ["corrupt_bitstream_2mb.jpg", "trunc_10000.jpg"])
+@pytest.mark.parametrize("name", wild(["corrupt_bitstream_2mb.jpg", "trunc_10000.jpg"]))
 def test_damaged_file_is_salvaged(data_dir, run, name):
     path = data_dir / "wild" / name
     status, _, errors = run(path, "-o", "out.png", "--salvage", "--model=identity")
@@ -390,7 +399,7 @@ def test_interruption_says_how_to_go_on(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("photo.jpg")
-    monkeypatch.setattr(restoration, "restore_photograph", interrupt)
+    monkeypatch.setattr(pictures, "restore_photograph", interrupt)
     status, _, errors = run("photo.jpg")
     assert status == 130
     assert "--resume" in errors

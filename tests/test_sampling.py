@@ -7,7 +7,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from casjax.sampling import undo_upsampling, upsample
+from casjax.restoration.sampling import undo_upsampling, upsample
 
 
 @pytest.fixture(params=[(128, 160), (131, 93), (17, 17)], ids=str)

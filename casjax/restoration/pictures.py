@@ -20,13 +20,13 @@ from casjax.color import (
     rgb_to_ycbcr,
     ycbcr_to_rgb,
 )
-from casjax.consistency import project
 from casjax.images.photographs import Coding, Photograph
 from casjax.inference import Restorer, make_restorer
 from casjax.jpeg import ANNEX_K_LUMA
 from casjax.memory import free_memory, largest_tile
-from casjax.quality import ANNEX_K_CHROMA, Quality, estimate_quality
-from casjax.sampling import Factors, undo_upsampling, upsample
+from casjax.restoration.consistency import project
+from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
+from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
 ROWS = 256  # that are converted at once; bounds the memory

@@ -13,10 +13,11 @@ import skimage.data
 from PIL import Image
 
 import casjax
-from casjax import pretrained, restoration
+from casjax import pretrained
 from casjax.color import rgb_to_luma
 from casjax.images.photographs import read_photograph
-from casjax.restoration import restore_image, restore_photograph, shown
+from casjax.restoration import pictures
+from casjax.restoration.pictures import restore_image, restore_photograph, shown
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
 
@@ -106,7 +107,7 @@ def test_less_luma_is_less_of_all_colours():
 
 def restore_with(restorer, image, **options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(restoration, "load_restorer", lambda model, memory: restorer)
+        patch.setattr(pictures, "load_restorer", lambda model, memory: restorer)
         return restore_image(image, model="stand-in", **options)
 
 
@@ -158,13 +159,13 @@ def test_the_nearest_network(monkeypatch, quality, name):
     ranges = {"low": [10, 10], "wide": [15, 60], "exact": [20, 20]}
     manifest = {name: {"qualities": qualities} for name, qualities in ranges.items()}
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
-    assert restoration.nearest_network(quality) == name
+    assert pictures.nearest_network(quality) == name
 
 
 def test_no_network_ships(monkeypatch):
     monkeypatch.setattr(pretrained, "manifest", dict)
     with pytest.raises(ValueError, match="no networks ship"):
-        restoration.nearest_network(20)
+        pictures.nearest_network(20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,11 +182,11 @@ class Halve:
 def test_through_a_real_restorer_in_tiles(monkeypatch):
     network = pretrained.Network("stand-in", Halve(), {"params": {}}, (1, 100))
     monkeypatch.setattr(pretrained, "load_network", lambda name: network)
-    restoration.load_restorer.cache_clear()
+    pictures.load_restorer.cache_clear()
     image = np.full((400, 300), 219, np.uint8)  # of MATLAB's levels 204, which become 102
     restored = restore_image(image, model="stand-in", memory=2**18)
     assert (restored == 219 - 119).all()
-    restoration.load_restorer.cache_clear()
+    pictures.load_restorer.cache_clear()
 
 
 def test_the_package_offers_it_without_starting_jax():
