@@ -7,23 +7,11 @@ where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 in
 import argparse
 import re
 import sys
-import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from casjax.images import write_png
-from casjax.images.metadata import Metadata, upright
-from casjax.images.photographs import Photograph, read_photograph
-from casjax.images.writing import SUFFIXES, encode, write_atomically
-from casjax.restoration.comparison import compare
+from casjax.images.writing import SUFFIXES
 from casjax.restoration.jobs import Job, Plan, UsageError, plan
 from casjax.restoration.progress import Progress
-
-COMPARISON_ENDING = "-compare.png"
-UNLIKE = 10  # quality factors between a file and its network from which on a note is given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_streams(todo, options)
         if not todo.jobs and not todo.missing:
             raise UsageError(f"no pictures to restore in {', '.join(options.inputs)}")
-        prepare(options)
+        from casjax.restoration import running
+
+        running.prepare(options)  # imports JAX: mistyped command lines were answered before
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     sizes = [0] * len(todo.missing) + [size_of(job) for job in todo.jobs]
@@ -133,18 +123,6 @@ def check_streams(todo: Plan, options: argparse.Namespace) -> None:
         raise UsageError("the picture would go to the terminal: redirect it, or name a file by -o")
 
 
-def prepare(options: argparse.Namespace) -> None:
-    """Import JAX and load the network if it is known which: what is wrong there is wrong usage."""
-    from casjax import inference
-    from casjax.restoration import pictures
-
-    inference.cache_compilations()
-    if options.model is None and options.qf is not None:
-        options.model = pictures.nearest_network(options.qf)
-    if options.model is not None:
-        pictures.load_restorer(options.model, options.memory)
-
-
 def size_of(job: Job) -> int:
     """Return the size of a job's file in bytes; what cannot be told counts as none."""
     try:
@@ -155,153 +133,22 @@ def size_of(job: Job) -> int:
 
 def restore_all(todo: Plan, options: argparse.Namespace, progress: Progress) -> None:
     """Restore picture by picture; what fails is said and does not stop the others."""
+    from casjax.restoration.running import run_job
+
     if todo.left_out and not options.quiet:
         print(f"left out {todo.left_out} files that are no JPEG: they need --qf", file=sys.stderr)
     for reason in todo.missing:
         progress.fail(reason)
     for job in todo.jobs:
-        if options.resume and job.destination and job.destination.exists():
-            progress.skip(f"{job.name}: finished before, {job.destination}")
-            continue
         progress.begin(job.name)
-        start = time.monotonic()
-        try:
-            pixels, outcome = restore_one(job, options)
-        except Exception as error:  # whatever happens to one file, the others are restored
-            reason = " ".join(str(error).split()) or type(error).__name__
-            progress.fail(reason if job.name in reason else f"{job.name}: {reason}")
-        else:
-            seconds = time.monotonic() - start
-            progress.restore(f"{job.name}{outcome}, {seconds:.1f} s", pixels=pixels)
-
-
-def restore_one(job: Job, options: argparse.Namespace) -> tuple[int, str]:
-    """Restore one picture and write it; return its number of pixels and what to say of it."""
-    from casjax.restoration import pictures
-
-    check_destinations(job, options)
-    photograph = read_photograph(
-        job.source.read_bytes() if job.source else sys.stdin.buffer.read(),
-        name=job.name,
-        max_pixels=options.max_megapixels * 10**6,
-        salvage=options.salvage,
-    )
-    model, quality, notes = choose_network(photograph, options)
-    if options.explain:
-        stream = sys.stdout if job.destination else sys.stderr
-        print(explanation(job, photograph, quality, model), file=stream, flush=True)
-    restored = pictures.restore_photograph(
-        photograph,
-        pictures.load_restorer(model, options.memory),
-        chroma=options.chroma,
-        consistent=options.consistent,
-        ensemble=options.ensemble,
-    )
-    write(job, photograph, restored, options)
-    details = ", ".join([f"quality {quality}", model, *photograph.notes, *notes])
-    pixels = restored.shape[0] * restored.shape[1]
-    return pixels, f" -> {job.destination or 'standard output'}: {details}"
-
-
-def check_destinations(job: Job, options: argparse.Namespace) -> None:
-    """Refuse to write over what is there, and always over the picture itself."""
-    if job.destination is None:
-        return
-    if job.source and job.destination.exists() and job.destination.samefile(job.source):
-        raise ValueError(
-            f"{job.name}: the result would replace the picture itself: choose another -o"
-        )
-    paths = [job.destination, *([comparison_path(job.destination)] if options.compare else [])]
-    for path in paths:
-        if path.exists() and not (options.overwrite or options.resume):
-            raise ValueError(f"{job.name}: {path} exists: use --overwrite, or --resume to skip it")
-
-
-def comparison_path(destination: Path) -> Path:
-    """Return where the comparison with a result goes."""
-    return destination.with_name(destination.stem + COMPARISON_ENDING)
-
-
-def choose_network(
-    photograph: Photograph, options: argparse.Namespace
-) -> tuple[str, str, list[str]]:
-    """Return the network's name, the quality in words and notes on how well they go together."""
-    from casjax import pretrained
-    from casjax.restoration import pictures
-
-    if options.qf is not None:
-        factor, described = options.qf, f"{options.qf} as asked for"
-    elif estimates := pictures.estimate_qualities(photograph):
-        factor, described = estimates[0].factor, str(estimates[0])
-    elif options.model is not None:
-        return options.model, "unknown", []
-    else:
-        raise ValueError(
-            f"{photograph.file_format} files have no quantisation tables: "
-            "give the quality of the JPEG that it was by --qf"
-        )
-    model = options.model or pictures.nearest_network(factor)
-    lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
-    notes = []
-    if not lowest - UNLIKE < factor < highest + UNLIKE:
-        made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
-        notes.append(f"the network was made for quality {made_for}")
-    return model, described, notes
-
-
-def explanation(job: Job, photograph: Photograph, quality: str, model: str) -> str:
-    """Describe what was read from a file and what was chosen for it."""
-    from casjax.restoration import pictures
-
-    height, width = photograph.pixels.shape[:2]
-    header = photograph.header
-    coding = header.coding if header else photograph.coding
-    sampling = ""
-    if header and len(header.components) == 3:
-        samples = (f"{c.horizontal}x{c.vertical}" for c in header.components)
-        sampling = f", sampling {' '.join(samples)}"
-    lines = [
-        job.name,
-        f"  file       {photograph.file_format}, {width} x {height}, {coding}{sampling}",
-        f"  metadata   {photograph.metadata}, orientation {photograph.orientation}",
-    ]
-    for component, estimate in zip(
-        ("luma", "chroma"), pictures.estimate_qualities(photograph), strict=False
-    ):
-        lines.append(f"  {component:10} quality {estimate}, deviation {estimate.deviation:.1%}")
-    lines += [f"  note       {note}" for note in photograph.notes]
-    return "\n".join([*lines, f"  chosen     {model} for quality {quality}"])
-
-
-def write(
-    job: Job,
-    photograph: Photograph,
-    restored: npt.NDArray[np.uint8],
-    options: argparse.Namespace,
-) -> None:
-    """Write the restored picture, upright, and with it what was asked for."""
-    metadata = photograph.metadata
-    alpha = photograph.alpha
-    data = encode(
-        upright(restored, photograph.orientation),
-        alpha=None if alpha is None else upright(alpha, photograph.orientation),
-        metadata=Metadata(icc=metadata.icc) if options.strip else metadata,
-        file_format=job.file_format,
-        quality=options.output_quality,
-        subsampling=options.subsampling,
-    )
-    if job.destination is None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    job.destination.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(job.destination, data)
-    if options.compare:
-        from casjax.restoration.pictures import shown
-
-        before = upright(shown(photograph), photograph.orientation)
-        picture = compare(before, upright(restored, photograph.orientation))
-        write_png(comparison_path(job.destination), picture)
+        outcome = run_job(job, options)
+        match outcome.kind:
+            case "restored":
+                progress.restore(outcome.message, pixels=outcome.pixels)
+            case "skipped":
+                progress.skip(outcome.message)
+            case "failed":
+                progress.fail(outcome.message)
 
 
 if __name__ == "__main__":
