@@ -12,8 +12,12 @@ def released(folder, quality=20):
     return scipy.io.loadmat(folder / f"arcnn_q{quality}.mat")
 
 
+def make(*, initializer="paper", dtype="float32", convolution="direct"):
+    return ARCNN(initializer=initializer, dtype=dtype, convolution=convolution)
+
+
 def initial_parameters(**options):
-    return ARCNN(**options).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))["params"]
+    return make(**options).init(jax.random.key(0), jnp.zeros((1, 4, 4, 1)))["params"]
 
 
 def test_has_the_published_number_of_parameters():
@@ -33,6 +37,13 @@ def test_initial_weights_are_small_and_normal():
     assert np.std(kernel) == pytest.approx(0.001, rel=0.02)
     assert np.mean(kernel) == pytest.approx(0, abs=2e-5)
     assert not np.any(parameters["conv2"]["bias"])
+
+
+def test_image_carrying_start_is_close_to_the_input():
+    degraded = jax.random.uniform(jax.random.key(1), (1, 12, 12, 1))
+    parameters = initial_parameters(initializer="image_carrying")
+    (carried,) = make().apply({"params": parameters}, degraded)
+    np.testing.assert_allclose(carried, degraded, atol=0.05)
 
 
 def test_released_weights_compute_what_scipy_does_with_them(arcnn_weights_dir):
@@ -56,7 +67,7 @@ def test_released_weights_compute_what_scipy_does_with_them(arcnn_weights_dir):
     [expected] = maps
 
     variables = {"params": parameters_from_matlab(arrays)}
-    (restored,) = ARCNN().apply(variables, jnp.float32(degraded[None, :, :, None]))
+    (restored,) = make().apply(variables, jnp.float32(degraded[None, :, :, None]))
     # Sums of thousands of float32 products: how they round depends on the processor.
     np.testing.assert_allclose(restored[0, ..., 0], expected, atol=1e-5)
 
@@ -71,8 +82,8 @@ def test_missing_arrays_are_named(arcnn_weights_dir):
 def test_bfloat16_computes_the_same_picture(arcnn_weights_dir):
     parameters = parameters_from_matlab(released(arcnn_weights_dir))
     degraded = jnp.float32(np.random.default_rng(0).random((1, 16, 16, 1)))
-    (exact,) = ARCNN().apply({"params": parameters}, degraded)
-    (rounded,) = ARCNN(dtype="bfloat16").apply({"params": parameters}, degraded)
+    (exact,) = make().apply({"params": parameters}, degraded)
+    (rounded,) = make(dtype="bfloat16").apply({"params": parameters}, degraded)
     assert rounded.dtype == jnp.float32
     np.testing.assert_allclose(rounded, exact, atol=0.03)
     shapes = jax.eval_shape(lambda: initial_parameters(dtype="bfloat16"))
@@ -86,7 +97,7 @@ def test_receptive_radius_is_exact():
     middle = size // 2
 
     def of_middle(degraded):
-        return ARCNN().apply({"params": parameters}, degraded)[0][0, middle, middle, 0]
+        return make().apply({"params": parameters}, degraded)[0][0, middle, middle, 0]
 
     influence = np.asarray(jax.grad(of_middle)(jnp.ones((1, size, size, 1))))[0, ..., 0]
     rows, columns = np.nonzero(influence)

@@ -161,8 +161,10 @@ def test_other_shapes_are_refused(variables, shape):
 
 
 def test_unknown_networks_and_options_are_named():
-    with pytest.raises(ValueError, match=r"model.name='cas': expected one of arcnn, cascnn"):
+    with pytest.raises(ValueError, match=r"model.name='cas': expected one of arcnn, cascnn,"):
         create_model(name="cas")
     with pytest.raises(ValueError, match=r"cascnn has no depth in config\.model"):
         make(depth=3)
-    assert MODELS.keys() == {"arcnn", "cascnn"}
+    with pytest.raises(ValueError, match=r"l4 needs convolution in config\.model"):
+        create_model(name="l4", dtype="float32")
+    assert MODELS.keys() == {"arcnn", "cascnn", "l4", "l8"}

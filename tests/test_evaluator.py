@@ -222,7 +222,8 @@ def test_jpeg_on_live1_scores_as_published(data_dir):
 @pytest.mark.parametrize("quality", RELEASED_ARCNN)
 def test_released_arcnn_on_live1_scores_as_published(quality, data_dir, arcnn_weights_dir):
     arrays = scipy.io.loadmat(arcnn_weights_dir / f"arcnn_q{quality}.mat")
-    restorer = make_restorer(ARCNN(), {"params": parameters_from_matlab(arrays)}, tile=1024)
+    model = ARCNN(initializer="paper", dtype="float32", convolution="auto")
+    restorer = make_restorer(model, {"params": parameters_from_matlab(arrays)}, tile=1024)
     live1 = open_source("live1", images_dir=str(data_dir), seed=0)
     jpeg, restored = evaluate(restorer, live1, method="arcnn", qualities=(quality,))["rows"]
     assert printed(jpeg) == JPEG[quality]

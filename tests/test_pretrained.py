@@ -12,7 +12,12 @@ from casjax import pretrained
 from casjax.checkpoint import save_config, save_weights
 from casjax.models import create_model, initial_variables
 
-MODEL = {"name": "arcnn", "kernel_deviation": 0.1, "dtype": "float32"}
+MODEL = {
+    "name": "arcnn",
+    "initializer": "image_carrying",
+    "dtype": "float32",
+    "convolution": "auto",
+}
 
 
 @pytest.fixture(scope="module")

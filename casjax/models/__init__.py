@@ -15,24 +15,26 @@ import jax.numpy as jnp
 
 from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
+from casjax.models.svoboda import L4, L8
 
-MODELS: dict[str, type[nn.Module]] = {"arcnn": ARCNN, "cascnn": CASCNN}
+MODELS: dict[str, type[nn.Module]] = {"arcnn": ARCNN, "cascnn": CASCNN, "l4": L4, "l8": L8}
 
 
 def create_model(*, name: str, **options: Any) -> nn.Module:
     """The network called ``name`` with its ``options``, the attributes of its class.
 
     Raises:
-      ValueError: there is no such network, or it has no such option.
+      ValueError: there is no such network, or its options are others; the message names them.
     """
     if name not in MODELS:
         raise ValueError(f"model.name={name!r}: expected one of {', '.join(sorted(MODELS))}")
     model = MODELS[name]
     attributes = {field.name for field in dataclasses.fields(model)} - {"parent", "name"}
-    if options.keys() - attributes:
+    wrong = [f"has no {option}" for option in sorted(options.keys() - attributes)]
+    wrong += [f"needs {option}" for option in sorted(attributes - options.keys())]
+    if wrong:
         raise ValueError(
-            f"{name} has no {', '.join(sorted(options.keys() - attributes))} in config.model: "
-            f"expected {', '.join(sorted(attributes))}"
+            f"{name} {', '.join(wrong)} in config.model: expected {', '.join(sorted(attributes))}"
         )
     return model(**options)
 

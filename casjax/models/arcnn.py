@@ -1,13 +1,19 @@
 """AR-CNN, the four-layer network that CAS-CNN is compared with (Dong et al., ICCV 2015)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
-from jax.typing import DTypeLike
+
+from casjax.models import convolutions
+from casjax.models.chains import Convolution
+from casjax.models.initial import Initializer, initial_bias, initial_kernel
+
+DEVIATION = 0.001  # of the normal distribution of the AR-CNN paper's first kernels
 
 
 class ARCNN(nn.Module):
@@ -17,40 +23,48 @@ class ARCNN(nn.Module):
     output is the picture itself, not a residual: 106,561 parameters.
 
     Attributes:
-      kernel_deviation: standard deviation of the normal distribution that the initial
-        kernels are drawn from; the AR-CNN paper's 0.001.
-      dtype: type that the layers compute in, `float32` or `bfloat16`; the parameters and
-        the last layer, which has one channel and makes the picture, are always `float32`.
+      initializer: ``"paper"``, kernels from a normal distribution of deviation 0.001 and no
+        biases, or ``"image_carrying"`` which starts from the identity; see `initial_kernel`.
+      dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products; the last
+        layer, which makes the picture, and the parameters are always float32.
+      convolution: the formulation, see `casjax.models.convolutions.resolve`.
     """
+
+    initializer: Initializer
+    dtype: Literal["float32", "bfloat16"]
+    convolution: convolutions.Formulation
 
     alignment: ClassVar[int] = 1
     receptive_radius: ClassVar[int] = 4 + 3 + 0 + 2
 
-    kernel_deviation: float = 0.001
-    dtype: DTypeLike = jnp.float32
-
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array]:
         """Restore `degraded`, float [n, h, w, 1] in [0, 1], to a 1-tuple of the same shape."""
-        features = nn.relu(self._layer("conv1", degraded, size=9, channels=64, dtype=self.dtype))
-        enhanced = nn.relu(self._layer("conv2", features, size=7, channels=32, dtype=self.dtype))
-        mapped = nn.relu(self._layer("conv3", enhanced, size=1, channels=16, dtype=self.dtype))
-        return (self._layer("conv4", mapped, size=5, channels=1, dtype=jnp.float32),)
+        features = nn.relu(self._layer("conv1", 9, 64)(degraded))
+        enhanced = nn.relu(self._layer("conv2", 7, 32)(features))
+        mapped = nn.relu(self._layer("conv3", 1, 16)(enhanced))
+        return (self._layer("conv4", 5, 1, output=True)(mapped),)
 
-    def _layer(
-        self, name: str, x: jax.Array, *, size: int, channels: int, dtype: DTypeLike
-    ) -> jax.Array:
-        border = size // 2
-        padded = jnp.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode="edge")
-        convolution = nn.Conv(
-            channels,
-            (size, size),
-            padding="VALID",
-            kernel_init=nn.initializers.normal(self.kernel_deviation),
-            dtype=dtype,
+    def _layer(self, name: str, size: int, features: int, *, output: bool = False) -> Convolution:
+        if self.initializer == "paper":
+            kernel_init, bias_init = nn.initializers.normal(DEVIATION), _no_bias
+        else:
+            kind = "output" if output else "conv"
+            kernel_init = partial(initial_kernel, self.initializer, kind)
+            bias_init = partial(initial_bias, self.initializer, kind)
+        return Convolution(
+            size,
+            features,
+            kernel_init=kernel_init,
+            bias_init=bias_init,
+            dtype="float32" if output else self.dtype,
+            convolution=self.convolution,
             name=name,
         )
-        return convolution(padded)
+
+
+def _no_bias(_: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    return jnp.zeros(shape[-1])
 
 
 def parameters_from_matlab(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

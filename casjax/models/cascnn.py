@@ -9,9 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from casjax.models import convolutions
-
-Kind = Literal["conv", "full_conv", "output"]
-Initializer = Literal["paper", "image_carrying"]
+from casjax.models.initial import Initializer, Kind, initial_bias, initial_kernel
 
 
 class CASCNN(nn.Module):
@@ -151,7 +149,7 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y, crop = convolutions.conv3x3_to_one(inputs, kernel), 1
+            y, crop = convolutions.conv_to_one(inputs, kernel), 1
         elif self.kind == "conv":
             y, crop = convolutions.conv3x3(_concatenate(inputs), kernel, self.convolution), 1
         else:
@@ -170,41 +168,6 @@ def upsample(x: jax.Array) -> jax.Array:
     n, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
     return x.reshape(n, 2 * h, 2 * w, c)
-
-
-def initial_kernel(
-    initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
-    """A layer's first weights, float32 ``shape`` = ``[k, k, c_in, c_out]``.
-
-    ``"paper"``: uniform in ±c_in^-1/2 (Section III-A).
-    ``"image_carrying"``: the first channel of each block passes the image on, each output copies
-    that channel of its own scale and hears the rest at a tenth; all other weights are uniform in
-    ±(k k c_in)^-1/2, Torch's own default. Training begins at the degraded image instead of far
-    below it.
-    """
-    limit = _uniform_limit(initializer, shape)
-    kernel = jax.random.uniform(key, shape, minval=-limit, maxval=limit)
-    if initializer == "paper" or kind == "full_conv":
-        return kernel
-    kernel = kernel * 0.1 if kind == "output" else kernel.at[..., 0].set(0)
-    return kernel.at[:, :, 0, 0].set(0).at[1, 1, 0, 0].set(1)
-
-
-def initial_bias(
-    initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
-) -> jax.Array:
-    """A layer's first biases, float32 ``[c_out]``, drawn like the weights; see `initial_kernel`."""
-    limit = _uniform_limit(initializer, shape)
-    bias = jax.random.uniform(key, shape[-1:], minval=-limit, maxval=limit)
-    if initializer == "paper" or kind == "full_conv":
-        return bias
-    return bias.at[0].set(0)
-
-
-def _uniform_limit(initializer: Initializer, shape: tuple[int, ...]) -> float:
-    fan_in = shape[2] if initializer == "paper" else shape[0] * shape[1] * shape[2]
-    return fan_in**-0.5
 
 
 def _concatenate(inputs: Sequence[jax.Array]) -> jax.Array:

@@ -83,23 +83,24 @@ def _convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.
     )
 
 
-def conv3x3_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
-    """3x3 convolution to one channel of the concatenation of ``parts`` along the channels.
+def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+    """Convolution to one channel of the concatenation of ``parts``, with zero padding.
 
-    A matrix product gives the nine taps of every pixel, nine shifted planes are summed: the
+    A matrix product gives the k x k taps of every pixel, as many shifted planes are summed: the
     concatenation, 257 channels at full resolution, never exists. Sums are float32 whatever
     the dtype, because this is an image and bfloat16 has fewer than 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
-      kernel: ``[3, 3, c_in, 1]``.
+      kernel: ``[k, k, c_in, 1]``, k odd.
 
     Returns:
       ``[n, h, w, 1]`` float32.
     """
     _, h, w, _ = parts[0].shape
-    taps = kernel[..., 0].reshape(9, -1).T
-    taps = jnp.pad(taps, ((0, 0), (0, 7)))  # 16 columns: twice as fast as 9 on CPU
+    size = len(kernel)
+    taps = kernel[..., 0].reshape(size**2, -1).T
+    taps = jnp.pad(taps, ((0, 0), (0, -(size**2) % 16)))  # 16 columns: twice as fast as 9 on CPU
     ends = np.cumsum([part.shape[-1] for part in parts])
     planes = functools.reduce(
         jnp.add,
@@ -108,6 +109,9 @@ def conv3x3_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
             for part, end in zip(parts, ends, strict=True)
         ),
     )
-    planes = jnp.pad(planes, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = (planes[:, i : i + h, j : j + w, 3 * i + j] for i in range(3) for j in range(3))
+    rim = size // 2
+    planes = jnp.pad(planes, ((0, 0), (rim, rim), (rim, rim), (0, 0)))
+    shifted = (
+        planes[:, i : i + h, j : j + w, size * i + j] for i in range(size) for j in range(size)
+    )
     return functools.reduce(jnp.add, shifted)[..., None]

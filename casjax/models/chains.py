@@ -1,0 +1,48 @@
+"""What networks of one resolution are made of: convolutions that keep height and width."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+
+from casjax.models import convolutions
+
+
+class Convolution(nn.Module):
+    """A convolution whose input is continued by its edge.
+
+    Attributes:
+      size: height and width of the kernel, odd.
+      features: channels out.
+      kernel_init: of a key and the shape ``[size, size, channels in, features]``.
+      bias_init: of a key and the same shape; gives ``[features]``.
+      dtype: of activations and products; parameters are float32.
+      convolution: the formulation, see `casjax.models.convolutions.resolve`.
+    """
+
+    size: int
+    features: int
+    kernel_init: Callable[[jax.Array, tuple[int, ...]], jax.Array]
+    bias_init: Callable[[jax.Array, tuple[int, ...]], jax.Array]
+    dtype: DTypeLike
+    convolution: convolutions.Formulation
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``[n, h, w, c]`` to ``[n, h, w, features]``."""
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        bias = self.param("bias", self.bias_init, shape).astype(self.dtype)
+        rim = self.size // 2
+        x = jnp.pad(x.astype(self.dtype), ((0, 0), (rim, rim), (rim, rim), (0, 0)), mode="edge")
+        if self.features == 1:
+            y = convolutions.conv_to_one([x], kernel)[:, rim:-rim, rim:-rim]
+        elif self.size == 3:
+            y = convolutions.conv3x3(x, kernel, self.convolution)[:, 1:-1, 1:-1]
+        else:
+            layout = ("NHWC", "HWIO", "NHWC")
+            y = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=layout)
+        return y + bias
