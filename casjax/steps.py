@@ -4,6 +4,7 @@ They run on one device's share of a batch, under a mapped axis called ``"batch"`
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -15,7 +16,7 @@ from jax import lax
 
 from casjax import jpeg
 from casjax.data import augment
-from casjax.losses import multiscale_mse
+from casjax.losses import edge_error, multiscale_mse
 from casjax.phases import Phase, learning_rate_at, loss_weights_at
 
 Batch = Mapping[str, jax.Array]
@@ -43,23 +44,47 @@ def make_optimizer(
     beta2: float,
     epsilon: float,
     gradient_clip_norm: float,
+    slow_layers: Sequence[str],
+    slow_rate: float,
 ) -> optax.GradientTransformation:
     """Adam with the learning rates of ``phases``.
 
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
-    down to it; 0 leaves all as they are.
+    down to it; 0 leaves all as they are. The layers of these names learn with ``slow_rate`` times
+    the learning rate. A name that the network does not have is a ValueError of ``init``.
     """
     adam = optax.adam(learning_rate_at(phases), b1=beta1, b2=beta2, eps=epsilon)
-    if not gradient_clip_norm:
-        return adam
-    return optax.chain(optax.clip_by_global_norm(gradient_clip_norm), adam)
+    clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
+    is_slow = partial(layers_called, slow_layers)
+    slow = [optax.masked(optax.scale(slow_rate), is_slow)] if slow_layers else []
+    return optax.chain(*clip, adam, *slow)
+
+
+def layers_called(names: Sequence[str], params: Mapping[str, Any]) -> dict[str, bool]:
+    """For each layer of the parameters, whether its name is among ``names``.
+
+    Raises:
+      ValueError: there is no layer of such a name.
+    """
+    unknown = set(names) - params.keys()
+    if unknown:
+        raise ValueError(
+            f"optimizer.slow_layers: the network has no {', '.join(sorted(unknown))}, expected "
+            f"some of {', '.join(params)}"
+        )
+    return {name: name in names for name in params}
 
 
 def make_train_step(
-    model: nn.Module, optimizer: optax.GradientTransformation, phases: Sequence[Phase]
+    model: nn.Module,
+    optimizer: optax.GradientTransformation,
+    phases: Sequence[Phase],
+    *,
+    edge_weight: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The function that takes one step of Adam on a batch.
 
+    The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
     It takes the state and a batch as `data.Batches.at` gives it, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
     ``jpeg_mse`` (of the degraded cut-outs), both of pixels in [0, 1].
@@ -73,6 +98,8 @@ def make_train_step(
             variables = {**state.variables, "params": params}
             outputs, updates = model.apply(variables, degraded, mutable=["batch_stats"])
             loss, mse = multiscale_mse(outputs, clean, weights)
+            if edge_weight:
+                loss += edge_weight * edge_error(outputs[0], clean)
             return loss, (mse, updates)
 
         params = state.variables["params"]

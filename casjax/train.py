@@ -105,7 +105,9 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             state = fit(
                 jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec())),
                 phases,
-                train_step=parallel(make_train_step(model, optimizer, phases), donate_argnums=0),
+                train_step=parallel(
+                    make_train_step(model, optimizer, phases, **config.loss), donate_argnums=0
+                ),
                 validation_step=parallel(make_validation_step(model)),
                 batch_at=batch_at,
                 validation_batches=validation_batches,

@@ -48,6 +48,11 @@ def get_config() -> ConfigDict:
     config.optimizer.beta2 = 0.999
     config.optimizer.epsilon = 1e-8
     config.optimizer.gradient_clip_norm = 0.0  # of all gradients together; 0: never
+    config.optimizer.slow_layers = ()  # those of AR-CNN's recipe: ("conv4",), the last
+    config.optimizer.slow_rate = 0.1  # their share of the learning rate
+
+    config.loss = ConfigDict()
+    config.loss.edge_weight = 0.0  # of the error of Sobel's derivatives, which L4 and L8 learn from
 
     # First all four outputs, then the full-resolution one alone.
     config.multiscale = _phase(epochs=32.0, cutouts=50_000, loss_weights=(0.25, 0.25, 0.25, 0.25))

@@ -1,10 +1,11 @@
-"""The multi-scale loss against a plain computation."""
+"""The losses against plain computations and SciPy."""
 
 import jax
 import numpy as np
 import pytest
+import scipy.ndimage
 
-from casjax.losses import multiscale_mse
+from casjax.losses import edge_error, multiscale_mse
 
 
 def test_each_output_is_compared_with_the_mean_of_its_pixels():
@@ -39,3 +40,19 @@ def test_weights_choose_the_scales():
 def test_as_many_weights_as_outputs():
     with pytest.raises(ValueError, match="4 loss weights for 1 outputs"):
         multiscale_mse([np.ones((1, 8, 8, 1))], np.ones((1, 8, 8, 1)), np.ones(4))
+
+
+def test_edge_error_is_that_of_scipys_sobel_derivatives():
+    rng = np.random.default_rng(0)
+    clean, restored = rng.random((2, 2, 9, 12, 1), np.float32)
+    errors = []
+    for error in (restored - clean)[..., 0]:
+        derivatives = [scipy.ndimage.sobel(error, axis) / 8 for axis in (0, 1)]
+        errors.append(sum(d[1:-1, 1:-1] ** 2 for d in derivatives))
+    assert jax.jit(edge_error)(restored, clean) == pytest.approx(np.mean(errors), rel=1e-5)
+
+
+def test_edge_error_is_the_squared_slope_of_a_ramp():
+    rows, columns = np.mgrid[:8, :10].astype(np.float32)
+    restored = (0.03 * rows - 0.04 * columns)[None, ..., None]
+    assert edge_error(restored, np.zeros_like(restored)) == pytest.approx(0.05**2, rel=1e-4)

@@ -175,8 +175,8 @@ def test_the_state_is_the_same_on_every_device(config, tmp_path, monkeypatch):
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(config, tmp_path, monkeypatch):
     make_train_step = train.make_train_step
 
-    def make_failing_step(*arguments):
-        train_step = make_train_step(*arguments)
+    def make_failing_step(*arguments, **options):
+        train_step = make_train_step(*arguments, **options)
 
         def failing_step(state, batch):
             new_state, metrics = train_step(state, batch)

@@ -1,0 +1,60 @@
+"""One step by hand: which layers learn how fast, and what the loss is made of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from casjax import steps
+from casjax.losses import edge_error
+from casjax.models import create_model
+from casjax.phases import plan_phases
+from configs import base
+
+PARAMS = {"conv1": {"kernel": jnp.ones(3)}, "conv2": {"kernel": jnp.ones(2), "bias": jnp.ones(1)}}
+
+
+def phases_of(config):
+    config.multiscale.epochs = 0.0
+    config.multiscale.loss_weights = config.finetune.loss_weights = (1.0,)
+    sections = {"multiscale": config.multiscale, "finetune": config.finetune}
+    return plan_phases(sections, batch_size=config.batch_size)
+
+
+def optimizer_of(**options):
+    config = base.get_config()
+    return steps.make_optimizer(phases_of(config), **config.optimizer.to_dict() | options)
+
+
+def test_slow_layers_learn_at_their_rate():
+    optimizer = optimizer_of(slow_layers=("conv2",), slow_rate=0.1, gradient_clip_norm=1.0)
+    changes, _ = optimizer.update(jax.tree.map(jnp.ones_like, PARAMS), optimizer.init(PARAMS))
+    np.testing.assert_allclose(changes["conv1"]["kernel"], -1e-4, rtol=1e-4)
+    for change in changes["conv2"].values():
+        np.testing.assert_allclose(change, -1e-5, rtol=1e-4)
+
+
+def test_a_slow_layer_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"slow_layers: the network has no conv9, .* conv1, conv2"):
+        optimizer_of(slow_layers=("conv2", "conv9")).init(PARAMS)
+
+
+def test_the_edge_error_is_a_weighted_term_of_the_loss():
+    config = base.get_config()
+    phases = phases_of(config)
+    model = create_model(name="l4", dtype="float32", convolution="direct")
+    optimizer = steps.make_optimizer(phases, **config.optimizer)
+    clean = np.random.default_rng(0).integers(0, 256, (1, 2, 8, 8, 1)).astype(np.uint8)
+    batch = {"clean": clean, "turn": np.zeros((1, 2), np.uint8), "quality": np.full((1, 2), 20)}
+    variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    state = steps.TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
+    found = {}
+    for weight in (0.0, 0.5):
+        train_step = steps.make_train_step(model, optimizer, phases, edge_weight=weight)
+        _, metrics = jax.pmap(train_step, axis_name="batch", in_axes=(None, 0))(state, batch)
+        found[weight] = {name: float(value[0]) for name, value in metrics.items()}
+    truth, degraded = steps.pair(clean[0], batch["quality"][0])
+    error = float(edge_error(model.apply(variables, degraded)[0], truth))
+    assert found[0.0]["loss"] == found[0.0]["mse"]
+    assert found[0.5]["mse"] == pytest.approx(found[0.0]["mse"], rel=1e-5)
+    assert found[0.5]["loss"] == pytest.approx(found[0.0]["mse"] + 0.5 * error, rel=1e-4)
