@@ -25,6 +25,8 @@ from casjax.metrics import METRICS
 
 Record: TypeAlias = dict[str, Any]
 Results: TypeAlias = dict[str, list[Record]]
+Keep: TypeAlias = Callable[[Record, np.ndarray], None]
+"""Takes a record and the picture that it is about, uint8 [h, w]."""
 
 GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}  # over the JPEG image, by the metric gained in
 DIVIDER = 4  # pixels
@@ -32,7 +34,12 @@ EXAMPLE = 256  # pixels
 
 
 def evaluate(
-    restorer: Restorer | None, source: ImageSource, *, method: str, qualities: Sequence[int]
+    restorer: Restorer | None,
+    source: ImageSource,
+    *,
+    method: str,
+    qualities: Sequence[int],
+    keep: Keep | None = None,
 ) -> Results:
     """Score JPEG at some quality factors, and what a method makes of it, on clean images.
 
@@ -42,6 +49,8 @@ def evaluate(
       source: the clean images; those that cannot be read are named and skipped.
       method: what to call the restorer; `jpeg` is the degraded image itself.
       qualities: JPEG quality factors, 1..100.
+      keep: is given each picture that was scored, the JPEG image too, and its record, to which it
+        may add.
 
     Returns:
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
@@ -69,10 +78,14 @@ def evaluate(
                 "bpp": jpeg_bits_per_pixel(clean, quality),
             }
             try:
-                scores = _judge(timed_restorer, clean, quality, method=method)
+                scores, shown = _judge(timed_restorer, clean, quality, method=method)
             except ValueError as error:
                 raise ValueError(f"{full_name} at quality {quality}: {error}") from error
-            images += [facts | of_method for of_method in scores]
+            records = [facts | of_method for of_method in scores]
+            images += records
+            if keep is not None:
+                for record, picture in zip(records, shown, strict=True):
+                    keep(record, picture)
     if not images:
         raise ValueError(f"{source.name}: no image to evaluate at qualities {list(qualities)}")
 
@@ -106,8 +119,12 @@ def _judge(
     quality: int,
     *,
     method: str,
-) -> list[Record]:
-    """Score the JPEG image, and the restored one, against the clean uint8 [h, w]."""
+) -> tuple[list[Record], np.ndarray]:
+    """Score the JPEG image, and the restored one, against the clean uint8 [h, w].
+
+    Returns:
+      A record for each picture, and the pictures, uint8 [records, h, w].
+    """
     clean = clean[None, :, :, None]
     degraded = np.asarray(degrade(clean, quality))
     candidates = [degraded]
@@ -117,7 +134,8 @@ def _judge(
         candidates.append(restored)
         records.append({"method": method, "seconds": seconds})
 
-    shown = jnp.asarray(np.concatenate(candidates))
+    pictures = np.concatenate(candidates)
+    shown = jnp.asarray(pictures)
     truth = jnp.asarray(np.repeat(clean, len(shown), axis=0))
     for metric, function in METRICS.items():
         for record, score in zip(records, np.asarray(function(shown, truth)), strict=True):
@@ -127,7 +145,7 @@ def _judge(
             score, baseline = record[metric], records[0][metric]
             # Two infinite scores, of images equal to the clean one, are no gain.
             record[gain] = 0.0 if score == baseline else score - baseline
-    return records
+    return records, pictures[..., 0]
 
 
 def _mean(group: Sequence[Record]) -> Record:

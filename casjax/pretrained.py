@@ -14,6 +14,7 @@ from typing import Any
 
 import flax.linen as nn
 
+from casjax import provenance
 from casjax.checkpoint import CONFIG_FILE, load_weights
 from casjax.models import create_model, variable_shapes
 
@@ -60,6 +61,8 @@ def find_weights(name: str) -> Path:
 def load_network(name: str) -> Network:
     """Load a network that ships, by its name, or that of a finished run, by its workdir.
 
+    In place of the workdir, the weights file that a phase left in it is taken too.
+
     Raises:
       FileNotFoundError: there is none.
       ValueError: its files are damaged or do not fit together.
@@ -69,16 +72,37 @@ def load_network(name: str) -> Network:
         entry = manifest()[name]
         options, qualities = entry["model"], entry["qualities"]
     else:
-        config_path = path / CONFIG_FILE
-        if not config_path.is_file():
-            raise FileNotFoundError(
-                f"{name}: no network of that name ships ({', '.join(manifest())}), and it is no "
-                f"workdir of a run, which has {CONFIG_FILE}"
-            )
-        config = json.loads(config_path.read_text(encoding="utf-8"))
+        config = _config_of_run(name)
         degradation = config["degradation"]
         options = config["model"]
         qualities = degradation["lowest_quality"], degradation["highest_quality"]
     model = create_model(**options)
     variables = load_weights(path, variable_shapes(model))
     return Network(name, model, variables, (qualities[0], qualities[1]))
+
+
+def describe_network(name: str) -> dict[str, Any]:
+    """How a network, named as for `load_network`, came about: see `provenance.of_run`.
+
+    Of one that ships it is what the manifest says, without its scores.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    if name in manifest():
+        return {key: value for key, value in manifest()[name].items() if key != "scores"}
+    phase = Path(name).stem
+    last_phase = phase if phase in provenance.PHASES else provenance.PHASES[-1]
+    return provenance.of_run(_config_of_run(name), last_phase=last_phase)
+
+
+def _config_of_run(name: str) -> dict[str, Any]:
+    """The config of the run that a workdir, or a weights file in it, belongs to."""
+    path = Path(name)
+    config_path = (path.parent if path.is_file() else path) / CONFIG_FILE
+    if not config_path.is_file():
+        raise FileNotFoundError(
+            f"{name}: no network of that name ships ({', '.join(manifest())}), and it is no "
+            f"workdir of a run, which has {CONFIG_FILE}"
+        )
+    return json.loads(config_path.read_text(encoding="utf-8"))

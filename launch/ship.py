@@ -14,12 +14,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from casjax import evaluator, pretrained
+from casjax import evaluator, pretrained, provenance
 from casjax.checkpoint import CONFIG_FILE, save_weights
 from casjax.datasets import open_source
 from casjax.files import replacing
 from casjax.inference import cache_compilations, make_restorer
-from casjax.phases import plan_phases
 
 TEST_SETS = ("live1", "classic5")
 KEPT = ("dataset", "method", "qf", "psnr", "psnrb", "ssim")
@@ -36,10 +35,7 @@ def main() -> None:
     cache_compilations()
 
     config = json.loads((options.workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-    batch_size = config["batch_size"]
-    sections = {"multiscale": config["multiscale"], "finetune": config["finetune"]}
-    steps = plan_phases(sections, batch_size=batch_size)[-1].end_step
-
+    run = provenance.of_run(config)
     network = pretrained.load_network(str(options.workdir))
     path = pretrained.FOLDER / f"{options.name}.safetensors"
     save_weights(path, jax.tree.map(lambda leaf: leaf.astype(np.float16), network.variables))
@@ -50,8 +46,8 @@ def main() -> None:
         "model": config["model"] | {"dtype": "float32"},
         "qualities": network.qualities,
         "data": options.data,
-        "steps": steps,
-        "cutouts": steps * batch_size,
+        "steps": run["steps"],
+        "cutouts": run["cutouts"],
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "scores": [],
     }

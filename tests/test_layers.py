@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 
 # From the bottom; a folder stands for all modules in it.
 LAYERS = [
-    {"color", "files", "metrics", "losses", "jpeg", "models"},
+    {"color", "files", "metrics", "losses", "jpeg", "models", "provenance"},
     {"images", "datasets", "checkpoint"},
     {"data", "inference", "memory", "pretrained", "sadct"},
     {"evaluator", "restoration"},
     {"interruption", "loop", "metric_writer", "phases", "steps", "train"},
-    {"main", "restore"},
+    {"evaluate", "main", "restore"},
 ]
 # Libraries that only some modules may import.
 HOMES = {
@@ -28,6 +28,7 @@ HOMES = {
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},
     "safetensors": {"checkpoint"},
+    "scipy": {"evaluate"},
     "skimage": {"datasets"},
     "tensorboardX": {"metric_writer"},
     "tensorflow": set(),

@@ -1,0 +1,297 @@
+"""Score a method on test sets: ``python -m casjax.evaluate sadct -o runs/sadct``.
+
+The folder then holds ``results.json``, as `casjax.main` writes it, and with --pictures the clean,
+the JPEG and the restored images as PNG files. What it holds already is not scored again: the same
+command goes on where it was stopped, and other qualities and test sets can be added.
+Exit status: 0 done, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from casjax.images import write_png
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from casjax.datasets import ImageSource
+    from casjax.inference import Restorer
+
+PAPERS_QUALITIES = (10, 20, 40, 60, 80)
+INTERRUPTED = 130
+
+
+class Method(NamedTuple):
+    """What is to be scored.
+
+    Attributes:
+      name: in the records.
+      restorer: for a JPEG quality factor, or None to score JPEG alone.
+      qualities: those it is scored at by default.
+      facts: what the results say of it, besides the scores.
+    """
+
+    name: str
+    restorer: Callable[[int], "Restorer | None"]
+    qualities: Sequence[int]
+    facts: Mapping[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    # Only now: --help and mistyped options need not wait for these.
+    from casjax import evaluator, inference
+    from casjax.datasets import open_source
+
+    try:
+        inference.cache_compilations()
+        method = find_method(options.method, tile=options.tile)
+        sources = [
+            open_source(name, images_dir=options.images_dir, seed=0) for name in options.datasets
+        ]
+        results = score(
+            method,
+            sources,
+            options.qualities or method.qualities,
+            folder=options.output,
+            pictures=options.pictures,
+        )
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    print(evaluator.format_table(results))
+    print(f"All results: {options.output / 'results.json'}")
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.evaluate",
+        description="Score a method that removes JPEG artifacts on test sets.",
+        epilog="Exit status: 0 done, 2 wrong usage, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "method",
+        metavar="METHOD",
+        help="jpeg (alone), sadct, a network that ships (cascnn-qf20), the workdir of a finished "
+        "run, a weights file in it, or AR-CNN's released weights (arcnn_q20.mat)",
+    )
+    add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the results")
+    add(
+        "--datasets",
+        type=lambda text: text.split(","),
+        default=["live1"],
+        metavar="NAME,...",
+        help="live1 (default), classic5, folder:PATH and the others of config.data.sources",
+    )
+    add(
+        "--qualities",
+        type=quality_list,
+        metavar="N,...",
+        help="JPEG quality factors; default: the one trained for, else the paper's five",
+    )
+    add("--pictures", action="store_true", help="write the images too, as PNG files")
+    add(
+        "--images-dir",
+        default=os.environ.get("CASJAX_DATA", ""),
+        metavar="FOLDER",
+        help="with live1/ and classic5/; default: $CASJAX_DATA, or a download",
+    )
+    add("--tile", type=int, default=1024, metavar="PIXELS", help="of networks; default: 1024")
+    return parser
+
+
+def quality_list(text: str) -> list[int]:
+    """Parse quality factors between commas."""
+    words = text.split(",")
+    if not all(word.isdecimal() and 1 <= int(word) <= 100 for word in words):
+        raise argparse.ArgumentTypeError(f"expected numbers from 1 to 100, got {text!r}")
+    return [int(word) for word in words]
+
+
+def find_method(name: str, *, tile: int) -> Method:
+    """Find what the command line calls a method.
+
+    Raises:
+      ValueError: its files are damaged or do not fit.
+      FileNotFoundError: there is none.
+    """
+    from casjax import inference, pretrained, sadct
+    from casjax.checkpoint import weights_sha256
+
+    match name:
+        case "jpeg":
+            return Method("jpeg", lambda _: None, PAPERS_QUALITIES, {})
+        case "sadct":
+            return Method(
+                "sadct",
+                lambda quality: partial(sadct.restore, quality=quality),
+                PAPERS_QUALITIES,
+                {},
+            )
+    if name.endswith(".mat"):
+        model, variables, network = released_arcnn(Path(name))
+    else:
+        loaded = pretrained.load_network(name)
+        model, variables = loaded.model, loaded.variables
+        network = pretrained.describe_network(name)
+    restorer = inference.make_restorer(model, variables, tile=tile)
+    lowest, highest = network["qualities"]
+    return Method(
+        network["model"]["name"],
+        lambda _: restorer,
+        [lowest] if lowest == highest else PAPERS_QUALITIES,
+        {"network": network, "parameters_sha256": weights_sha256(variables)},
+    )
+
+
+def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Read a file of the weights that AR-CNN's authors released: model, variables, description.
+
+    Raises:
+      ValueError: it is no such file, or its name does not say the quality.
+    """
+    import scipy.io
+
+    from casjax.models import create_model
+    from casjax.models.arcnn import parameters_from_matlab
+
+    quality = re.search(r"q(\d+)\.mat$", path.name)
+    if not quality:
+        raise ValueError(f"{path}: expected a name that ends in the quality, as arcnn_q20.mat")
+    try:
+        with path.open("rb") as file:
+            parameters = parameters_from_matlab(scipy.io.loadmat(file))
+    except (KeyError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path}: not AR-CNN's released weights: {error}") from error
+    network: dict[str, Any] = {
+        "model": {
+            "name": "arcnn",
+            "initializer": "paper",
+            "dtype": "float32",
+            "convolution": "auto",
+        },
+        "qualities": [int(quality[1])] * 2,
+        "data": "the weights that its authors released",
+    }
+    return create_model(**network["model"]), {"params": parameters}, network
+
+
+def score(
+    method: Method,
+    sources: Sequence["ImageSource"],
+    qualities: Sequence[int],
+    *,
+    folder: Path,
+    pictures: bool,
+) -> dict[str, Any]:
+    """Score a method and keep the results in a folder, each quality when it is done.
+
+    Returns:
+      All that the folder's ``results.json`` holds.
+
+    Raises:
+      ValueError: the folder holds the results of another method.
+    """
+    from casjax import evaluator
+
+    path = folder / "results.json"
+    results = read_results(path, method)
+    for source in sources:
+        if pictures:
+            keep_clean(source, folder)
+        for quality in qualities:
+            pair = source.name, quality
+            if is_done(results, *pair, pictures_in=folder if pictures else None):
+                print(f"{source.name} at quality {quality}: scored before", file=sys.stderr)
+                continue
+            scores = evaluator.evaluate(
+                method.restorer(quality),
+                source,
+                method=method.name,
+                qualities=[quality],
+                keep=partial(keep_picture, folder) if pictures else None,
+            )
+            for part, records in scores.items():
+                others = [r for r in results[part] if (r["dataset"], r["qf"]) != pair]
+                results[part] = others + records
+            folder.mkdir(parents=True, exist_ok=True)
+            evaluator.write_results(path, results)
+    return results
+
+
+def read_results(path: Path, method: Method) -> dict[str, Any]:
+    """Read what an earlier call wrote, or begin anew where there is nothing.
+
+    Raises:
+      ValueError: it is of another method, or not readable.
+    """
+    anew = {"method": method.name, **method.facts, "rows": [], "images": []}
+    if not path.is_file():
+        return anew
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        differing = [key for key in anew if key not in ("rows", "images", "network")]
+        if any(results.get(key) != anew[key] for key in differing):
+            raise ValueError("results of another method or network are in it; choose another -o")
+        return anew | {part: results[part] for part in ("rows", "images")}
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def is_done(
+    results: Mapping[str, Any], dataset: str, quality: int, *, pictures_in: Path | None
+) -> bool:
+    """Whether results, and the pictures if they are asked for, are there already."""
+    records = [r for r in results["images"] if (r["dataset"], r["qf"]) == (dataset, quality)]
+    if pictures_in is None:
+        return bool(records)
+    return bool(records) and all(
+        "picture" in record and (pictures_in / record["picture"]).is_file() for record in records
+    )
+
+
+def keep_clean(source: "ImageSource", folder: Path) -> None:
+    """Write the clean images of a test set."""
+    from casjax.datasets import readable_images
+
+    for name, clean in readable_images((source, i) for i in range(len(source))):
+        path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, clean)
+
+
+def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> None:
+    """Write a picture that was scored, and into its record where it and the clean one are."""
+    dataset, image = record["dataset"], record["image"]
+    record["picture"] = picture_path(dataset, f"qf{record['qf']}/{record['method']}", image)
+    record["clean"] = picture_path(dataset, "clean", image)
+    path = folder / record["picture"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_png(path, pixels)
+
+
+def picture_path(dataset: str, kind: str, image: str) -> str:
+    """Where a picture goes: `pictures/live1/qf20/sadct/bikes.png`."""
+    from casjax.data import readable_name
+
+    return f"pictures/{readable_name(dataset)}/{kind}/{Path(image).with_suffix('.png')}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The command that scores a method: what it writes, that it goes on, and what mistakes give."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import scipy.io
+
+from casjax.checkpoint import save_config, save_weights
+from casjax.evaluate import main
+from casjax.images import read_luma, write_png
+from casjax.inference import make_restorer
+from casjax.jpeg import degrade
+from casjax.models import create_model, initial_variables
+from casjax.models.arcnn import parameters_from_matlab
+from casjax.sadct import restore
+
+MODEL = {
+    "name": "arcnn",
+    "initializer": "image_carrying",
+    "dtype": "float32",
+    "convolution": "direct",
+}
+
+
+def noise(height, width, seed):
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for seed, name in enumerate(("a", "b")):
+        write_png(folder / f"{name}.png", noise(16, 24, seed))
+    return folder
+
+
+@pytest.fixture
+def evaluate(images, tmp_path):
+    def evaluate(method, *options):
+        output = tmp_path / "out"
+        arguments = [str(method), f"--output={output}", f"--datasets=folder:{images}"]
+        assert main([*arguments, *options]) == 0
+        return output, json.loads((output / "results.json").read_text())
+
+    return evaluate
+
+
+def degraded(path, quality):
+    return np.asarray(degrade(read_luma(path)[None, ..., None], quality))
+
+
+def test_pictures_are_what_was_scored(evaluate, images):
+    folder, results = evaluate("sadct", "--qualities=20", "--pictures")
+    assert [row["method"] for row in results["rows"]] == ["jpeg", "sadct"]
+    for record in results["images"]:
+        clean = images / record["image"]
+        jpeg = degraded(clean, 20)
+        expected = jpeg if record["method"] == "jpeg" else restore(jpeg, quality=20)
+        picture = read_luma(folder / record["picture"])
+        np.testing.assert_array_equal(picture, expected[0, ..., 0])
+        np.testing.assert_array_equal(read_luma(folder / record["clean"]), read_luma(clean))
+        error = np.mean((np.float64(picture) - read_luma(clean)) ** 2)
+        assert record["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
+
+
+def test_only_what_is_missing_is_scored(evaluate, capsys):
+    folder, first = evaluate("jpeg", "--qualities=20")
+    _, second = evaluate("jpeg", "--qualities=20,40")
+    assert capsys.readouterr().err.count("scored before") == 1
+    assert [row["qf"] for row in second["rows"]] == [20, 40]
+    assert second["images"][: len(first["images"])] == first["images"]
+
+    assert not (folder / "pictures").exists()
+    _, third = evaluate("jpeg", "--qualities=20", "--pictures")
+    assert {row["qf"] for row in third["rows"]} == {20, 40}
+    assert len(third["rows"]) == 2
+    assert sum("picture" in record for record in third["images"]) == 2
+    evaluate("jpeg", "--qualities=20", "--pictures")
+    assert capsys.readouterr().err.count("scored before") == 1
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The workdir of a finished run, whose first phase left weights of zero."""
+    run = tmp_path / "run"
+    run.mkdir()
+    phase = {"epochs": 2.0, "cutouts": 30}
+    config = {"model": MODEL, "batch_size": 10}
+    config["multiscale"] = phase | {"loss_weights": [0.5, 0.5]}
+    config["finetune"] = phase | {"loss_weights": [1.0, 0.0]}
+    config |= {"degradation": {"lowest_quality": 35, "highest_quality": 35}}
+    config |= {"data": {"sources": ["skimage"]}, "initial_weights": ""}
+    variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
+    save_config(run / "config.json", config)
+    save_weights(run / "weights.safetensors", variables)
+    save_weights(run / "multiscale.safetensors", jax.tree.map(np.zeros_like, variables))
+    return run
+
+
+def test_a_network_is_scored_at_its_own_quality_and_described(evaluate, run, capsys):
+    _, results = evaluate(run)
+    assert [(row["method"], row["qf"]) for row in results["rows"]] == [("jpeg", 35), ("arcnn", 35)]
+    assert (results["network"]["cutouts"], results["network"]["loss"]) == (120, "output")
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(run / "multiscale.safetensors")
+    assert "of another method or network" in capsys.readouterr().err
+
+
+def test_the_weights_of_a_phase_are_described_as_such(evaluate, run):
+    _, results = evaluate(run / "multiscale.safetensors")
+    assert (results["network"]["cutouts"], results["network"]["loss"]) == (60, "multi-scale")
+    [restored] = [row for row in results["rows"] if row["method"] == "arcnn"]
+    assert restored["psnr"] < 10  # a network of zeros gives black
+
+
+def test_released_weights_of_arcnn_are_read(evaluate, arcnn_weights_dir, images):
+    file = arcnn_weights_dir / "arcnn_q20.mat"
+    folder, results = evaluate(file, "--pictures")
+    assert results["network"]["qualities"] == [20, 20]
+    parameters = parameters_from_matlab(scipy.io.loadmat(file))
+    restorer = make_restorer(create_model(**MODEL), {"params": parameters}, tile=1024)
+    [record] = [r for r in results["images"] if (r["image"], r["method"]) == ("a.png", "arcnn")]
+    np.testing.assert_array_equal(
+        read_luma(folder / record["picture"]),
+        restorer(degraded(images / "a.png", 20))[0, ..., 0],
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing: no network of that name ships"),
+        (["jpeg", "--qualities=0"], "expected numbers from 1 to 100, got '0'"),
+        (["jpeg", "--qualities=20,x"], "expected numbers from 1 to 100, got '20,x'"),
+        (["jpeg", "--datasets=live2"], "unknown image source 'live2'"),
+        (["weights.mat"], "weights.mat: expected a name that ends in the quality"),
+        (["arcnn_q20.mat"], "arcnn_q20.mat"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([*arguments, f"--output={tmp_path}"])
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_results_that_cannot_be_read_are_named(evaluate, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "results.json").write_text("{")
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("jpeg")
+    assert "results.json: " in capsys.readouterr().err.splitlines()[-1]
