@@ -216,8 +216,10 @@ def score(
             keep_clean(source, folder)
         for quality in qualities:
             pair = source.name, quality
-            if is_done(results, *pair, pictures_in=folder if pictures else None):
-                print(f"{source.name} at quality {quality}: scored before", file=sys.stderr)
+            done = is_done(results, *pair, pictures_in=folder if pictures else None)
+            state = "scored before" if done else f"scoring {len(source)} images"
+            print(f"{source.name} at quality {quality}: {state}", file=sys.stderr, flush=True)
+            if done:
                 continue
             scores = evaluator.evaluate(
                 method.restorer(quality),
@@ -266,9 +268,18 @@ def is_done(
 
 
 def keep_clean(source: "ImageSource", folder: Path) -> None:
-    """Write the clean images of a test set."""
+    """Write the clean images of a test set.
+
+    Raises:
+      ValueError: two images would have one name.
+    """
     from casjax.datasets import readable_images
 
+    if len({Path(name).with_suffix("") for name in source.image_names}) < len(source):
+        raise ValueError(
+            f"{source.name}: two images differ in their suffix only, and so would share the name "
+            "of a picture: score them without --pictures"
+        )
     for name, clean in readable_images((source, i) for i in range(len(source))):
         path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
         if not path.exists():

@@ -100,6 +100,14 @@ def run(tmp_path):
     return run
 
 
+def test_pictures_never_replace_each_other(evaluate, images, tmp_path, capsys):
+    write_png(images / "a.jpg", noise(16, 24, 3))  # which is what the bytes say, not the name
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("jpeg", "--qualities=20", "--pictures")
+    assert "differ in their suffix only" in capsys.readouterr().err
+    assert not list((tmp_path / "out").rglob("*.png"))
+
+
 def test_a_network_is_scored_at_its_own_quality_and_described(evaluate, run, capsys):
     _, results = evaluate(run)
     assert [(row["method"], row["qf"]) for row in results["rows"]] == [("jpeg", 35), ("arcnn", 35)]

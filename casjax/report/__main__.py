@@ -1,0 +1,104 @@
+"""Tables, figures and a page from results: ``python -m casjax.report runs -o report``.
+
+Reads what `casjax.main` and `casjax.evaluate` wrote below some folders and loads no network. Writes
+Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and dark
+pages, and all of it as one page, ``index.html``. What results are missing for is named.
+Exit status: 0 done, 2 wrong usage.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from casjax.files import replacing
+from casjax.report.runs import Run, read_runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    try:
+        missing = report(read_runs(options.results), options.output, quality=options.quality)
+    except ModuleNotFoundError as error:
+        parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    for sentence in missing:
+        print(f"missing: {sentence}", file=sys.stderr)
+    print(f"The report: {options.output / 'index.html'}")
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.report",
+        description="Make tables, figures and a page from results, beside the paper's own.",
+        epilog="Exit status: 0 done, 2 wrong usage.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "results",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="with results.json of casjax.main or casjax.evaluate in it or below it",
+    )
+    add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the report")
+    add(
+        "--quality",
+        type=int,
+        default=20,
+        choices=range(1, 101),
+        metavar="N",
+        help="JPEG quality factor of the pictures; default: 20",
+    )
+    return parser
+
+
+def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
+    """Write the report on some runs into a folder, made if need be.
+
+    Args:
+      runs: the results.
+      folder: receives ``table2.md``, ``table2.csv``, ``table2.tex``, figures and ``index.html``.
+      quality: JPEG quality factor of the pictures.
+
+    Returns:
+      A sentence for each thing that results are missing for.
+    """
+    # Only now: --help and mistyped options need not wait for Matplotlib.
+    from casjax.report import figures, table
+    from casjax.report.page import page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = table.table(runs)
+    others = table.markdown_of_others(table.other_networks(runs, lines))
+    drawn, missing = figures.draw_all(runs, folder, quality=quality)
+    missing = table.missing(lines) + missing
+    shown = figures.best_with_pictures(runs, table.DATASET, quality)
+    name = next((name for name in reversed(shown) if name != "JPEG"), "")
+    html = page(
+        table=table.markdown(lines),
+        others=others,
+        figures=drawn,
+        missing=missing,
+        score=shown.get(name),
+        name=name,
+    )
+    for file_name, text in {
+        "table2.md": f"{table.markdown(lines)}\nOther networks:\n\n{others}",
+        "table2.csv": table.comma_separated(lines),
+        "table2.tex": table.latex(lines),
+        "index.html": html,
+    }.items():
+        with replacing(folder / file_name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return missing
+
+
+if __name__ == "__main__":
+    sys.exit(main())

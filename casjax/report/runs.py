@@ -1,0 +1,154 @@
+"""What runs left on disk: their results, learning curves and pictures; no network is loaded."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from casjax import provenance
+
+Record: TypeAlias = Mapping[str, Any]
+
+RESULTS_FILE = "results.json"
+INFINITE = ("Infinity", "-Infinity", "NaN")  # as JSON has them
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A folder with results.
+
+    Attributes:
+      name: of the folder.
+      folder: where it is.
+      rows: means over a test set, as `evaluator.evaluate` describes them.
+      images: the same for each image.
+      network: how it came about, as `provenance.of_run` describes it; None for other methods.
+      metrics: the learning curves, as `metric_writer.MetricWriter` writes them.
+      config: of the training, where it is known.
+    """
+
+    name: str
+    folder: Path
+    rows: Sequence[Record]
+    images: Sequence[Record]
+    network: Record | None
+    metrics: Sequence[Record]
+    config: Record | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """A mean over a test set, and the run it comes from."""
+
+    run: Run
+    row: Record
+
+    @functools.cached_property
+    def images(self) -> dict[str, Record]:
+        """The records that it is the mean of, by the names of their images without suffix."""
+        key = ("dataset", "qf", "method")
+        same = [r for r in self.run.images if all(r[k] == self.row[k] for k in key)]
+        return {Path(record["image"]).stem: record for record in same}
+
+    @functools.cached_property
+    def jpeg(self) -> "Score":
+        """The score of JPEG on the same images, from the same run."""
+        key = ("dataset", "qf")
+        same = [row for row in self.run.rows if all(row[k] == self.row[k] for k in key)]
+        return Score(self.run, next(row for row in same if row["method"] == "jpeg"))
+
+    @property
+    def is_trained_for_it(self) -> bool:
+        """Whether it is of a network that was trained for the quality factor of the images."""
+        network = self.run.network
+        return network is not None and list(network["qualities"]) == [self.row["qf"]] * 2
+
+
+def read_runs(folders: Sequence[Path]) -> list[Run]:
+    """Read all results below some folders.
+
+    Raises:
+      FileNotFoundError: there is no such folder, or there are no results.
+      ValueError: a file is not what it should be; the message names it.
+    """
+    paths = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: there is no such folder")
+        paths += sorted(folder.rglob(RESULTS_FILE))
+    if not paths:
+        raise FileNotFoundError(
+            f"{', '.join(map(str, folders))}: there is no {RESULTS_FILE}, which casjax.main and "
+            "casjax.evaluate write"
+        )
+    return [_read_run(path) for path in dict.fromkeys(paths)]
+
+
+def _read_run(path: Path) -> Run:
+    folder = path.parent
+    results = _read_json(path)
+    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    network = results.get("network")
+    try:
+        if network is None and config is not None:
+            network = provenance.of_run(config)
+        rows, images = ([_numbers(r) for r in results[part]] for part in ("rows", "images"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
+    metrics = _read_metrics(folder / "metrics.jsonl")
+    return Run(folder.resolve().name, folder, rows, images, network, metrics, config)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a JSON object")
+    return content
+
+
+def _numbers(record: Record) -> Record:
+    """Give back the numbers that JSON cannot hold."""
+    return {k: float(v) if v in INFINITE else v for k, v in record.items()}
+
+
+def _read_metrics(path: Path) -> list[Record]:
+    """Read learning curves, but for a last line that is being written."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise ValueError(f"{path}: not lines of JSON: {error}") from error
+
+
+def best(scores: Sequence[Score]) -> Score | None:
+    """The score with the highest PSNR, the first of equals; None where there is none."""
+    return max(scores, key=lambda score: score.row["psnr"], default=None)
+
+
+def scores_of(
+    runs: Sequence[Run], *, dataset: str, quality: int, with_pictures: bool = False
+) -> list[Score]:
+    """The scores of all methods on a test set at a quality factor.
+
+    Args:
+      runs: where to look.
+      dataset: name of the test set.
+      quality: JPEG quality factor of the images.
+      with_pictures: leave out those whose pictures were not kept.
+    """
+    scores = [
+        Score(run, row)
+        for run in runs
+        for row in run.rows
+        if (row["dataset"], row["qf"]) == (dataset, quality)
+    ]
+    if with_pictures:
+        scores = [s for s in scores if s.images and all("picture" in r for r in s.images.values())]
+    return scores

@@ -1,0 +1,212 @@
+"""Table II: the scores of our runs on LIVE1 beside the paper's own."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from casjax.report.runs import Run, Score, best, scores_of
+
+DATASET = "live1"
+METRICS = {"psnr": 2, "psnrb": 2, "ssim": 3}  # decimals, as the paper prints them
+TITLES = {"psnr": "PSNR [dB]", "psnrb": "PSNR-B [dB]", "ssim": "SSIM"}
+OUR_METHODS = {"jpeg": "JPEG", "sadct": "SA-DCT"}
+OTHER_NETWORKS = {"arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
+CASCNN = ("CAS-CNN MS loss", "CAS-CNN FT")  # its two lines for a quality factor
+ALGORITHMS = ("JPEG", "SA-DCT", "AR-CNN", "L4", "L8", *CASCNN)
+# What a CAS-CNN of the table must not have: such networks are experiments.
+EXPERIMENTS = {"skip_connections": False, "residual": True, "batch_norm": True}
+NONE_YET = "no result yet"
+MISSING = "–"  # noqa: RUF001, the dash of tables
+
+
+class Line(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+      quality: JPEG quality factor.
+      algorithm: as the paper calls it.
+      paper: its scores, by metric; the paper leaves some out.
+      ours: our score, if there is one.
+    """
+
+    quality: int
+    algorithm: str
+    paper: Mapping[str, float]
+    ours: Score | None
+
+
+def table(runs: Sequence[Run]) -> list[Line]:
+    """Put our best result beside each line of the paper's table.
+
+    A network counts in the lines of the one quality factor that it was trained for.
+    """
+    lines = []
+    for published in papers_table():
+        quality, name = int(published["qf"]), published["algorithm"]
+        paper = {metric: float(published[metric]) for metric in METRICS if published[metric]}
+        candidates = scores_of(runs, dataset=DATASET, quality=quality)
+        ours = best([score for score in candidates if algorithm(score) == name])
+        lines.append(Line(quality, name, paper, ours))
+    return lines
+
+
+def other_networks(runs: Sequence[Run], lines: Sequence[Line]) -> list[Score]:
+    """The scores of networks on what they were trained for that the table leaves out."""
+    shown = [line.ours for line in lines]
+    return [
+        score
+        for quality in dict.fromkeys(line.quality for line in lines)
+        for score in scores_of(runs, dataset=DATASET, quality=quality)
+        if score not in shown and score.row["method"] != "jpeg" and score.run.network is not None
+        if score.run.network["qualities"][0] <= quality <= score.run.network["qualities"][1]
+    ]
+
+
+def missing(lines: Sequence[Line]) -> list[str]:
+    """Name the lines of the table without a result of ours, a sentence for each quality factor."""
+    absent: dict[int, list[str]] = {}
+    for line in lines:
+        if line.ours is None:
+            absent.setdefault(line.quality, []).append(line.algorithm)
+    return [
+        f"Table II at quality {quality}: no result of {', '.join(names)}"
+        for quality, names in absent.items()
+    ]
+
+
+def papers_table() -> list[dict[str, str]]:
+    """The rows of the paper's Table II as text, by column."""
+    text = Path(__file__).with_name("table2.tsv").read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
+
+
+def algorithm(score: Score) -> str | None:
+    """What the paper's table calls the method of a score, or None where it has no such line."""
+    method, network = score.row["method"], score.run.network
+    if method in OUR_METHODS:
+        return OUR_METHODS[method]
+    if network is None or not score.is_trained_for_it:
+        return None
+    options = network["model"]
+    if options["name"] != "cascnn":
+        return OTHER_NETWORKS.get(options["name"])
+    if any(options.get(key) == value for key, value in EXPERIMENTS.items()):
+        return None
+    multiscale, finetuned = CASCNN
+    return multiscale if network.get("loss") == "multi-scale" else finetuned
+
+
+def origin(score: Score) -> str:
+    """How a score came about, in a few words."""
+    network = score.run.network
+    if network is None or score.row["method"] in OUR_METHODS:
+        return {"jpeg": "libjpeg"}.get(score.row["method"], score.run.name)
+    start = Path(network.get("initial_weights") or "").name
+    if not network.get("cutouts"):
+        return f"{start} as it is" if start else network["data"]
+    seen = f"{network['cutouts']:,} cut-outs in {network['steps']:,} steps"
+    return f"{seen}, begun from {start}" if start else seen
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """Lay the table out in Markdown: each cell ours / paper (difference)."""
+    titles = ["QF", "Algorithm", *TITLES.values(), "How ours came about"]
+    rows = []
+    for line in lines:
+        cells = [
+            f"{ours} / {paper}" + (f" ({difference})" if difference else "")
+            for ours, paper, difference in (_cells(line, metric) for metric in METRICS)
+        ]
+        how = origin(line.ours) if line.ours else NONE_YET
+        rows.append([str(line.quality), line.algorithm, *cells, how])
+    caption = (
+        "Means over LIVE1, luma: ours / the paper's (difference). PSNR-B counts block "
+        "boundaries as h (w/8 - 1) + w (h/8 - 1); SSIM over 8x8 windows."
+    )
+    return f"{_markdown(titles, rows)}\n{caption}\n"
+
+
+def markdown_of_others(scores: Sequence[Score]) -> str:
+    """Lay out the scores of networks that the table leaves out, in Markdown."""
+    titles = ["QF", "Run", *TITLES.values(), "Gain in PSNR [dB]", "How it came about"]
+    rows = [
+        [
+            str(score.row["qf"]),
+            score.run.name,
+            *(f"{score.row[metric]:.{decimals}f}" for metric, decimals in METRICS.items()),
+            f"{score.row['ipsnr']:+.2f}",
+            origin(score),
+        ]
+        for score in scores
+    ]
+    return _markdown(titles, rows) if rows else "None.\n"
+
+
+def comma_separated(lines: Sequence[Line]) -> str:
+    """Lay the table out as CSV: ours in full precision, the paper's, and the differences."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    kinds = ("ours", "paper", "difference")
+    columns = [f"{metric}_{kind}" for metric in METRICS for kind in kinds]
+    writer.writerow(["qf", "algorithm", *columns, "run", "origin"])
+    for line in lines:
+        cells: list[object] = []
+        for metric in METRICS:
+            ours = line.ours.row[metric] if line.ours else None
+            paper = line.paper.get(metric)
+            difference = None if ours is None or paper is None else ours - paper
+            cells += [ours, paper, difference]
+        about = [line.ours.run.name, origin(line.ours)] if line.ours else ["", NONE_YET]
+        writer.writerow([line.quality, line.algorithm, *cells, *about])
+    return file.getvalue()
+
+
+def latex(lines: Sequence[Line]) -> str:
+    """Lay the table out for LaTeX with the package booktabs."""
+    rows, previous = [], None
+    for line in lines:
+        if previous not in (None, line.quality):
+            rows.append(r"\midrule")
+        quality = "" if line.quality == previous else str(line.quality)
+        previous = line.quality
+        cells = [cell for metric in METRICS for cell in _cells(line, metric)]
+        cells = [
+            cell.replace("-", "$-$").replace("+", "$+$").replace(MISSING, "--") for cell in cells
+        ]
+        about = origin(line.ours) if line.ours else NONE_YET
+        about = about.replace("&", r"\&").replace("_", r"\_").replace("%", r"\%")
+        rows.append(" & ".join([quality, line.algorithm, *cells, about]) + r" \\")
+    groups = " & ".join(rf"\multicolumn{{3}}{{c}}{{{title}}}" for title in TITLES.values())
+    return "\n".join(
+        [
+            r"\begin{tabular}{rl*{3}{rrr}l}",
+            r"\toprule",
+            rf"QF & Algorithm & {groups} & How ours came about \\",
+            r" & " + r" & ours & paper & diff." * 3 + r" & \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _cells(line: Line, metric: str) -> tuple[str, str, str]:
+    """Our score, the paper's and the difference of the two as they are printed."""
+    decimals = METRICS[metric]
+    ours, paper, difference = MISSING, MISSING, ""
+    if line.ours:
+        ours = f"{line.ours.row[metric]:.{decimals}f}"
+    if metric in line.paper:
+        paper = f"{line.paper[metric]:.{decimals}f}"
+    if line.ours and metric in line.paper:
+        difference = f"{float(ours) - float(paper):+.{decimals}f}"
+    return ours, paper, difference
+
+
+def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -1,0 +1,276 @@
+"""The report: its numbers are those of the results, its pictures those that were scored."""
+
+import csv
+import dataclasses
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from casjax import evaluate, evaluator
+from casjax.checkpoint import save_config
+from casjax.metric_writer import MetricWriter
+from casjax.report import curves, pictures, table
+from casjax.report.__main__ import main
+from casjax.report.figures import draw_all
+from casjax.report.runs import read_runs, scores_of
+
+NETWORK = {"model": {"name": "cascnn"}, "qualities": [20, 20], "data": "photographs"}
+NETWORK |= {"cutouts": 1200, "steps": 60}
+
+
+@dataclasses.dataclass
+class Pictures:
+    """An image source over arrays."""
+
+    name: str
+    images: dict
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def image_names(self):
+        return list(self.images)
+
+    def __getitem__(self, index):
+        return list(self.images.values())[index]
+
+
+def photograph(height, width, seed):
+    """Smooth, with some noise."""
+    noise = np.random.default_rng(seed).integers(0, 40, (height, width))
+    return np.uint8(np.add.outer(np.arange(height), np.arange(width)) % 190 + noise)
+
+
+def smoothed(degraded):
+    rows = np.float32(degraded)
+    for axis in (1, 2):
+        rows = (np.roll(rows, 1, axis) + rows + np.roll(rows, -1, axis)) / 3
+    return np.uint8(rows)
+
+
+def write_metrics(folder):
+    """Learning curves of both phases, and the config that goes with them."""
+    writer = MetricWriter(folder, first_step=0)
+    for step in range(10, 130, 10):
+        phase = "multiscale" if step <= 60 else "finetune"
+        values = {"phase": phase, "mse": 1e-3 / step, "jpeg_mse": 2e-3}
+        loss = 5e-4 / step if phase == "multiscale" else values["mse"]
+        writer.write(step, "train", values | {"loss": loss})
+        if step % 30 == 0:
+            writer.write(step, "validation", values)
+    writer.close()
+    losses = {"multiscale": [0.5, 0.5], "finetune": [1.0, 0.0]}
+    phases = {phase: {"loss_weights": weights} for phase, weights in losses.items()}
+    save_config(folder / "config.json", {"batch_size": 20, **phases})
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Results of two methods on small stand-ins for the test sets, with pictures at quality 20."""
+    folder = tmp_path_factory.mktemp("results")
+    images = {"lighthouse3.bmp": photograph(224, 360, 0), "bikes.bmp": photograph(64, 72, 1)}
+    sources = [Pictures("live1", images), Pictures("classic5", {"1.bmp": photograph(48, 48, 2)})]
+    same = evaluate.Method("sadct", lambda quality: lambda x: x, [], {})
+    network = evaluate.Method("cascnn", lambda quality: smoothed, [], {"network": NETWORK})
+    for name, method in {"foi": same, "small": network}.items():
+        output = folder / name
+        evaluate.score(method, sources, [20], folder=output, pictures=True)
+        evaluate.score(method, sources[:1], [10, 40], folder=output, pictures=False)
+    write_metrics(folder / "small")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(results):
+    return read_runs([results])
+
+
+def means(folder, method, quality):
+    """The rows of a results file, read without the report."""
+    content = json.loads((folder / "results.json").read_text())
+    [row] = [r for r in content["rows"] if (r["method"], r["qf"]) == (method, quality)
+             and r["dataset"] == "live1"]  # fmt: skip
+    return row
+
+
+def test_the_table_holds_our_means_beside_the_papers(results, runs):
+    rows = list(csv.DictReader(io.StringIO(table.comma_separated(table.table(runs)))))
+    assert len(rows) == 23
+    by_line = {(int(row["qf"]), row["algorithm"]): row for row in rows}
+    for line, run, method in (
+        ((40, "SA-DCT"), "foi", "sadct"),
+        ((20, "CAS-CNN FT"), "small", "cascnn"),
+        ((10, "JPEG"), "foi", "jpeg"),
+    ):
+        row, expected = by_line[line], means(results / run, method, line[0])
+        assert row["run"] == run
+        for metric in ("psnr", "psnrb", "ssim"):
+            ours, paper = float(row[f"{metric}_ours"]), float(row[f"{metric}_paper"])
+            assert ours == expected[metric]
+            assert float(row[f"{metric}_difference"]) == pytest.approx(ours - paper)
+    assert by_line[20, "CAS-CNN FT"]["psnr_paper"] == "31.7"
+    assert by_line[20, "CAS-CNN FT"]["origin"] == "1,200 cut-outs in 60 steps"
+    # A network for quality 20 fills no line of another one, although it was scored there.
+    for line in ((10, "CAS-CNN FT"), (20, "CAS-CNN MS loss"), (60, "JPEG")):
+        assert by_line[line]["psnr_ours"] == ""
+        assert by_line[line]["origin"] == "no result yet"
+    assert by_line[40, "L4"]["ssim_paper"] == ""  # which the paper leaves out
+
+
+def test_the_three_layouts_say_the_same(runs):
+    lines = table.table(runs)
+    markdown, latex = table.markdown(lines), table.latex(lines)
+    psnr = f"{lines[0].ours.row['psnr']:.2f}"
+    difference = float(psnr) - 27.77
+    assert f"| 10 | JPEG | {psnr} / 27.77 ({difference:+.2f}) |" in markdown
+    sign = "+" if difference > 0 else "-"
+    cells = rf"10 & JPEG & {psnr} & 27.77 & ${sign}${abs(difference):.2f} & "
+    assert cells in latex
+    assert latex.count(r"\\") == 2 + len(lines)
+    assert markdown.count("no result yet") == latex.count("no result yet")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "CAS-CNN FT"),
+        ({"loss": "multi-scale"}, "CAS-CNN MS loss"),
+        ({"model": {"name": "l8"}}, "L8"),
+        ({"model": {"name": "cascnn", "residual": True}}, None),
+        ({"model": {"name": "cascnn", "skip_connections": False}}, None),
+        ({"qualities": [5, 95]}, None),
+    ],
+)
+def test_networks_count_in_the_line_of_their_kind(runs, changes, line):
+    [score] = [s for s in scores_of(runs, dataset="live1", quality=20) if s.run.name == "small"
+               and s.row["method"] == "cascnn"]  # fmt: skip
+    run = dataclasses.replace(score.run, network=NETWORK | changes)
+    assert table.algorithm(dataclasses.replace(score, run=run)) == line
+    lines = table.table([run])
+    shown = [found.algorithm for found in lines if found.ours and found.algorithm != "JPEG"]
+    assert shown == ([line] if line else [])
+    others = table.other_networks([run], lines)
+    assert bool(others) == (line is None)
+
+
+def test_figure_2_has_the_papers_scales(runs):
+    [run] = [run for run in runs if run.name == "small"]
+    multiscale, finetune = curves.learning_curves(run).axes
+    training, validation, _ = multiscale.lines
+    # 20 cut-outs a step, 50,000 an epoch; the loss times 3, in units of 10^-4.
+    np.testing.assert_allclose(training.get_xdata(), np.arange(10, 70, 10) * 20 / 50_000)
+    np.testing.assert_allclose(training.get_ydata(), 3e4 * 5e-4 / np.arange(10, 70, 10))
+    np.testing.assert_allclose(validation.get_ydata(), 1e4 * 1e-3 / np.array([30, 60]))
+    training, *_ = finetune.lines
+    np.testing.assert_allclose(training.get_xdata(), np.arange(10, 70, 10) * 20 / 150_000)
+    np.testing.assert_allclose(training.get_ydata(), 1e4 * 1e-3 / np.arange(70, 130, 10))
+
+
+def test_figures_3_and_4_show_the_records(results, runs):
+    [score] = [line.ours for line in table.table(runs) if line.algorithm == "CAS-CNN FT"
+               and line.ours]  # fmt: skip
+    psnr, ssim = curves.scores_by_file_size([score], "CAS-CNN").axes
+    for axes, metric in ((psnr, "psnr"), (ssim, "ssim")):
+        drawn = {float(y) for line in axes.lines for y in line.get_ydata()}
+        assert drawn >= {record[metric] for record in score.images.values()}
+        assert drawn >= {record[metric] for record in score.jpeg.images.values()}
+        assert drawn >= {score.row[metric], score.jpeg.row[metric]}
+
+    scores = [s for q in (10, 20, 40) for s in scores_of(runs, dataset="live1", quality=q)
+              if s.row["method"] == "cascnn"]  # fmt: skip
+    for axes, gain in zip(
+        curves.gains_by_quality({"small": scores}).axes, ("ipsnr", "ipsnrb"), strict=True
+    ):
+        curve, ring, _ = axes.lines
+        assert list(curve.get_xdata()) == [10, 20, 40]
+        gains = [means(results / "small", "cascnn", q)[gain] for q in (10, 20, 40)]
+        assert list(curve.get_ydata()) == gains
+        assert list(ring.get_ydata()) == [gains[1]]
+
+
+def test_a_pixel_of_a_picture_is_a_square_of_the_figure():
+    pixels = photograph(20, 30, 5)
+    picture = pictures.Picture(pixels, "label")
+    figure = pictures.grid([[picture, picture]], scale=2)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=pictures.DPI)
+    drawn = np.asarray(Image.open(file).convert("L"))
+    gap = pictures.GAP
+    part = drawn[gap : gap + 40, gap : gap + 60]
+    np.testing.assert_array_equal(part, pixels.repeat(2, 0).repeat(2, 1))
+    part = drawn[gap : gap + 40, 2 * gap + 60 : 2 * gap + 120]
+    np.testing.assert_array_equal(part, pixels.repeat(2, 0).repeat(2, 1))
+
+
+def test_all_figures_are_written_for_light_and_dark(runs, tmp_path):
+    figures, missing = draw_all(runs, tmp_path, quality=20)
+    assert [figure.stem.name for figure in figures] == [f"figure{i}" for i in range(2, 7)]
+    assert missing == []
+    for figure in figures:
+        corners = []
+        for theme in ("light", "dark"):
+            svg = figure.stem.with_name(f"{figure.stem.name}-{theme}.svg").read_text()
+            assert "</svg>" in svg
+            with Image.open(figure.stem.with_name(f"{figure.stem.name}-{theme}.png")) as png:
+                grey = np.asarray(png.convert("L"))
+            assert len(np.unique(grey)) > 20
+            corners.append(int(grey[0, 0]))
+        assert corners == [255, 16]
+
+
+def test_a_report_loads_no_network(results, tmp_path):
+    """It is for machines, too, on which JAX does not run."""
+    program = (
+        "import sys; from casjax.report.__main__ import main; "
+        f"status = main([{str(results)!r}, '-o', {str(tmp_path)!r}]); "
+        "print(status, sorted({'jax', 'flax', 'orbax'} & {*sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "0 []"
+    assert done.stderr.count("Table II at quality") == 5
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "index.html", "table2.md", "table2.csv", "table2.tex", "figure2-dark.svg",
+    }  # fmt: skip
+
+
+def test_what_is_missing_is_named(results, tmp_path, capsys):
+    content = json.loads((results / "foi" / "results.json").read_text())
+    for record in content["images"]:
+        record.pop("picture", None)
+    (tmp_path / "bare").mkdir()
+    evaluator.write_results(tmp_path / "bare" / "results.json", content)
+    assert main([str(tmp_path / "bare"), "-o", str(tmp_path / "report")]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert all(line.startswith("missing: ") for line in said)
+    for figure in range(2, 7):
+        assert sum(f"Figure {figure}, " in line for line in said) == 1
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "There are no pictures yet" in page
+    assert "Figure 2, learning curves: no workdir" in page
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no results.json"),
+        ("{", "results.json: not JSON"),
+        ("[]", "results.json: expected a JSON object"),
+        ("{}", "results.json: not the results of a run"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(content, message, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(SystemExit) as leaving:
+        main([str(tmp_path), "-o", str(tmp_path / "report")])
+    assert leaving.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "report").exists()
