@@ -12,20 +12,22 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 # From the bottom; a folder stands for all modules in it.
 LAYERS = [
     {"color", "files", "metrics", "losses", "jpeg", "models", "provenance"},
-    {"images", "datasets", "checkpoint"},
+    {"images", "datasets", "checkpoint", "exporting"},
     {"data", "inference", "memory", "pretrained", "sadct"},
     {"evaluator", "restoration"},
     {"interruption", "loop", "metric_writer", "phases", "steps", "train"},
-    {"evaluate", "main", "report", "restore"},
+    {"evaluate", "export", "main", "report", "restore"},
 ]
 # Libraries that only some modules may import.
 HOMES = {
     "PIL": {"images"},
     "array_record": {"datasets"},
     "etils": set(),
-    "flax": {"models", "checkpoint", "pretrained", "steps"},
+    "flax": {"models", "checkpoint", "exporting", "pretrained", "steps"},
     "matplotlib": {"report"},
     "ml_collections": {"main", "train"},
+    "onnx": {"exporting"},
+    "onnxruntime": {"exporting"},
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},
     "safetensors": {"checkpoint"},
@@ -73,7 +75,14 @@ def test_imports_come_from_lower_layers_or_the_same(path):
 
 @pytest.mark.parametrize(
     "module",
-    ["casjax", "casjax.evaluate", "casjax.main", "casjax.report.__main__", "casjax.restore"],
+    [
+        "casjax",
+        "casjax.evaluate",
+        "casjax.export",
+        "casjax.main",
+        "casjax.report.__main__",
+        "casjax.restore",
+    ],
 )
 def test_starts_without_its_libraries(module):
     """--help and mistyped flags are answered before jax and the like are imported."""

@@ -1,0 +1,205 @@
+"""Write a network for other programs: ``python -m casjax.export cascnn-qf20``.
+
+Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and its like, and NAME.json, which says
+what goes in and what comes out. Each file is first run in a fresh process and compared with the
+network. Exit status: 0 done, 1 a file computes something else, 2 wrong usage.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casjax.files import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from casjax.pretrained import Network
+
+# With the libraries that each one needs beside the package's own.
+FORMATS = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+TOLERANCE = 1e-4  # of pixels in [0, 1]: a fortieth of a level of uint8
+SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; any network's alignment
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    paths = [options.output / f"{name_of(options)}.{end}" for end in (*options.formats, "json")]
+    try:
+        require_libraries(options.formats)
+        existing = [path for path in paths if path.exists()]
+        if existing and not options.overwrite:
+            raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
+        from casjax import inference, pretrained
+
+        inference.cache_compilations()
+        network = pretrained.load_network(options.network)
+        # Files are exact, whatever the network was trained in.
+        network = dataclasses.replace(network, model=network.model.clone(dtype="float32"))
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    try:
+        export(network, options)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.export",
+        description="Write a network as StableHLO and ONNX, weights included, for any batch, "
+        "height and width.",
+        epilog="Exit status: 0 done, 1 a file computes something else, 2 wrong usage.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("network", help="one that ships, by name, or the workdir of a finished run")
+    add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: this one")
+    add("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: both")
+    add(
+        "--platforms",
+        nargs="+",
+        choices=PLATFORMS,
+        default=["cpu", "cuda", "tpu"],
+        help="that the StableHLO file runs on; default: cpu cuda tpu",
+    )
+    add("--overwrite", action="store_true", help="replace files that exist")
+    return parser
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """Return what the files are called: the network's name, or that of its workdir."""
+    return Path(options.network).resolve().name
+
+
+def require_libraries(formats: Sequence[str]) -> None:
+    """Refuse formats whose libraries are not installed."""
+    for file_format in formats:
+        for library in FORMATS[file_format]:
+            if importlib.util.find_spec(library) is None:
+                raise ValueError(
+                    f"{file_format} needs {library}: pip install 'casjax[export]', or leave it "
+                    "out by --formats"
+                )
+
+
+def export(network: "Network", options: argparse.Namespace) -> None:
+    """Write the files, each one only if it agrees with the network.
+
+    Raises:
+      ValueError: one does not, or there is no way to write this network.
+    """
+    name, facts = name_of(options), describe(network)
+    pictures = noise()
+    expected = restore(network, pictures)
+    for file_format in options.formats:
+        content = serialize(network, file_format, facts, options.platforms)
+        path = options.output / f"{name}.{file_format}"
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+            difference = largest_difference(file_format, temporary, pictures, expected)
+            if not difference <= TOLERANCE:
+                raise ValueError(
+                    f"{path} is not written: it differs from the network by {difference:.1e}, "
+                    f"expected at most {TOLERANCE:.0e}"
+                )
+        print(f"{path}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of the network")
+    with replacing(options.output / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def describe(network: "Network") -> dict[str, str]:
+    """Return what a user of the files must know, as ONNX files hold it: texts by name."""
+    lowest, highest = network.qualities
+    alignment, radius = network.model.alignment, network.model.receptive_radius
+    sizes = f"multiples of {alignment}; continue others by their edge, at the bottom and the right"
+    return {
+        "network": network.name,
+        "purpose": f"removes the artifacts of JPEG quality {lowest} to {highest} from luma",
+        "input": "float32 [batch, height, width, 1]: luma of a decoded JPEG, as MATLAB's "
+        "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
+        "height and width": sizes if alignment > 1 else "any",
+        "receptive radius": f"{radius} pixels: tiles that overlap by twice that leave no seams",
+        "output": "float32 of the same shape: restored luma, clipped to [0, 1]",
+        "casjax": version("casjax"),
+    }
+
+
+def serialize(
+    network: "Network", file_format: str, facts: dict[str, str], platforms: Sequence[str]
+) -> bytes:
+    """Return the content of a file."""
+    model = network.model.clone(convolution="direct")  # the formulation for every platform
+    if file_format == "onnx":
+        from casjax.exporting.onnx_graph import export_onnx
+
+        return export_onnx(model, network.variables, metadata=facts)
+    from casjax.exporting.stablehlo import export_stablehlo
+
+    return export_stablehlo(model, network.variables, platforms=platforms)
+
+
+def noise() -> list["np.ndarray"]:
+    """Return noise, in which no error can hide: float32 [n, h, w, 1] in [0, 1]."""
+    import numpy as np
+
+    generator = np.random.default_rng(0)
+    return [generator.random((*shape, 1), np.float32) for shape in SHAPES]
+
+
+def restore(network: "Network", pictures: list["np.ndarray"]) -> list["np.ndarray"]:
+    """Return what the network itself makes of pictures."""
+    import jax
+    import numpy as np
+
+    apply = jax.jit(network.model.apply)
+    return [np.clip(apply(network.variables, picture)[0], 0, 1) for picture in pictures]
+
+
+def largest_difference(
+    file_format: str,
+    path: Path,
+    pictures: list["np.ndarray"],
+    expected: list["np.ndarray"],
+) -> float:
+    """Run a file in a fresh process, and return how far it is off at the worst pixel.
+
+    Raises:
+      ValueError: it does not run.
+    """
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
+        np.savez(inputs, *pictures)
+        program = [sys.executable, "-m", "casjax.exporting.run"]
+        done = subprocess.run(
+            [*program, file_format, str(path), str(inputs), str(outputs)],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+            raise ValueError(f"the {file_format} file does not run: {reason[0]}")
+        with np.load(outputs) as restored:
+            pairs = zip(restored.values(), expected, strict=True)
+            return max(float(np.abs(ours - theirs).max()) for theirs, ours in pairs)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Exported networks, run by ONNX Runtime and by JAX alone, against the networks themselves."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from casjax import export, pretrained
+from casjax.exporting.stablehlo import export_stablehlo
+from casjax.models import MODELS, create_model, variable_shapes
+
+PORTABLE = {"dtype": "float32", "convolution": "direct"}
+OPTIONS = {
+    "arcnn": {"initializer": "paper"},
+    "l4": {},
+    "l8": {},
+    "cascnn": {
+        "prelu": "shared",
+        "activate_outputs": True,
+        "padding": "zero",
+        "skip_connections": True,
+        "residual": False,
+        "batch_norm": False,
+        "initializer": "paper",
+    },
+}
+OTHERWISE = {
+    "prelu": "channel",
+    "activate_outputs": False,
+    "padding": "edge",
+    "residual": True,
+    "batch_norm": True,
+}
+SIZES = [(1, 24, 40), (2, 16, 8)]
+
+
+def network(name, **options):
+    """A network whose every weight and statistic matters, with results well inside of [0, 1]."""
+    model = create_model(name=name, **PORTABLE | OPTIONS[name] | options)
+    generator = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        if "kernel" in str(path):
+            deviation = 0.5 * np.prod(leaf.shape[:-1]) ** -0.5
+            return generator.normal(0, deviation, leaf.shape).astype(np.float32)
+        return generator.uniform(0.2, 0.6, leaf.shape).astype(np.float32)
+
+    variables = jax.tree_util.tree_map_with_path(draw, variable_shapes(model))
+    return pretrained.Network(name, model, variables, (15, 25))
+
+
+def pictures(sizes):
+    generator = np.random.default_rng(1)
+    return [generator.random((*size, 1), np.float32) for size in sizes]
+
+
+def onnx_runner(network):
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from casjax.exporting.onnx_graph import export_onnx
+
+    content = export_onnx(network.model, network.variables, metadata={"purpose": "a test"})
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map == {"purpose": "a test"}
+    return lambda picture: session.run(None, {"degraded": picture})[0]
+
+
+def stablehlo_runner(network):
+    pytest.importorskip("flatbuffers")
+    content = export_stablehlo(network.model, network.variables, platforms=["cpu", "cuda", "tpu"])
+    exported = jax.export.deserialize(bytearray(content))
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+    return exported.call
+
+
+@pytest.mark.parametrize("make_runner", [onnx_runner, stablehlo_runner])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("arcnn", {}),
+        pytest.param("l4", {}, marks=pytest.mark.slow),
+        pytest.param("l8", {}, marks=pytest.mark.slow),
+        pytest.param("cascnn", {}, marks=pytest.mark.slow),
+        pytest.param("cascnn", OTHERWISE, marks=pytest.mark.slow),
+        pytest.param("cascnn", {"skip_connections": False}, marks=pytest.mark.slow),
+    ],
+)
+def test_any_size_as_the_network_itself(make_runner, name, options):
+    original = network(name, **options)
+    run = make_runner(original)
+    for picture in pictures(SIZES):
+        output = np.asarray(original.model.apply(original.variables, picture)[0])
+        assert ((output > 0) & (output < 1)).mean() > 0.5
+        assert output.std() > 0.01
+        np.testing.assert_allclose(run(picture), np.clip(output, 0, 1), atol=1e-5)
+
+
+def test_every_network_has_its_graph():
+    pytest.importorskip("onnx")
+    from casjax.exporting.onnx_graph import GRAPHS
+
+    assert set(GRAPHS) == set(MODELS.values())
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+    """The command on a small network: exit status, output, errors."""
+    pytest.importorskip("flatbuffers")
+
+    def load_network(name):
+        if name != "small":
+            raise FileNotFoundError(f"{name}: no network of that name ships")
+        return network("arcnn")
+
+    monkeypatch.setattr(pretrained, "load_network", load_network)
+    monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        try:
+            status = export.main(arguments)
+        except SystemExit as leaving:
+            status = leaving.code
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_command_writes_what_it_checked_in_a_fresh_process(command, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    status, output, errors = command("small", "-o", "deep/exported")
+    assert (status, errors) == (0, "")
+    assert output.count("of the network") == 2
+    folder = tmp_path / "deep" / "exported"
+    names = [path.name for path in sorted(folder.iterdir())]
+    assert names == ["small.json", "small.onnx", "small.stablehlo"]
+    facts = json.loads((folder / "small.json").read_text())
+    assert "quality 15 to 25" in facts["purpose"]
+    assert facts["height and width"] == "any"
+    status, _, errors = command("small", "-o", "deep/exported")
+    assert status == 2
+    assert "small.stablehlo exists: --overwrite replaces it" in errors.splitlines()[-1]
+
+
+def test_what_disagrees_is_not_written(command, monkeypatch, tmp_path):
+    def wrong(network, *_):
+        variables = jax.tree.map(lambda leaf: leaf * 0.99, network.variables)
+        return export_stablehlo(network.model, variables, platforms=["cpu"])
+
+    monkeypatch.setattr(export, "serialize", wrong)
+    status, output, errors = command("small", "--formats", "stablehlo")
+    assert (status, output) == (1, "")
+    assert errors.startswith("error: small.stablehlo is not written: it differs from the network")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_run_is_not_written(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "serialize", lambda *_: b"no program")
+    status, _, errors = command("small", "--formats", "stablehlo")
+    assert status == 1
+    assert errors.startswith("error: the stablehlo file does not run: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_usage(command, monkeypatch):
+    status, _, errors = command("other", "--formats", "stablehlo")
+    assert status == 2
+    assert "other: no network of that name ships" in errors.splitlines()[-1]
+    monkeypatch.setattr(export.importlib.util, "find_spec", lambda name: None)
+    status, _, errors = command("small")
+    assert status == 2
+    assert "stablehlo needs flatbuffers: pip install 'casjax[export]'" in errors.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_network_that_ships(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    assert export.main(["cascnn-qf20", "-o", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("of the network") == 2
