@@ -69,7 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     network = parser.add_argument_group("the network")
     add = network.add_argument
-    add("--qf", type=number(1, 100), metavar="N", help="quality factor; default: the file's tables")
+    add("--qf", type=number(1, 100), metavar="N", help="quality factor; default: the file's own")
     add(
         "--model",
         metavar="NAME",
@@ -136,7 +136,8 @@ def restore_all(todo: Plan, options: argparse.Namespace, progress: Progress) -> 
     from casjax.restoration.running import run_job
 
     if todo.left_out and not options.quiet:
-        print(f"left out {todo.left_out} files that are no JPEG: they need --qf", file=sys.stderr)
+        left_out = f"left out {todo.left_out} files that are no JPEG"
+        print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
     for reason in todo.missing:
         progress.fail(reason)
     for job in todo.jobs:

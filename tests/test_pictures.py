@@ -146,9 +146,18 @@ def test_other_arrays_are_refused(image):
         restore_image(image, quality=20)
 
 
-def test_quality_or_model_is_needed():
-    with pytest.raises(ValueError, match="quality or a model"):
+def test_quality_or_model_is_needed_where_pixels_do_not_tell(monkeypatch):
+    with pytest.raises(ValueError, match="no trace of JPEG: name its quality or a model"):
         restore_image(PHOTOGRAPH)
+    manifest = {name: {"qualities": [int(name)] * 2} for name in ("20", "30", "40")}
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    loaded = []
+    monkeypatch.setattr(
+        pictures, "load_restorer", lambda model, _: loaded.append(model) or identity
+    )
+    former = shown(photograph(quality=30))
+    assert np.array_equal(restore_image(former), former)
+    assert loaded == ["30"]
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     assert (status, output) == (1, "")
     assert [name for name in files() if name.startswith("out")] == ["out/a.png", "out/deep/b.png"]
     lines = errors.splitlines()
-    assert "left out 1 files that are no JPEG: they need --qf" in lines
+    assert "left out 1 files that are no JPEG: name them one by one, or give --qf" in lines
     assert "error: absent.jpg: no such file or folder" in lines
     assert "error: in/bad.jpg: not an image in a known format" in lines
     assert "2 restored, 2 failed" in lines[-1]
@@ -327,7 +327,16 @@ def test_quality_is_read_and_the_nearest_network_chosen(run, monkeypatch):
     assert "the network was made for quality 80 to 90" in errors
     status, _, errors = run("picture.png")
     assert status == 1
-    assert "PNG files have no quantisation tables: give the quality" in errors
+    assert "PNG files have no quantisation tables, and the pixels show no trace of JPEG" in errors
+
+
+def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):
+    save("photo.jpg", quality=30)
+    opened("photo.jpg").save("photo.png")
+    status, output, errors = run("photo.png", "--explain")
+    assert status == 0
+    assert "chosen     identity for quality 30 by a blind estimate from the pixels" in output
+    assert "quality 30 by a blind estimate from the pixels, identity" in errors
 
 
 def test_metadata_goes_along_and_orientation_is_honoured_once(run):

@@ -25,12 +25,13 @@ from casjax.inference import Restorer, make_restorer
 from casjax.jpeg import ANNEX_K_LUMA
 from casjax.memory import free_memory, largest_tile
 from casjax.restoration.consistency import project
+from casjax.restoration.ensemble import restore_turned
 from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
+from casjax.restoration.traces import find_quality
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
 ROWS = 256  # that are converted at once; bounds the memory
-TURNS = 8  # of a square onto itself
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,7 +50,8 @@ def restore_image(
     Args:
       image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, its grid of blocks
         beginning at the top left.
-      quality: the JPEG quality factor it was saved with, 1..100: chooses the network.
+      quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
+        it is told from the pixels.
       model: instead, a network that ships, by name, or the workdir of a finished run.
       chroma: restore colour too, not only luma.
       ensemble: average the eight flips and turns: eight times the work for a little more quality.
@@ -59,8 +61,8 @@ def restore_image(
       uint8 of the same shape.
 
     Raises:
-      ValueError: `image` is another kind of array, neither `quality` nor `model` is given, or
-        `memory` is too small.
+      ValueError: `image` is another kind of array, its pixels show no trace of JPEG and neither
+        `quality` nor `model` is given, or `memory` is too small.
       FileNotFoundError: there is no such `model`.
     """
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
@@ -68,8 +70,9 @@ def restore_image(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
     if model is None:
+        quality = quality or find_quality(image)
         if quality is None:
-            raise ValueError("expected the image's JPEG quality or a model")
+            raise ValueError("the image shows no trace of JPEG: name its quality or a model")
         model = nearest_network(quality)
     restorer = load_restorer(model, memory)
     coding: Coding = "grey" if image.ndim == 2 else "RGB"
@@ -205,28 +208,17 @@ def _change(
     samples = undo_upsampling(component, factors)
     # Networks know luma from 16 to 235.
     degraded = _rounded(full_to_studio_range(samples))
-    turns = range(TURNS if ensemble else 1)
-    total = np.zeros(samples.shape, np.float32)
-    for turn in turns:
-        total += _turned_back(restorer(_turned(degraded, turn)), turn)
-    change = (total / np.float32(len(turns)) - degraded) / np.float32(STUDIO_PER_FULL)
+    if ensemble:
+        restored = restore_turned(restorer, degraded)
+    else:
+        restored = restorer(degraded[None, ..., None])[0, ..., 0].astype(np.float32)
+    change = (restored - degraded) / np.float32(STUDIO_PER_FULL)
     if steps is not None:
         change = project(samples + change, samples, steps) - samples
     change = np.rint(np.clip(samples + change, 0, 255)) - samples
     if factors != (1, 1):
         change = np.rint(upsample(change, factors, shape=(component.shape[0], component.shape[1])))
     return change.astype(np.int16)
-
-
-def _turned(picture: Pixels, turn: int) -> Pixels:
-    """Turn a picture [h, w] by quarters and, from the fifth turn on, mirror it: [1, h, w, 1]."""
-    mirrored = picture[:, ::-1] if turn >= 4 else picture
-    return np.ascontiguousarray(np.rot90(mirrored, turn))[None, ..., None]
-
-
-def _turned_back(pictures: Pixels, turn: int) -> npt.NDArray[np.float32]:
-    picture = np.rot90(pictures[0, ..., 0].astype(np.float32), -turn)
-    return picture[:, ::-1] if turn >= 4 else picture
 
 
 def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:

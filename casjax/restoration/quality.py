@@ -56,14 +56,15 @@ def estimate_quality(
     """
     if table.shape != (8, 8) or table.min() < 1:
         raise ValueError(f"expected 8 x 8 positive steps, got {list(table.shape)}: {table.min()}")
-    differences = np.log(table) - np.log(_tables(base, limit=255 if table.max() <= 255 else 32767))
+    tables = libjpeg_tables(base, limit=255 if table.max() <= 255 else 32767)
+    differences = np.log(table) - np.log(tables)
     deviations = np.sqrt(np.mean(differences**2, axis=(1, 2)))
     nearest = int(np.argmin(deviations))
     return Quality(nearest + 1, float(deviations[nearest]))
 
 
-def _tables(base: npt.NDArray[np.int32], *, limit: int) -> npt.NDArray[np.int32]:
-    """Libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8] (jcparam.c)."""
+def libjpeg_tables(base: npt.NDArray[np.int32], *, limit: int) -> npt.NDArray[np.int32]:
+    """Return libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8] (jcparam.c)."""
     quality = np.arange(1, 101)[:, None, None]
     percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
     return np.clip((base * percent + 50) // 100, 1, limit)

@@ -18,6 +18,7 @@ from casjax.images.writing import encode, write_atomically
 from casjax.restoration import pictures
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import Job
+from casjax.restoration.traces import find_quality
 
 COMPARISON_ENDING = "-compare.png"
 UNLIKE = 10  # quality factors between a file and its network from which on a note is given
@@ -119,12 +120,14 @@ def choose_network(
         factor, described = options.qf, f"{options.qf} as asked for"
     elif estimates := pictures.estimate_qualities(photograph):
         factor, described = estimates[0].factor, str(estimates[0])
+    elif found := find_quality(photograph.pixels):
+        factor, described = found, f"{found} by a blind estimate from the pixels"
     elif options.model is not None:
         return options.model, "unknown", []
     else:
         raise ValueError(
-            f"{photograph.file_format} files have no quantisation tables: "
-            "give the quality of the JPEG that it was by --qf"
+            f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
+            "trace of JPEG: give the quality of the JPEG that it was by --qf"
         )
     model = options.model or pictures.nearest_network(factor)
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))

@@ -1,0 +1,35 @@
+"""A picture restored in all eight positions of a square, averaged: what errors differ cancel."""
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.inference import Restorer
+
+TURNS = 8  # quarter turns, and the same in the mirror
+
+
+def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the mean of what a restorer makes of the eight flips and turns of a picture.
+
+    Args:
+      restorer: made by `inference.make_restorer`; it is called eight times.
+      degraded: uint8 [h, w].
+
+    Returns:
+      float32 [h, w], not rounded.
+    """
+    total = np.zeros(degraded.shape, np.float32)
+    for turn in range(TURNS):
+        total += _turned_back(restorer(_turned(degraded, turn)), turn)
+    return total / np.float32(TURNS)
+
+
+def _turned(picture: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+    """Turn a picture [h, w] by quarters and, from the fifth turn on, mirror it: [1, h, w, 1]."""
+    mirrored = picture[:, ::-1] if turn >= 4 else picture
+    return np.ascontiguousarray(np.rot90(mirrored, turn))[None, ..., None]
+
+
+def _turned_back(pictures: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
+    picture = np.rot90(pictures[0, ..., 0], -turn)
+    return picture[:, ::-1] if turn >= 4 else picture

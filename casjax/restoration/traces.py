@@ -1,0 +1,110 @@
+"""The JPEG quality that a picture was once saved with, told from its pixels alone.
+
+Quantisation leaves DCT coefficients at multiples of the steps, give or take what rounding to uint8
+adds. Each quality factor says where its multiples lie; the likeliest one wins if it explains the
+coefficients better than no quantisation does (after Fan and de Queiroz, "Identification of bitmap
+compression history", IEEE Transactions on Image Processing 2003).
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.color import rgb_to_ycbcr
+from casjax.jpeg import ANNEX_K_LUMA
+from casjax.restoration.consistency import ORTHONORMAL_DCT
+from casjax.restoration.quality import libjpeg_tables
+
+BLOCKS = 1500  # that are looked at, spread over the picture
+NOISE = 0.35  # deviation of a coefficient: of rounding luma, and then R, G and B, to integers
+ODD = 0.05  # share of coefficients that lie anywhere, whatever the reason
+SMALL = 1.5  # coefficients up to here are as good as zero, and say nothing about their step
+FEWEST = 8  # coefficients from which on a frequency is looked at
+# What is found must be likelier than its rivals, among them no quantisation at all, by this: in
+# nats, over all coefficients, and over none for each of them. Clean photographs have -0.1.
+MARGIN, MARGIN_OF_EACH = 20.0, 0.1
+ALIKE = 3  # quality factors that far apart are no rivals
+
+
+def find_quality(picture: npt.NDArray[np.uint8]) -> int | None:
+    """Estimate the quality factor of a decoded JPEG whose grid begins at the top left.
+
+    Args:
+      picture: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
+
+    Returns:
+      The libjpeg quality factor of luma, 1..100; None if the pixels show no trace of one, as above
+      quality 98, or after scaling or another compression, or too few tell.
+    """
+    evidence, count = _evidence(_coefficients(picture))
+    best = int(np.argmax(evidence))
+    rivals = np.abs(np.arange(100) - best) > ALIKE
+    margin = evidence[best] - max(0.0, evidence[rivals].max())
+    if margin < MARGIN or evidence[best] < MARGIN_OF_EACH * count:
+        return None
+    return best + 1
+
+
+def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return the DCT coefficients of luma in some blocks: float32 [blocks, 8, 8].
+
+    Where a pixel is clipped to 0 or 255, its block's coefficients lie hidden.
+    """
+    rows, columns = picture.shape[0] // 8, picture.shape[1] // 8
+    chosen = np.linspace(0, rows * columns, min(rows * columns, BLOCKS), endpoint=False)
+    blocks = (
+        picture[8 * row : 8 * row + 8, 8 * column : 8 * column + 8]
+        for row, column in (divmod(int(place), columns) for place in chosen)
+    )
+    whole = [block for block in blocks if block.min() > 0 and block.max() < 255]
+    if not whole:
+        return np.zeros((0, 8, 8), np.float32)
+    # Equal blocks, of drawings and plain backgrounds, are one witness.
+    distinct = np.unique(np.stack(whole), axis=0)
+    luma = distinct if picture.ndim == 2 else rgb_to_ycbcr(distinct)[..., 0]
+    d = ORTHONORMAL_DCT
+    return np.asarray(d @ (luma.astype(np.float32) - 128) @ d.T)
+
+
+def _evidence(coefficients: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], int]:
+    """Return how much likelier each quality is than none, in nats, and the number of witnesses."""
+    tables = libjpeg_tables(ANNEX_K_LUMA, limit=255)
+    evidence, count = np.zeros(100), 0
+    for place in np.ndindex(8, 8):
+        values = coefficients[:, *place]
+        if place != (0, 0):
+            values = np.abs(values)
+            values = values[values > SMALL]
+        if len(values) < FEWEST:
+            continue
+        count += len(values)
+        ratios = _log_ratios_of_mean if place == (0, 0) else _log_ratios
+        steps, which = np.unique(tables[:, *place], return_inverse=True)
+        evidence += np.array([ratios(values, step).sum() for step in steps])[which]
+    return evidence, count
+
+
+def _log_ratios(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+    """Return log p(value | step) / p(value) for magnitudes above `SMALL`.
+
+    Magnitudes fall off exponentially, their multiples of the step geometrically, both at the
+    likeliest rate.
+    """
+    multiples = np.maximum(np.rint(values / step), 1)
+    stop = min(1 / multiples.mean(), 1 - 1e-6)
+    chance = stop * (1 - stop) ** (multiples - 1)
+    decay = max(values.mean() - SMALL, 0.1)
+    smooth = np.exp(-(values - SMALL) / decay) / decay
+    return np.log((1 - ODD) * chance * _noise(values - multiples * step, step) / smooth + ODD)
+
+
+def _log_ratios_of_mean(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+    """Return the like for the lowest frequency, where all multiples are about as frequent."""
+    offsets = values - np.rint(values / step) * step
+    return np.log((1 - ODD) * step * _noise(offsets, step) + ODD)
+
+
+def _noise(offsets: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+    """Return the density of the distance from the nearest multiple, or from its neighbours."""
+    distances = offsets[:, None] + step * np.array([-1, 0, 1], np.float32)
+    densities = np.exp(-0.5 * (distances / NOISE) ** 2).sum(-1)
+    return densities / np.float32(NOISE * np.sqrt(2 * np.pi))
