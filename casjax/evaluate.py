@@ -54,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         inference.cache_compilations()
-        method = find_method(options.method, tile=options.tile)
+        method = refine(
+            find_method(options.method, tile=options.tile),
+            ensemble=options.ensemble,
+            consistent=options.consistent,
+        )
         sources = [
             open_source(name, images_dir=options.images_dir, seed=0) for name in options.datasets
         ]
@@ -104,6 +108,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N,...",
         help="JPEG quality factors; default: the one trained for, else the paper's five",
     )
+    add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
+    add("--consistent", action="store_true", help="keep within what the JPEG's coefficients allow")
     add("--pictures", action="store_true", help="write the images too, as PNG files")
     add(
         "--images-dir",
@@ -157,6 +163,34 @@ def find_method(name: str, *, tile: int) -> Method:
         [lowest] if lowest == highest else PAPERS_QUALITIES,
         {"network": network, "parameters_sha256": weights_sha256(variables)},
     )
+
+
+def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
+    """Add to a method what `casjax.restore` offers under the same names.
+
+    Raises:
+      ValueError: the method is JPEG alone.
+    """
+    import numpy as np
+
+    from casjax.jpeg import quantization_table
+    from casjax.restoration.refinement import refined
+
+    added = [
+        name for name, wanted in (("ensemble", ensemble), ("consistent", consistent)) if wanted
+    ]
+    if not added:
+        return method
+    if method.name == "jpeg":
+        raise ValueError(f"--{added[0]} needs a method that restores, jpeg does not")
+
+    def restorer(quality: int) -> "Restorer":
+        plain = method.restorer(quality)
+        assert plain is not None
+        steps = np.asarray(quantization_table(quality)) if consistent else None
+        return refined(plain, ensemble=ensemble, steps=steps)
+
+    return method._replace(name="+".join([method.name, *added]), restorer=restorer)
 
 
 def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:

@@ -11,9 +11,10 @@ from casjax.checkpoint import save_config, save_weights
 from casjax.evaluate import main
 from casjax.images import read_luma, write_png
 from casjax.inference import make_restorer
-from casjax.jpeg import degrade
+from casjax.jpeg import degrade, quantization_table
 from casjax.models import create_model, initial_variables
 from casjax.models.arcnn import parameters_from_matlab
+from casjax.restoration.consistency import project
 from casjax.sadct import restore
 
 MODEL = {
@@ -137,9 +138,24 @@ def test_released_weights_of_arcnn_are_read(evaluate, arcnn_weights_dir, images)
     )
 
 
+def test_what_restore_offers_is_scored_under_its_name(evaluate, images):
+    folder, results = evaluate("sadct", "--qualities=20", "--consistent", "--pictures")
+    assert [row["method"] for row in results["rows"]] == ["jpeg", "sadct+consistent"]
+    jpeg = degraded(images / "a.png", 20)
+    expected = project(
+        restore(jpeg, quality=20)[0, ..., 0].astype(np.float32),
+        jpeg[0, ..., 0],
+        np.asarray(quantization_table(20)),
+    )
+    [record] = [r for r in results["images"] if r["image"] == "a.png" and r["method"] != "jpeg"]
+    kept = read_luma(folder / record["picture"])
+    assert np.array_equal(kept, np.rint(np.clip(expected, 0, 255)))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["jpeg", "--ensemble"], "--ensemble needs a method that restores, jpeg does not"),
         (["nothing"], "nothing: no network of that name ships"),
         (["jpeg", "--qualities=0"], "expected numbers from 1 to 100, got '0'"),
         (["jpeg", "--qualities=20,x"], "expected numbers from 1 to 100, got '20,x'"),

@@ -25,8 +25,8 @@ from casjax.inference import Restorer, make_restorer
 from casjax.jpeg import ANNEX_K_LUMA
 from casjax.memory import free_memory, largest_tile
 from casjax.restoration.consistency import project
-from casjax.restoration.ensemble import restore_turned
 from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
+from casjax.restoration.refinement import restore_turned
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_quality
 

@@ -1,11 +1,33 @@
-"""A picture restored in all eight positions of a square, averaged: what errors differ cancel."""
+"""What a restorer gains without training: the mean over flips and turns, and consistency."""
 
 import numpy as np
 import numpy.typing as npt
 
 from casjax.inference import Restorer
+from casjax.restoration.consistency import project
 
 TURNS = 8  # quarter turns, and the same in the mirror
+
+
+def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] | None) -> Restorer:
+    """Return a restorer, of one picture at a time, that makes more of another one.
+
+    Args:
+      restorer: made by `inference.make_restorer`.
+      ensemble: average over flips and turns, at eight times the work.
+      steps: integers [8, 8], the quantisation steps of the JPEG: keep to the pictures that they
+        allow, see `consistency.project`. None: any picture will do.
+    """
+
+    def restore(degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        [picture] = np.asarray(degraded)[..., 0]
+        restored = restore_turned(restorer, picture) if ensemble else restorer(degraded)[0, ..., 0]
+        if steps is not None:
+            restored = project(np.asarray(restored, np.float32), picture, steps)
+        rounded = np.rint(np.clip(restored, 0, 255)).astype(np.uint8)
+        return rounded[None, ..., None]
+
+    return restore
 
 
 def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
