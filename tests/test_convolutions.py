@@ -17,6 +17,27 @@ def normal(seed, *shape):
     return jax.random.normal(jax.random.key(seed), shape)
 
 
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+@pytest.mark.parametrize("formulation", ["direct", "winograd"])
+def test_convolution_of_any_size(size, formulation):
+    x, kernel, weights = normal(0, 2, 9, 12, 6), normal(1, size, size, 6, 3), normal(2, 2, 9, 12, 3)
+    weights = weights[:, : 10 - size, : 13 - size]
+
+    def output_and_gradients(convolve):
+        y, pull_back = jax.vjp(convolve, x, kernel)
+        return y, *pull_back(weights)
+
+    expected = output_and_gradients(
+        lambda x, kernel: lax.conv(
+            x.transpose(0, 3, 1, 2), kernel.transpose(3, 2, 0, 1), (1, 1), "VALID"
+        ).transpose(0, 2, 3, 1)
+    )
+    found = output_and_gradients(partial(convolutions.conv, formulation=formulation))
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (5, 8)])
 def test_full_convolution_is_a_transposed_convolution(h, w):
     x, kernel = normal(0, 2, h, w, 6), normal(1, 4, 4, 6, 3)

@@ -1,4 +1,4 @@
-"""The two convolutions of CAS-CNN, each in the formulation that its backend runs fastest.
+"""The convolutions of the networks, each in the formulation that its backend runs fastest.
 
 Arrays are NHWC, kernels HWIO. Every formulation computes the same function of the same
 parameters; `resolve` is the one place that chooses between them.
@@ -41,6 +41,29 @@ def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Ar
       ``[n, h, w, c_out]``, the dtype of ``x``.
     """
     return _convolve(x, kernel, formulation)
+
+
+def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
+    """Convolution without padding, of any size.
+
+    Args:
+      x: ``[n, h, w, c_in]``, float32 or bfloat16, h and w at least k.
+      kernel: ``[k, k, c_in, c_out]``, the same dtype.
+      formulation: see `resolve`; Winograd's is for k = 3, others are direct always.
+
+    Returns:
+      ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
+    """
+    size, _, c_in, _ = kernel.shape
+    if size == 3 and c_in > 1 and resolve(formulation) == "winograd":
+        return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
+    # XLA's CPU backend runs a convolution without any padding up to five times slower than one
+    # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
+    excess = 1 if size > 1 and jax.default_backend() == "cpu" else 0
+    y = lax.conv_general_dilated(
+        x, kernel, (1, 1), ((0, excess), (0, 0)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return y[:, : x.shape[1] + 1 - size]
 
 
 def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
