@@ -5,7 +5,6 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import DTypeLike
 
 from casjax.models import convolutions
@@ -40,9 +39,6 @@ class Convolution(nn.Module):
         x = jnp.pad(x.astype(self.dtype), ((0, 0), (rim, rim), (rim, rim), (0, 0)), mode="edge")
         if self.features == 1:
             y = convolutions.conv_to_one([x], kernel)[:, rim:-rim, rim:-rim]
-        elif self.size == 3:
-            y = convolutions.conv3x3(x, kernel, self.convolution)[:, 1:-1, 1:-1]
         else:
-            layout = ("NHWC", "HWIO", "NHWC")
-            y = lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=layout)
+            y = convolutions.conv(x, kernel, self.convolution)
         return y + bias
