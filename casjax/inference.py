@@ -23,7 +23,6 @@ Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
 """Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
 
 CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
-IN_FLIGHT = 2  # batches: one runs while the next one waits, so that the device never does
 
 
 class Network(Protocol):
@@ -74,6 +73,9 @@ def make_restorer(
     multiple = math.lcm(bucket, model.alignment)
     restore = restore_batch(model)
     variables = jax.device_put(variables)
+    # Batches: one runs while the next one waits, so that the device never does. A CPU would run
+    # both at once, in twice the memory and no sooner.
+    most_in_flight = 1 if jax.default_backend() == "cpu" else 2
 
     def restorer(degraded: np.ndarray | jax.Array) -> np.ndarray:
         degraded = _checked(np.asarray(degraded))
@@ -86,7 +88,7 @@ def make_restorer(
         in_flight: deque[tuple[Sequence[Window], jax.Array]] = deque()
         for batch in _batches(windows, tile):
             in_flight.append((batch, restore(variables, _cut(degraded, batch))))
-            if len(in_flight) == IN_FLIGHT:
+            if len(in_flight) == most_in_flight:
                 _paste(restored, *in_flight.popleft())
         for batch, pixels in in_flight:
             _paste(restored, batch, pixels)

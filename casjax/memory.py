@@ -16,6 +16,7 @@ LARGEST_TILE = 4096
 # What XLA reserves on CPU for each byte counted here: 0.99 for AR-CNN, 1.19 for CAS-CNN.
 ALLOWANCE = 1.25
 SHARE = 0.5  # of the free memory is used if nothing else is asked for
+ENOUGH = 2**30 * 3 // 2
 
 
 def largest_tile(
@@ -23,11 +24,14 @@ def largest_tile(
 ) -> int:
     """Return the side of the largest square tile that the network can run on within `memory`.
 
+    Of few: it is a power of two times `multiple`, or one and a half times that, so that runs with
+    more or less memory find each other's compilations.
+
     Args:
       model: the network.
       variables: what its `apply` takes.
       memory: bytes for the network's features; its weights and the pictures come on top.
-      multiple: the side is a multiple of this many pixels, and of the network's alignment.
+      multiple: of the side in pixels; the network's alignment counts too.
 
     Raises:
       ValueError: `memory` is too small for any tile that is useful.
@@ -43,7 +47,22 @@ def largest_tile(
             f"a memory of {memory / 2**20:.0f} MiB is too small for this network: "
             f"its smallest tile takes {needed} MiB"
         )
-    return min(tile, LARGEST_TILE)
+    return max(smallest, _one_of_few(min(tile, LARGEST_TILE) // multiple) * multiple)
+
+
+def _one_of_few(number: int) -> int:
+    """Round down to a power of two, or one and a half times that."""
+    power = 1 << (number.bit_length() - 1)
+    return power * 3 // 2 if number >= power * 3 // 2 else power
+
+
+def default_memory() -> int:
+    """Return the bytes that a tile may take on the default device if nothing else is asked for.
+
+    A share of what is free; on CPUs, where larger tiles are hardly faster, at most `ENOUGH`.
+    """
+    memory = free_memory()
+    return min(memory, ENOUGH) if jax.default_backend() == "cpu" else memory
 
 
 def free_memory() -> int:

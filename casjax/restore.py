@@ -82,7 +82,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--memory",
         type=memory_size,
         metavar="SIZE",
-        help="for a tile, as 2GB; default: half of the free",
+        help="for a tile, as 2GB; default: at most half of the free, on CPUs 1.5GB",
     )
 
     files = parser.add_argument_group("reading and saying")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from casjax.inference import make_restorer
-from casjax.memory import free_memory, largest_tile
+from casjax.memory import default_memory, free_memory, largest_tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,16 @@ def test_a_tile_fills_the_memory():
     assert largest_tile(Wide(), {"params": {}}, memory=40 * 512**2, multiple=64) in (192, 256)
 
 
+def test_tiles_are_of_few_sizes():
+    """So that a run with a little more free memory finds the compilations of the one before."""
+    tiles = {
+        largest_tile(Wide(), {"params": {}}, memory=mebibytes * 2**20, multiple=64)
+        for mebibytes in range(8, 264, 16)
+    }
+    assert tiles <= {192, 256, 384, 512, 768, 1024, 1536}
+    assert len(tiles) >= 4
+
+
 def test_tiles_suit_the_restorer():
     for memory in (2**22, 2**24, 2**27):
         tile = largest_tile(Wide(), {"params": {}}, memory=memory, multiple=64)
@@ -45,4 +55,5 @@ def test_too_little_memory():
 
 
 def test_some_memory_is_free():
-    assert free_memory() > 2**20
+    assert default_memory() > 2**20
+    assert free_memory() >= default_memory()

@@ -23,7 +23,7 @@ from casjax.color import (
 from casjax.images.photographs import Coding, Photograph
 from casjax.inference import Restorer, make_restorer
 from casjax.jpeg import ANNEX_K_LUMA
-from casjax.memory import free_memory, largest_tile
+from casjax.memory import default_memory, largest_tile
 from casjax.restoration.consistency import project
 from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
 from casjax.restoration.refinement import restore_turned
@@ -168,7 +168,7 @@ def load_restorer(model: str, memory: int | None) -> Restorer:
     tile = largest_tile(
         network.model,
         network.variables,
-        memory=free_memory() if memory is None else memory,
+        memory=default_memory() if memory is None else memory,
         multiple=BUCKET,
     )
     return make_restorer(network.model, network.variables, tile=tile, bucket=BUCKET)
