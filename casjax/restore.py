@@ -76,7 +76,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="network that ships, or workdir of a run; default: by quality",
     )
     add("--chroma", action="store_true", help="restore colour as well as luma")
-    add("--consistent", action="store_true", help="keep within what the file's coefficients allow")
+    add(
+        "--consistent",
+        action=argparse.BooleanOptionalAction,
+        help="keep within what the file's coefficients allow; default: where the network was made "
+        "for another quality",
+    )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(
         "--memory",

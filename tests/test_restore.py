@@ -339,6 +339,20 @@ def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):
     assert "quality 30 by a blind estimate from the pixels, identity" in errors
 
 
+def test_a_network_for_another_quality_is_held_to_the_file(run):
+    """Not by 18.6 levels, as it would, but by half of the lowest coefficient's step at most."""
+    save("photo.jpg", np.full((20, 30), 100, np.uint8), quality=60)
+    status, _, errors = run("photo.jpg", "-o", "held.png", "--model=brighter")
+    assert status == 0
+    assert "made for quality 20, kept within what the file allows" in errors
+    assert difference("held.png", np.full((20, 30), 101)) <= 1
+    assert run("photo.jpg", "-o", "free.png", "--model=brighter", "--no-consistent")[0] == 0
+    assert difference("free.png", np.full((20, 30), 119)) <= 1
+    save("same.jpg", np.full((20, 30), 100, np.uint8), quality=20)
+    assert run("same.jpg", "-o", "same.png", "--model=brighter")[0] == 0
+    assert difference("same.png", np.array(opened("same.jpg")) + 19) <= 1
+
+
 def test_metadata_goes_along_and_orientation_is_honoured_once(run):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"

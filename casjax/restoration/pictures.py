@@ -102,7 +102,7 @@ def restore_photograph(
     """
     header, coding = photograph.header, photograph.coding
     components = _components(photograph.pixels, coding, chroma=chroma)
-    if header and photograph.is_as_stored and coding != "RGB":
+    if header and has_steps(photograph):
         tables = component_tables(photograph)
         changes = [
             _change(
@@ -119,6 +119,11 @@ def restore_photograph(
     else:
         changes = [_change(component, restorer, ensemble=ensemble) for component in components]
     return _changed(photograph.pixels, coding, changes)
+
+
+def has_steps(photograph: Photograph) -> bool:
+    """Whether a photograph can be kept within what its file's quantisation steps allow."""
+    return photograph.is_as_stored and photograph.coding != "RGB"
 
 
 def component_tables(photograph: Photograph) -> list[npt.NDArray[np.int32]]:

@@ -1,5 +1,6 @@
 """What a restorer gains without training: the mean over flips and turns, and consistency."""
 
+import jax
 import numpy as np
 import numpy.typing as npt
 
@@ -19,7 +20,7 @@ def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] 
         allow, see `consistency.project`. None: any picture will do.
     """
 
-    def restore(degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def restore(degraded: np.ndarray | jax.Array) -> np.ndarray:
         [picture] = np.asarray(degraded)[..., 0]
         restored = restore_turned(restorer, picture) if ensemble else restorer(degraded)[0, ..., 0]
         if steps is not None:

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,22 @@ class Outcome:
     kind: Literal["restored", "skipped", "failed"]
     message: str
     pixels: int = 0
+
+
+class Choice(NamedTuple):
+    """How a photograph is restored.
+
+    Attributes:
+      model: the network's name.
+      quality: of the photograph, in words.
+      consistent: see `pictures.restore_photograph`.
+      notes: what the user should know of it; a few words each.
+    """
+
+    model: str
+    quality: str
+    consistent: bool
+    notes: list[str]
 
 
 def prepare(options: argparse.Namespace) -> None:
@@ -76,19 +92,21 @@ def restore_one(job: Job, options: argparse.Namespace) -> tuple[int, str]:
         max_pixels=options.max_megapixels * 10**6,
         salvage=options.salvage,
     )
-    model, quality, notes = choose_network(photograph, options)
+    choice = choose_network(photograph, options)
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
-        print(explanation(job, photograph, quality, model), file=stream, flush=True)
+        print(explanation(job, photograph, choice), file=stream, flush=True)
     restored = pictures.restore_photograph(
         photograph,
-        pictures.load_restorer(model, options.memory),
+        pictures.load_restorer(choice.model, options.memory),
         chroma=options.chroma,
-        consistent=options.consistent,
+        consistent=choice.consistent,
         ensemble=options.ensemble,
     )
     write(job, photograph, restored, options)
-    details = ", ".join([f"quality {quality}", model, *photograph.notes, *notes])
+    details = ", ".join(
+        [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
+    )
     pixels = restored.shape[0] * restored.shape[1]
     return pixels, f" -> {job.destination or 'standard output'}: {details}"
 
@@ -112,10 +130,12 @@ def comparison_path(destination: Path) -> Path:
     return destination.with_name(destination.stem + COMPARISON_ENDING)
 
 
-def choose_network(
-    photograph: Photograph, options: argparse.Namespace
-) -> tuple[str, str, list[str]]:
-    """Return the network's name, the quality in words and notes on how well they go together."""
+def choose_network(photograph: Photograph, options: argparse.Namespace) -> Choice:
+    """Choose the network for a photograph, and whether to hold it to the file's coefficients.
+
+    A network made for another quality is held to them where it can be: on files of a higher
+    quality it would take details for artifacts.
+    """
     if options.qf is not None:
         factor, described = options.qf, f"{options.qf} as asked for"
     elif estimates := pictures.estimate_qualities(photograph):
@@ -123,7 +143,7 @@ def choose_network(
     elif found := find_quality(photograph.pixels):
         factor, described = found, f"{found} by a blind estimate from the pixels"
     elif options.model is not None:
-        return options.model, "unknown", []
+        return Choice(options.model, "unknown", bool(options.consistent), [])
     else:
         raise ValueError(
             f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
@@ -135,10 +155,14 @@ def choose_network(
     if not lowest - UNLIKE < factor < highest + UNLIKE:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
         notes.append(f"the network was made for quality {made_for}")
-    return model, described, notes
+    consistent = options.consistent
+    if consistent is None and not lowest <= factor <= highest and pictures.has_steps(photograph):
+        consistent = True
+        notes.append("kept within what the file allows")
+    return Choice(model, described, bool(consistent), notes)
 
 
-def explanation(job: Job, photograph: Photograph, quality: str, model: str) -> str:
+def explanation(job: Job, photograph: Photograph, choice: Choice) -> str:
     """Describe what was read from a file and what was chosen for it."""
     height, width = photograph.pixels.shape[:2]
     header = photograph.header
@@ -156,8 +180,8 @@ def explanation(job: Job, photograph: Photograph, quality: str, model: str) -> s
         ("luma", "chroma"), pictures.estimate_qualities(photograph), strict=False
     ):
         lines.append(f"  {component:10} quality {estimate}, deviation {estimate.deviation:.1%}")
-    lines += [f"  note       {note}" for note in photograph.notes]
-    return "\n".join([*lines, f"  chosen     {model} for quality {quality}"])
+    lines += [f"  note       {note}" for note in (*photograph.notes, *choice.notes)]
+    return "\n".join([*lines, f"  chosen     {choice.model} for quality {choice.quality}"])
 
 
 def write(

@@ -14,7 +14,7 @@ from casjax.jpeg import ANNEX_K_LUMA
 from casjax.restoration.consistency import ORTHONORMAL_DCT
 from casjax.restoration.quality import libjpeg_tables
 
-BLOCKS = 1500  # that are looked at, spread over the picture
+BLOCKS = 512  # that are looked at, spread over the picture
 NOISE = 0.35  # deviation of a coefficient: of rounding luma, and then R, G and B, to integers
 ODD = 0.05  # share of coefficients that lie anywhere, whatever the reason
 SMALL = 1.5  # coefficients up to here are as good as zero, and say nothing about their step
