@@ -9,12 +9,11 @@ Exit status: 0 done, 2 wrong usage, 130 interrupted.
 import argparse
 import json
 import os
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from casjax.images import write_png
 
@@ -22,26 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from casjax.datasets import ImageSource
-    from casjax.inference import Restorer
+    from casjax.methods import Method
 
-PAPERS_QUALITIES = (10, 20, 40, 60, 80)
 INTERRUPTED = 130
-
-
-class Method(NamedTuple):
-    """What is to be scored.
-
-    Attributes:
-      name: in the records.
-      restorer: for a JPEG quality factor, or None to score JPEG alone.
-      qualities: those it is scored at by default.
-      facts: what the results say of it, besides the scores.
-    """
-
-    name: str
-    restorer: Callable[[int], "Restorer | None"]
-    qualities: Sequence[int]
-    facts: Mapping[str, Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,13 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     # Only now: --help and mistyped options need not wait for these.
-    from casjax import evaluator, inference
+    from casjax import evaluator, inference, methods
     from casjax.datasets import open_source
 
     try:
         inference.cache_compilations()
-        method = refine(
-            find_method(options.method, tile=options.tile),
+        method = methods.refine(
+            methods.find_method(options.method, tile=options.tile),
             ensemble=options.ensemble,
             consistent=options.consistent,
         )
@@ -129,104 +111,8 @@ def quality_list(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def find_method(name: str, *, tile: int) -> Method:
-    """Find what the command line calls a method.
-
-    Raises:
-      ValueError: its files are damaged or do not fit.
-      FileNotFoundError: there is none.
-    """
-    from casjax import inference, pretrained, sadct
-    from casjax.checkpoint import weights_sha256
-
-    match name:
-        case "jpeg":
-            return Method("jpeg", lambda _: None, PAPERS_QUALITIES, {})
-        case "sadct":
-            return Method(
-                "sadct",
-                lambda quality: partial(sadct.restore, quality=quality),
-                PAPERS_QUALITIES,
-                {},
-            )
-    if name.endswith(".mat"):
-        model, variables, network = released_arcnn(Path(name))
-    else:
-        loaded = pretrained.load_network(name)
-        model, variables = loaded.model, loaded.variables
-        network = pretrained.describe_network(name)
-    restorer = inference.make_restorer(model, variables, tile=tile)
-    lowest, highest = network["qualities"]
-    return Method(
-        network["model"]["name"],
-        lambda _: restorer,
-        [lowest] if lowest == highest else PAPERS_QUALITIES,
-        {"network": network, "parameters_sha256": weights_sha256(variables)},
-    )
-
-
-def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
-    """Add to a method what `casjax.restore` offers under the same names.
-
-    Raises:
-      ValueError: the method is JPEG alone.
-    """
-    import numpy as np
-
-    from casjax.jpeg import quantization_table
-    from casjax.restoration.refinement import refined
-
-    added = [
-        name for name, wanted in (("ensemble", ensemble), ("consistent", consistent)) if wanted
-    ]
-    if not added:
-        return method
-    if method.name == "jpeg":
-        raise ValueError(f"--{added[0]} needs a method that restores, jpeg does not")
-
-    def restorer(quality: int) -> "Restorer":
-        plain = method.restorer(quality)
-        assert plain is not None
-        steps = np.asarray(quantization_table(quality)) if consistent else None
-        return refined(plain, ensemble=ensemble, steps=steps)
-
-    return method._replace(name="+".join([method.name, *added]), restorer=restorer)
-
-
-def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Read a file of the weights that AR-CNN's authors released: model, variables, description.
-
-    Raises:
-      ValueError: it is no such file, or its name does not say the quality.
-    """
-    import scipy.io
-
-    from casjax.models import create_model
-    from casjax.models.arcnn import parameters_from_matlab
-
-    quality = re.search(r"q(\d+)\.mat$", path.name)
-    if not quality:
-        raise ValueError(f"{path}: expected a name that ends in the quality, as arcnn_q20.mat")
-    try:
-        with path.open("rb") as file:
-            parameters = parameters_from_matlab(scipy.io.loadmat(file))
-    except (KeyError, ValueError, NotImplementedError) as error:
-        raise ValueError(f"{path}: not AR-CNN's released weights: {error}") from error
-    network: dict[str, Any] = {
-        "model": {
-            "name": "arcnn",
-            "initializer": "paper",
-            "dtype": "float32",
-            "convolution": "auto",
-        },
-        "qualities": [int(quality[1])] * 2,
-        "data": "the weights that its authors released",
-    }
-    return create_model(**network["model"]), {"params": parameters}, network
-
-
 def score(
-    method: Method,
+    method: "Method",
     sources: Sequence["ImageSource"],
     qualities: Sequence[int],
     *,
@@ -270,7 +156,7 @@ def score(
     return results
 
 
-def read_results(path: Path, method: Method) -> dict[str, Any]:
+def read_results(path: Path, method: "Method") -> dict[str, Any]:
     """Read what an earlier call wrote, or begin anew where there is nothing.
 
     Raises:
@@ -281,8 +167,8 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
         return anew
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        differing = [key for key in anew if key not in ("rows", "images", "network")]
-        if any(results.get(key) != anew[key] for key in differing):
+        identity = {"method", "parameters_sha256"} & anew.keys()
+        if any(results.get(key) != anew[key] for key in identity):
             raise ValueError("results of another method or network are in it; choose another -o")
         return anew | {part: results[part] for part in ("rows", "images")}
     except (KeyError, ValueError) as error:

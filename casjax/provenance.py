@@ -14,7 +14,7 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
       last_phase: whose weights are meant.
 
     Returns:
-      `model` (as in the config), `qualities` (lowest and highest JPEG quality factor trained for),
+      `model` (as in the config), `codec` and `qualities` (lowest and highest) trained for,
       `data` (the sources of images), `steps` and `cutouts` (how many were seen), `loss` ("output"
       or, where the last steps minimised that of several outputs, "multi-scale"), and
       `initial_weights` (the network it began from, or "").
@@ -27,6 +27,7 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
     degradation = config["degradation"]
     return {
         "model": dict(config["model"]),
+        "codec": degradation.get("codec", "jpeg"),  # configs of old do not name it
         "qualities": [degradation["lowest_quality"], degradation["highest_quality"]],
         "data": ", ".join(config["data"]["sources"]),
         "steps": sum(steps),

@@ -14,7 +14,7 @@ LAYERS = [
     {"color", "files", "metrics", "losses", "jpeg", "models", "provenance"},
     {"images", "datasets", "checkpoint", "exporting"},
     {"data", "inference", "memory", "pretrained", "sadct"},
-    {"evaluator", "restoration"},
+    {"evaluator", "methods", "restoration"},
     {"interruption", "loop", "metric_writer", "phases", "steps", "train"},
     {"evaluate", "export", "main", "report", "restore"},
 ]
@@ -31,7 +31,7 @@ HOMES = {
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},
     "safetensors": {"checkpoint"},
-    "scipy": {"evaluate"},
+    "scipy": {"methods"},
     "skimage": {"datasets"},
     "tensorboardX": {"metric_writer"},
     "tensorflow": set(),

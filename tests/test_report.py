@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from casjax import evaluate, evaluator
+from casjax import evaluate, evaluator, methods
 from casjax.checkpoint import save_config
 from casjax.metric_writer import MetricWriter
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
 from casjax.report.figures import draw_all
-from casjax.report.runs import read_runs, scores_of
+from casjax.report.runs import Score, read_runs, scores_of
 
 NETWORK = {"model": {"name": "cascnn"}, "qualities": [20, 20], "data": "photographs"}
 NETWORK |= {"cutouts": 1200, "steps": 60}
@@ -76,8 +76,8 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     images = {"lighthouse3.bmp": photograph(224, 360, 0), "bikes.bmp": photograph(64, 72, 1)}
     sources = [Pictures("live1", images), Pictures("classic5", {"1.bmp": photograph(48, 48, 2)})]
-    same = evaluate.Method("sadct", lambda quality: lambda x: x, [], {})
-    network = evaluate.Method("cascnn", lambda quality: smoothed, [], {"network": NETWORK})
+    same = methods.Method("sadct", lambda quality: lambda x: x, [], {})
+    network = methods.Method("cascnn", lambda quality: smoothed, [], {"network": NETWORK})
     for name, method in {"foi": same, "small": network}.items():
         output = folder / name
         evaluate.score(method, sources, [20], folder=output, pictures=True)
@@ -150,13 +150,33 @@ def test_the_three_layouts_say_the_same(runs):
 def test_networks_count_in_the_line_of_their_kind(runs, changes, line):
     [score] = [s for s in scores_of(runs, dataset="live1", quality=20) if s.run.name == "small"
                and s.row["method"] == "cascnn"]  # fmt: skip
-    run = dataclasses.replace(score.run, network=NETWORK | changes)
-    assert table.algorithm(dataclasses.replace(score, run=run)) == line
+    network = NETWORK | changes
+    name = network["model"]["name"]
+    rows = [row if row["method"] == "jpeg" else row | {"method": name} for row in score.run.rows]
+    run = dataclasses.replace(score.run, network=network, rows=rows)
+    [row] = [r for r in rows if (r["qf"], r["method"], r["dataset"]) == (20, name, "live1")]
+    assert table.algorithm(Score(run, row)) == line
+    assert table.algorithm(Score(run, row | {"method": f"{name}+ensemble"})) is None
     lines = table.table([run])
     shown = [found.algorithm for found in lines if found.ours and found.algorithm != "JPEG"]
     assert shown == ([line] if line else [])
     others = table.other_networks([run], lines)
     assert bool(others) == (line is None)
+
+
+def test_scores_on_other_codecs_stand_apart(results, tmp_path):
+    content = json.loads((results / "small" / "results.json").read_text())
+    for record in content["rows"] + content["images"]:
+        record["codec"] = "webp"
+        record["method"] = {"jpeg": "webp"}.get(record["method"], record["method"])
+    evaluator.write_results(tmp_path / "results.json", content)
+    runs = read_runs([tmp_path])
+    lines = table.table(runs)
+    assert all(line.ours is None for line in lines)
+    text = table.markdown_of_others(table.other_networks(runs, lines))
+    expected = means(results / "small", "cascnn", 20)
+    assert f"| webp 20 | {tmp_path.name} | cascnn | {expected['psnr']:.2f} |" in text
+    assert text.count("webp") == 3  # qualities, each once
 
 
 def test_figure_2_has_the_papers_scales(runs):

@@ -55,7 +55,7 @@ def html(tmp_path_factory):
         for row in rows
         for name in ("bikes.bmp", "<caps>.bmp")
     ]
-    run = Run("run", folder, rows, images, None, [], None)
+    run = Run("run", folder, rows, images, [], None, [], None)
     for theme, level in (("light", 255), ("dark", 16)):
         write_png(folder / f"figure3-{theme}.png", np.full((30, 40), level, np.uint8))
     figure = Figure(folder / "figure3", ".png", "Figure 3: a title", "A caption & more.")

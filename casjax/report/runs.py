@@ -20,10 +20,11 @@ class Run:
     """A folder with results.
 
     Attributes:
-      name: of the folder.
+      name: its folder's path below the one that was searched.
       folder: where it is.
-      rows: means over a test set, as `evaluator.evaluate` describes them.
+      rows: means over a test set of JPEG images, as `evaluator.evaluate` describes them.
       images: the same for each image.
+      other_rows: means over images of other codecs.
       network: how it came about, as `provenance.of_run` describes it; None for other methods.
       metrics: the learning curves, as `metric_writer.MetricWriter` writes them.
       config: of the training, where it is known.
@@ -33,6 +34,7 @@ class Run:
     folder: Path
     rows: Sequence[Record]
     images: Sequence[Record]
+    other_rows: Sequence[Record]
     network: Record | None
     metrics: Sequence[Record]
     config: Record | None
@@ -73,20 +75,22 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
       FileNotFoundError: there is no such folder, or there are no results.
       ValueError: a file is not what it should be; the message names it.
     """
-    paths = []
+    names: dict[Path, str] = {}  # by the file: folders may lie in each other
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder}: there is no such folder")
-        paths += sorted(folder.rglob(RESULTS_FILE))
-    if not paths:
+        for path in sorted(folder.rglob(RESULTS_FILE)):
+            name = path.parent.relative_to(folder).as_posix()
+            names.setdefault(path.resolve(), folder.resolve().name if name == "." else name)
+    if not names:
         raise FileNotFoundError(
             f"{', '.join(map(str, folders))}: there is no {RESULTS_FILE}, which casjax.main and "
             "casjax.evaluate write"
         )
-    return [_read_run(path) for path in dict.fromkeys(paths)]
+    return [_read_run(path, name) for path, name in names.items()]
 
 
-def _read_run(path: Path) -> Run:
+def _read_run(path: Path, name: str) -> Run:
     folder = path.parent
     results = _read_json(path)
     config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
@@ -97,8 +101,20 @@ def _read_run(path: Path) -> Run:
         rows, images = ([_numbers(r) for r in results[part]] for part in ("rows", "images"))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
-    metrics = _read_metrics(folder / "metrics.jsonl")
-    return Run(folder.resolve().name, folder, rows, images, network, metrics, config)
+    return Run(
+        name=name,
+        folder=folder,
+        rows=[row for row in rows if _is_of_jpeg(row)],
+        images=[record for record in images if _is_of_jpeg(record)],
+        other_rows=[row for row in rows if not _is_of_jpeg(row)],
+        network=network,
+        metrics=_read_metrics(folder / "metrics.jsonl"),
+        config=config,
+    )
+
+
+def _is_of_jpeg(record: Record) -> bool:
+    return record.get("codec", "jpeg") == "jpeg"  # results of old do not name it
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -53,15 +53,25 @@ def table(runs: Sequence[Run]) -> list[Line]:
 
 
 def other_networks(runs: Sequence[Run], lines: Sequence[Line]) -> list[Score]:
-    """The scores of networks on what they were trained for that the table leaves out."""
+    """The scores of networks on what they were trained for that the table leaves out.
+
+    Those on JPEG images come first, by quality factor, then those on images of other codecs.
+    """
     shown = [line.ours for line in lines]
-    return [
+    on_jpeg = [
         score
         for quality in dict.fromkeys(line.quality for line in lines)
         for score in scores_of(runs, dataset=DATASET, quality=quality)
         if score not in shown and score.row["method"] != "jpeg" and score.run.network is not None
         if score.run.network["qualities"][0] <= quality <= score.run.network["qualities"][1]
     ]
+    on_others = [
+        Score(run, row)
+        for run in runs
+        for row in run.other_rows
+        if row["dataset"] == DATASET and row["method"] != row["codec"]
+    ]
+    return on_jpeg + on_others
 
 
 def missing(lines: Sequence[Line]) -> list[str]:
@@ -90,8 +100,10 @@ def algorithm(score: Score) -> str | None:
     if network is None or not score.is_trained_for_it:
         return None
     options = network["model"]
-    if options["name"] != "cascnn":
-        return OTHER_NETWORKS.get(options["name"])
+    if method != options["name"]:  # refined, as by --ensemble
+        return None
+    if method != "cascnn":
+        return OTHER_NETWORKS.get(method)
     if any(options.get(key) == value for key, value in EXPERIMENTS.items()):
         return None
     multiscale, finetuned = CASCNN
@@ -130,11 +142,12 @@ def markdown(lines: Sequence[Line]) -> str:
 
 def markdown_of_others(scores: Sequence[Score]) -> str:
     """Lay out the scores of networks that the table leaves out, in Markdown."""
-    titles = ["QF", "Run", *TITLES.values(), "Gain in PSNR [dB]", "How it came about"]
+    titles = ["Images", "Run", "Method", *TITLES.values(), "Gain in PSNR [dB]", "How it came about"]
     rows = [
         [
-            str(score.row["qf"]),
+            f"{score.row.get('codec', 'jpeg')} {score.row['qf']}",
             score.run.name,
+            score.row["method"],
             *(f"{score.row[metric]:.{decimals}f}" for metric, decimals in METRICS.items()),
             f"{score.row['ipsnr']:+.2f}",
             origin(score),

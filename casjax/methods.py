@@ -1,0 +1,119 @@
+"""What can be scored, by name: JPEG alone, SA-DCT, networks that ship, and those of runs."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.io
+
+from casjax import inference, pretrained, sadct
+from casjax.checkpoint import weights_sha256
+from casjax.inference import Restorer
+from casjax.jpeg import quantization_table
+from casjax.models import create_model
+from casjax.models.arcnn import parameters_from_matlab
+from casjax.restoration.refinement import refined
+
+PAPERS_QUALITIES = (10, 20, 40, 60, 80)
+
+
+class Method(NamedTuple):
+    """What is to be scored.
+
+    Attributes:
+      name: in the records.
+      restorer: for a JPEG quality factor, or None to score JPEG alone.
+      qualities: those it is scored at by default.
+      facts: what the results say of it, besides its scores.
+    """
+
+    name: str
+    restorer: Callable[[int], Restorer | None]
+    qualities: Sequence[int]
+    facts: Mapping[str, Any]
+
+
+def find_method(name: str, *, tile: int) -> Method:
+    """Find what the command line calls a method.
+
+    Raises:
+      ValueError: its files are damaged or do not fit.
+      FileNotFoundError: there is none.
+    """
+    match name:
+        case "jpeg":
+            return Method("jpeg", lambda _: None, PAPERS_QUALITIES, {})
+        case "sadct":
+            return Method(
+                "sadct",
+                lambda quality: partial(sadct.restore, quality=quality),
+                PAPERS_QUALITIES,
+                {},
+            )
+    if name.endswith(".mat"):
+        model, variables, network = released_arcnn(Path(name))
+    else:
+        loaded = pretrained.load_network(name)
+        model, variables = loaded.model, loaded.variables
+        network = pretrained.describe_network(name)
+    restorer = inference.make_restorer(model, variables, tile=tile)
+    lowest, highest = network["qualities"]
+    return Method(
+        network["model"]["name"],
+        lambda _: restorer,
+        [lowest] if lowest == highest else PAPERS_QUALITIES,
+        {"network": network, "parameters_sha256": weights_sha256(variables)},
+    )
+
+
+def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
+    """Add to a method what `casjax.restore` offers under the same names.
+
+    Raises:
+      ValueError: the method is JPEG alone.
+    """
+    added = [
+        name for name, wanted in (("ensemble", ensemble), ("consistent", consistent)) if wanted
+    ]
+    if not added:
+        return method
+    if method.name == "jpeg":
+        raise ValueError(f"--{added[0]} needs a method that restores, jpeg does not")
+
+    def restorer(quality: int) -> Restorer:
+        plain = method.restorer(quality)
+        assert plain is not None
+        steps = np.asarray(quantization_table(quality)) if consistent else None
+        return refined(plain, ensemble=ensemble, steps=steps)
+
+    return method._replace(name="+".join([method.name, *added]), restorer=restorer)
+
+
+def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """Read a file of the weights that AR-CNN's authors released: model, variables, description.
+
+    Raises:
+      ValueError: it is no such file, or its name does not say the quality.
+    """
+    quality = re.search(r"q(\d+)\.mat$", path.name)
+    if not quality:
+        raise ValueError(f"{path}: expected a name that ends in the quality, as arcnn_q20.mat")
+    try:
+        with path.open("rb") as file:
+            parameters = parameters_from_matlab(scipy.io.loadmat(file))
+    except (KeyError, ValueError, NotImplementedError) as error:
+        raise ValueError(f"{path}: not AR-CNN's released weights: {error}") from error
+    network: dict[str, Any] = {
+        "model": {
+            "name": "arcnn",
+            "initializer": "paper",
+            "dtype": "float32",
+            "convolution": "auto",
+        },
+        "qualities": [int(quality[1])] * 2,
+        "data": "the weights that its authors released",
+    }
+    return create_model(**network["model"]), {"params": parameters}, network
