@@ -297,6 +297,29 @@ def test_photographs_cut_short(format: str, share: float):
     assert "\n" not in str(raised.value)
 
 
+def test_what_only_the_decoder_finds_is_salvaged_and_said():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="PNG")
+    cut = file.getvalue()[: file.tell() // 2]
+    photograph = read_photograph(cut, name="test", max_pixels=10**6, salvage=True)
+    [note] = photograph.notes
+    assert note.startswith("salvaged: ")
+    assert np.array_equal(photograph.pixels[:20], COLOUR[:20])
+    assert not photograph.pixels[-1].any()
+
+
+def test_nothing_is_made_up_where_nothing_can_be_decoded():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="JPEG")
+    data = file.getvalue()
+    broken = data.replace(b"\xff\xda", b"\xff\xda\0\x03", 1)
+    with pytest.raises(
+        UnreadableImageError, match="test: damaged, nothing of its picture"
+    ) as raised:
+        read_photograph(broken, name="test", max_pixels=10**6, salvage=True)
+    assert "--salvage" not in str(raised.value)
+
+
 def test_restart_markers_out_of_order_are_damage():
     file = io.BytesIO()
     Image.fromarray(COLOUR).save(file, format="JPEG", restart_marker_blocks=2)

@@ -356,6 +356,7 @@ def test_a_network_for_another_quality_is_held_to_the_file(run):
 def test_metadata_goes_along_and_orientation_is_honoured_once(run):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "a camera"
+    exif.get_ifd(0x8769)[0x829A] = 0.5  # exposure time, in a directory of its own
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><a tiff:Orientation="6"/></x:xmpmeta>'
     save("photo.jpg", exif=exif, icc_profile=icc, xmp=xmp, dpi=(300, 300))
@@ -365,6 +366,7 @@ def test_metadata_goes_along_and_orientation_is_honoured_once(run):
         assert status == 0, errors
         result = opened(f"out.{suffix}")
         assert result.getexif()[0x010F] == "a camera"
+        assert result.getexif().get_ifd(0x8769)[0x829A] == 0.5
         assert result.getexif().get(0x0112, 1) == 1
         assert result.info["icc_profile"] == icc
         assert b'Orientation="1"' in result.info["xmp"]
@@ -396,6 +398,41 @@ def test_any_size(run, size):
     options = ["--chroma", "--ensemble", "--consistent", "--memory=1MB"]
     assert run("photo.jpg", "-o", "out.png", *options)[0] == 0
     assert difference("out.png", opened("photo.jpg")) <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 60000), (60000, 1), (3, 65500), (16383, 2)])
+def test_long_strips(run, size):
+    """Up to what JPEG holds; the stand-in's tiles are far smaller."""
+    save("photo.jpg", np.resize(PHOTOGRAPH[:3], (*size, 3)))
+    options = ["--chroma", "--consistent", "--memory=1MB"]
+    for suffix in ("png", "jpg", "tif"):
+        assert run("photo.jpg", "-o", f"out.{suffix}", *options)[0] == 0
+        assert opened(f"out.{suffix}").size == size[::-1]
+    assert difference("out.png", opened("photo.jpg")) <= 1
+    status, _, errors = run("photo.jpg", "-o", "out.webp", *options)
+    assert status == (0 if max(size) <= 16383 else 1)
+    assert (status == 0) != ("webp files hold at most 16383 rows and columns" in errors)
+
+
+def test_strips_that_jpeg_cannot_hold(run):
+    save("photo.png", np.resize(PHOTOGRAPH[0], (1, 65501, 3)))
+    assert run("photo.png", "-o", "out.png", "--qf=20")[0] == 0
+    status, _, errors = run("photo.png", "-o", "out.jpg", "--qf=20")
+    assert status == 1
+    assert "jpeg files hold at most 65500 rows and columns" in errors
+
+
+def test_bombs_are_refused_before_they_are_decoded(run):
+    """65500 x 65500 pixels would be 12 GB: the file says so in its header, and holds little."""
+    save("photo.jpg", np.zeros((8, 8), np.uint8))
+    data = Path("photo.jpg").read_bytes()
+    place = data.index(b"\xff\xc0") + 5
+    side = (65500).to_bytes(2, "big")
+    Path("photo.jpg").write_bytes(data[:place] + side + side + data[place + 4 :])
+    for options in ([], ["--salvage"]):
+        status, _, errors = run("photo.jpg", *options)
+        assert status == 1
+        assert "65500 x 65500 is 4290.2 Mpixel, the limit is 200: --max-megapixels" in errors
 
 
 def test_decompression_bomb_is_refused_by_the_name_of_its_switch(run):

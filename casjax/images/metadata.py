@@ -10,7 +10,7 @@ from PIL import Image
 
 ORIENTATION = 0x0112
 EXIF_PREFIX = b"Exif\0\0"
-# Of a TIFF file's tags these describe the photograph, the others the file.
+# Of a TIFF file's tags, and those of EXIF, these describe the photograph, the others the file.
 DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 XMP_ORIENTATION = re.compile(rb'(tiff:Orientation\s*(?:=\s*["\']|>)\s*)[1-8]')
@@ -47,7 +47,7 @@ def read_metadata(image: Image.Image) -> Metadata:
     """Return the metadata of a loaded image, with the orientation set to upright."""
     exif = image.info.get("exif", b"").removeprefix(EXIF_PREFIX)
     if image.format == "TIFF":
-        exif = _exif_of_tiff(image)
+        exif = descriptive(image.getexif())
     xmp = image.info.get("xmp", b"")
     dpi = image.info.get("dpi")
     return Metadata(
@@ -58,8 +58,9 @@ def read_metadata(image: Image.Image) -> Metadata:
     )
 
 
-def _exif_of_tiff(image: Image.Image) -> bytes:
-    tags, kept = image.getexif(), Image.Exif()
+def descriptive(tags: Image.Exif) -> bytes:
+    """Return EXIF data of those tags that describe a photograph, whatever file it is in."""
+    kept = Image.Exif()
     for tag in DESCRIPTIVE_TAGS:
         if tag in tags:
             kept[tag] = tags[tag]

@@ -71,14 +71,31 @@ def read_photograph(
         colours or a depth that would not come out right; one line with `name` and the reason.
     """
     try:
-        with _pillow_allowing(truncated=salvage):
-            return _read(data, max_pixels=max_pixels, salvage=salvage)
+        try:
+            return _read(data, max_pixels=max_pixels, truncated=False)
+        except (DamageError, Image.UnidentifiedImageError) as damage:
+            if not salvage:
+                raise
+            photograph = _read(data, max_pixels=max_pixels, truncated=True)
+            notes = f"salvaged: {_reason(damage)}", *photograph.notes
+            return dataclasses.replace(photograph, notes=notes)
     except Exception as error:  # on damaged files decoders raise whatever they stumble over
-        # Pillow's message on bytes of no known kind ends with the address of an object.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, Image.UnidentifiedImageError):
-            reason = "not an image in a known format"
+        reason = _reason(error)
+        if isinstance(error, DamageError):
+            hint = "" if salvage else "; --salvage restores what is left"
+            reason = f"damaged, {reason}{hint}"
         raise UnreadableImageError(f"{name}: {reason}") from error
+
+
+class DamageError(ValueError):
+    """A file that could be read in part; the message says what is wrong with it."""
+
+
+def _reason(error: Exception) -> str:
+    # Pillow's message on bytes of no known kind ends with the address of an object.
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "not an image in a known format"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextlib.contextmanager
@@ -94,7 +111,7 @@ def _pillow_allowing(*, truncated: bool) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = previous
 
 
-def _read(data: bytes, *, max_pixels: int, salvage: bool) -> Photograph:
+def _read(data: bytes, *, max_pixels: int, truncated: bool) -> Photograph:
     if not data:
         raise ValueError("the file is empty")
     notes: list[str] = []
@@ -102,11 +119,9 @@ def _read(data: bytes, *, max_pixels: int, salvage: bool) -> Photograph:
     if header:
         if header.precision != 8:
             raise ValueError(f"its samples have {header.precision} bits, expected 8")
-        if header.damage and not salvage:
-            raise ValueError(f"damaged, {header.damage}; --salvage restores what is left")
-        if header.damage:
-            notes.append(f"salvaged: {header.damage}")
-    with Image.open(io.BytesIO(data), formats=decodable_formats()) as image:
+        if header.damage and not truncated:
+            raise DamageError(header.damage)
+    with _pillow_allowing(truncated=truncated), _opened(data) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ValueError(
@@ -124,8 +139,10 @@ def _read(data: bytes, *, max_pixels: int, salvage: bool) -> Photograph:
             coding = "YCbCr"
         try:
             image.load()
-        except OSError as error:
-            raise OSError(f"damaged, {error}; --salvage restores what is left") from error
+        except (OSError, SyntaxError) as error:
+            raise DamageError(str(error)) from error
+        if truncated and not image.getbbox():
+            raise DamageError("nothing of its picture can be decoded")
         metadata, orientation = read_metadata(image), orientation_of(image)
         decoded, alpha = _split_alpha(image)
         profile = _description(metadata.icc)
@@ -145,6 +162,15 @@ def _read(data: bytes, *, max_pixels: int, salvage: bool) -> Photograph:
             header,
             tuple(notes),
         )
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=decodable_formats())
+    except Image.UnidentifiedImageError:
+        raise
+    except (OSError, SyntaxError) as error:
+        raise DamageError(str(error)) from error
 
 
 def _split_alpha(image: Image.Image) -> tuple[Image.Image, npt.NDArray[np.uint8] | None]:
@@ -183,13 +209,18 @@ def _converted_to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
             "CMYK without an ICC profile: its colours are not defined; "
             "convert it to RGB with the profile of its printer first"
         )
-    converted = ImageCms.profileToProfile(
-        image,
-        _profile(icc),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
+    try:
+        converted = ImageCms.profileToProfile(
+            image,
+            _profile(icc),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (OSError, ImageCms.PyCMSError) as error:
+        raise ValueError(
+            f"its ICC profile, which defines its colours, is unusable: {error}"
+        ) from error
     assert converted is not None  # it is only for conversions in place
     return converted

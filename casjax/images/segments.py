@@ -151,6 +151,8 @@ def _quantization_tables(body: bytes) -> dict[int, npt.NDArray[np.int32]]:
             raise ValueError("a quantisation table is cut short")
         table = np.zeros(64, np.int32)
         table[ZIGZAG] = np.frombuffer(steps, ">u2" if size == 2 else np.uint8)
+        if not table.all():
+            raise ValueError("a quantisation table has a step of 0")
         tables[body[0] & 15] = table.reshape(8, 8)
         body = body[1 + 64 * size :]
     return tables

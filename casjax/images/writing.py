@@ -1,6 +1,7 @@
 """Restored photographs as files: PNG, JPEG, WebP and TIFF, with their metadata."""
 
 import io
+import math
 import os
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from casjax.files import replacing
-from casjax.images.metadata import EXIF_PREFIX, Metadata
+from casjax.images.metadata import DESCRIPTIVE_DIRECTORIES, EXIF_PREFIX, Metadata, descriptive
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 FORMAT_OF_SUFFIX = {
@@ -21,6 +22,7 @@ FORMAT_OF_SUFFIX = {
     ".tif": "tiff",
     ".tiff": "tiff",
 }
+MAX_SIDES = {"jpeg": 65500, "webp": 16383}  # of libjpeg and libwebp
 XMP_TAG = 700
 
 
@@ -45,12 +47,15 @@ def encode(
 
     Raises:
       ValueError: the format cannot hold the picture: alpha in JPEG, EXIF data or an XMP packet of
-        more than 64 kB in JPEG, more than 16383 rows or columns in WebP.
+        more than 64 kB in JPEG, more rows or columns than `MAX_SIDES`.
     """
     if file_format == "jpeg" and alpha is not None:
         raise ValueError("it is partly transparent, which JPEG cannot hold: choose another format")
-    if file_format == "webp" and max(pixels.shape[:2]) > 16383:
-        raise ValueError("WebP holds at most 16383 rows and columns: choose another format")
+    if max(pixels.shape[:2]) > MAX_SIDES.get(file_format, math.inf):
+        raise ValueError(
+            f"{file_format} files hold at most {MAX_SIDES[file_format]} rows and columns: "
+            "choose another format"
+        )
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
@@ -66,8 +71,10 @@ def encode(
             options = {"lossless": quality is None, "quality": quality or 80, "exact": True}
             options["xmp"] = metadata.xmp
         case "tiff":
-            options = {"compression": "tiff_adobe_deflate"}
             exif = _tiff_tags(metadata)
+            # Pillow compresses TIFF by libtiff, and cannot have that write directories.
+            is_compressed = not any(exif.get_ifd(tag) for tag in DESCRIPTIVE_DIRECTORIES)
+            options = {"compression": "tiff_adobe_deflate" if is_compressed else None}
     options |= {"icc_profile": metadata.icc, "exif": exif, "dpi": metadata.dpi}
     file = io.BytesIO()
     image.save(file, format=file_format, **{name: v for name, v in options.items() if v})
@@ -85,6 +92,7 @@ def _png_text(xmp: bytes) -> PngInfo | None:
 def _tiff_tags(metadata: Metadata) -> Image.Exif:
     tags = Image.Exif()
     tags.load(metadata.exif)
+    tags.load(descriptive(tags))
     if metadata.xmp:
         tags[XMP_TAG] = metadata.xmp
     return tags
