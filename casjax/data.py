@@ -7,13 +7,16 @@ the feeding is the step, so a resumed run sees the batches it would have seen.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import functools
 import hashlib
 import json
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,19 +146,41 @@ def _build(
 
     The description gets its name first: cut-outs that are found are complete and described.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as unfinished:
+    with _workshop(path) as unfinished:
         cutouts = np.lib.format.open_memmap(
-            Path(unfinished, "cutouts"),
+            unfinished / "cutouts",
             mode="w+",
             dtype=np.uint8,
             shape=(description["count"], description["size"], description["size"]),
         )
         _fill(cutouts, sources, description["seed"])
         cutouts.flush()
-        Path(unfinished, "description").write_text(json.dumps(description, indent=1) + "\n")
-        Path(unfinished, "description").replace(description_path)
-        Path(unfinished, "cutouts").replace(path)
+        (unfinished / "description").write_text(json.dumps(description, indent=1) + "\n")
+        (unfinished / "description").replace(description_path)
+        (unfinished / "cutouts").replace(path)
+
+
+@contextlib.contextmanager
+def _workshop(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to build it in, removed afterwards together with those of the dead.
+
+    Who builds holds a lock in the folder, which the system takes away from a process that dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{path.name}-"
+    for left in path.parent.iterdir():
+        if left.name.startswith(prefix):
+            with contextlib.suppress(OSError), (left / "lock").open("r+b") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while someone builds
+                shutil.rmtree(left)
+                logging.info("Removed %s, left behind by a build that was killed", left)
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder,
+        Path(folder, "unlocked").open("w+b") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        Path(folder, "unlocked").rename(Path(folder, "lock"))
+        yield Path(folder)
 
 
 def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:

@@ -1,5 +1,6 @@
 """Cut-outs and batches against windows found by search, counts and numpy's own turns."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -111,6 +112,30 @@ def test_an_interrupted_build_leaves_nothing(folder, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         load_cutouts(tmp_path / "made" / "cutouts.npy", [f"folder:{folder}"], **OPTIONS)
     assert list((tmp_path / "made").iterdir()) == []
+
+
+def test_the_next_build_removes_what_a_killed_one_left(folder, tmp_path):
+    for name in (".cutouts.npy-dead", ".cutouts.npy-alive", ".other.npy-dead"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+    with (tmp_path / ".cutouts.npy-alive/lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        load_cutouts(tmp_path / "cutouts.npy", [f"folder:{folder}"], **OPTIONS)
+    left = sorted(path.name for path in tmp_path.glob(".*"))
+    assert left == [".cutouts.npy-alive", ".other.npy-dead"]
+
+
+def test_cutouts_never_run_code(folder, tmp_path):
+    path, names = tmp_path / "cutouts.npy", [f"folder:{folder}"]
+    load_cutouts(path, names, **OPTIONS)
+    np.save(path, np.array([Exploding()]), allow_pickle=True)
+    with pytest.raises(ValueError, match=f"{path} is damaged"):
+        load_cutouts(path, names, **OPTIONS)
+
+
+class Exploding:
+    def __reduce__(self):
+        return pytest.fail, ("code from the file has run",)
 
 
 def test_a_description_without_its_file_is_no_obstacle(folder, tmp_path):
