@@ -4,6 +4,9 @@ import contextlib
 import importlib
 import io
 import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,8 @@ def read_prepared(
     builder = module.Builder(local=local, data_dir=data_dir, file_format="array_record")
     # Of local files, prepared for this run only, TFDS would report that they were downloaded.
     tfds.display_progress_bar(local is None)
+    if not local and not Path(builder.data_dir).exists():
+        _require_server(dataset)
     with contextlib.redirect_stdout(io.StringIO() if local else sys.stdout):
         # Only the files' own addresses are asked, not TFDS's public bucket.
         builder.download_and_prepare(
@@ -45,6 +50,25 @@ def read_prepared(
     return {
         example["file_name"].decode(): example["image"] for split in examples for example in split
     }
+
+
+def _require_server(dataset: str) -> None:
+    """Ask once for a file of a set: TFDS asks again and again, and gives up after minutes.
+
+    Raises:
+      ConnectionError: there is no answer.
+    """
+    url = published_files(dataset)[0].url
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # an answer; what is wrong with the files, if anything, TFDS will say
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise ConnectionError(
+            f"{dataset} cannot be downloaded from {urllib.parse.urlsplit(url).netloc} ({reason}): "
+            f"set CASJAX_DATA to a folder that has its images in {dataset}/, or go online"
+        ) from error
 
 
 class PublishedImages(tfds.core.GeneratorBasedBuilder):
