@@ -105,4 +105,11 @@ def _config_of_run(name: str) -> dict[str, Any]:
             f"{name}: no network of that name ships ({', '.join(manifest())}), and it is no "
             f"workdir of a run, which has {CONFIG_FILE}"
         )
-    return json.loads(config_path.read_text(encoding="utf-8"))
+    try:
+        config = json.loads(config_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{config_path}: damaged ({error})") from error
+    absent = ", ".join(sorted({"model", "degradation"} - config.keys()))
+    if absent:
+        raise ValueError(f"{config_path}: it has no {absent}, so another version's: train anew")
+    return config

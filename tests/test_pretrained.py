@@ -56,6 +56,16 @@ def test_a_network_that_ships_is_loaded_by_name_and_checked(tmp_path, monkeypatc
         pretrained.load_network("small")
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [('{"model": ', r"config\.json: damaged"), ("{}", "no degradation, model")],
+)
+def test_configs_that_are_torn_or_of_another_version_are_named(tmp_path, config, message):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ValueError, match=message):
+        pretrained.load_network(str(tmp_path))
+
+
 def test_what_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match="nowhere: no network of that name ships"):
         pretrained.load_network("nowhere")
