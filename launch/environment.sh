@@ -1,7 +1,8 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: enters the repository and its virtual environment, .venv.
 # The environment is made on first use, and again whenever pyproject.toml has changed.
 
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 if ! cmp -s pyproject.toml .venv/installed.toml; then
   echo "Making the environment in .venv (a few minutes, once) ..."
   "${PYTHON:-python3}" -m venv .venv

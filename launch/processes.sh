@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# A training in several processes on this one host: to try out here what runs on many hosts.
+#
+#   bash launch/processes.sh COUNT --config=configs/qf20.py --workdir=runs/qf20 [...]
+#
+# With GPUs each process takes one. The batch must divide by the devices of all. Ctrl-C and SIGTERM
+# save, and the same command goes on. Exit status: 0, or the least of those of the processes.
+set -uo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+count="$1"
+shift
+
+children=()
+trap 'kill -TERM "${children[@]}" 2>/dev/null' INT TERM
+coordinator="localhost:${PORT:-$((20000 + RANDOM % 20000))}"
+for ((index = 0; index < count; index++)); do
+  JAX_LOCAL_DEVICE_IDS="$index" python -m casjax.main --coordinator="$coordinator" \
+    --processes="$count" --process="$index" "$@" &
+  children+=("$!")
+done
+
+status=0
+for child in "${children[@]}"; do
+  wait "$child"
+  ended=$?
+  while kill -0 "$child" 2>/dev/null; do # it was the trap that ended the wait
+    wait "$child"
+    ended=$?
+  done
+  if ((ended && (!status || ended < status))); then status=$ended; fi
+done
+exit "$status"

@@ -1,0 +1,98 @@
+"""The scripts under launch/, with stand-ins for what a cluster gives them."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from casjax import main as command
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_well_formed(script):
+    subprocess.run(["bash", "-n", script], check=True)
+    if shutil.which("shellcheck"):
+        subprocess.run(["shellcheck", "-x", "-P", "launch", script], cwd=ROOT, check=True)
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A repository whose commands note how they were called; `STATUS` is what srun ends with."""
+    shutil.copytree(ROOT / "launch", tmp_path / "launch")
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/installed.toml").touch()
+    for name, program in {
+        "srun": 'while [[ "$1" == --* ]]; do shift; done\n"$@"\nexit "${STATUS:-0}"',
+        "scontrol": 'echo "scontrol $*" >> calls',
+        "python": 'echo "python $* on ${JAX_LOCAL_DEVICE_IDS:-all}" >> calls\n'
+        'if [[ "$*" == *--process=1* ]]; then exit "${STATUS:-0}"; fi',
+    }.items():
+        path = tmp_path / ".venv/bin" / name
+        path.write_text(f"#!/usr/bin/env bash\n{program}\n")
+        path.chmod(0o755)
+
+    def run(script, *arguments, **environment):
+        done = subprocess.run(
+            ["bash", tmp_path / "launch" / script, *arguments],
+            env=os.environ | {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "7"} | environment,
+            cwd="/",
+            check=False,
+        )
+        return done.returncode, (tmp_path / "calls").read_text().splitlines()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("status", "restarts", "queued"),
+    [(0, 0, False), (1, 0, False), (2, 0, False), (75, 0, True), (137, 3, True), (75, 100, False)],
+)
+def test_slurm_queues_again_what_was_stopped(cluster, status, restarts, queued):
+    found, calls = cluster(
+        "slurm.sh", "--workdir=a b", STATUS=str(status), SLURM_RESTART_COUNT=str(restarts)
+    )
+    assert found == status
+    assert calls[0] == "python -m casjax.main --workdir=a b on all"
+    assert calls[1:] == (["scontrol requeue 7"] if queued else [])
+
+
+def test_a_slurm_array_has_a_quality_for_each_task(cluster):
+    assert cluster("slurm_sweep.sh", "--config.seed=1", SLURM_ARRAY_TASK_ID="40", RUNS="x") == (
+        0,
+        [
+            "python -m casjax.main --config=configs/qf40.py --workdir=x/qf40 --config.quality=40 "
+            "--config.initial_weights=x/qf20 --config.seed=1 on all"
+        ],
+    )
+
+
+def test_processes_of_one_host(cluster):
+    status, calls = cluster("processes.sh", "2", "--workdir=x", PORT="4321", STATUS="75")
+    assert status == 75
+    assert sorted(calls) == [
+        f"python -m casjax.main --coordinator=localhost:4321 --processes=2 --process={i} "
+        f"--workdir=x on {i}"
+        for i in range(2)
+    ]
+
+
+def test_the_pods_are_as_many_as_the_processes_and_find_the_first():
+    service, job = yaml.safe_load_all((ROOT / "launch/kubernetes.yaml").read_text())
+    name, spec = job["metadata"]["name"], job["spec"]
+    pod = spec["template"]["spec"]
+    [container] = pod["containers"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert environment["JAX_NUM_PROCESSES"] == str(spec["completions"]) == str(spec["parallelism"])
+    assert environment["JAX_COORDINATOR_ADDRESS"].startswith(f"{name}-0.{pod['subdomain']}:")
+    assert service["metadata"]["name"] == pod["subdomain"]
+    assert service["spec"]["selector"] == {"job-name": name}
+    source = Path(command.__file__).read_text()
+    assert set(re.findall(r'"(JAX_\w+)"', source)) == set(environment)
