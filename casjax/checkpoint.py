@@ -4,10 +4,12 @@ A checkpoint holds the training state, the step and the config. Weights are the 
 variables alone, float32, in one file that any tool can read and no tool can run.
 """
 
+import contextlib
 import hashlib
 import json
 import logging as python_logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,18 +22,29 @@ import safetensors.numpy
 from absl import logging
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from casjax import processes
 from casjax.files import replacing
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "weights.safetensors"
+DIGEST = "state_sha256"  # kept with the config, to find bits that turned
+
+
+class DamagedCheckpointError(Exception):
+    """A checkpoint that cannot be read, or holds something else than was written."""
 
 
 class Checkpoints:
     """The checkpoints of one run, by step: the newest ones and the best by validation PSNR."""
 
     def __init__(self, folder: Path, *, newest_kept: int) -> None:
-        """Open ``folder``, made if need be; what an interrupted save left there is removed."""
-        logging.get_absl_handler().addFilter(_without_orbax_chatter)
+        """Open ``folder``, made if need be; what an interrupted save left there is removed.
+
+        Of several processes all read, and the first alone writes, not waiting for the others.
+        """
+        logging.get_absl_handler().addFilter(_not_of_orbax)
+        folder.mkdir(parents=True, exist_ok=True)
+        me = jax.process_index()
         best = {"get_metric_fn": _psnr, "keep_checkpoints_without_metrics": False}
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
@@ -43,7 +56,11 @@ class Checkpoints:
                         preservation_policy.BestN(n=1, **best),
                     ]
                 ),
-                cleanup_tmp_directories=True,
+                create=False,
+                cleanup_tmp_directories=processes.is_first(),
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    primary_host=me, active_processes={me}, barrier_sync_key_prefix=str(me)
+                ),
             ),
         )
 
@@ -55,35 +72,80 @@ class Checkpoints:
         metrics: Mapping[str, float] | None,
         config: Mapping[str, Any],
     ) -> None:
-        """Write in the background the state after ``step`` steps; ``metrics`` has ``psnr``."""
+        """Write in the background the state after ``step`` steps; ``metrics`` has ``psnr``.
+
+        Raises:
+          OSError: this checkpoint or the last one could not be written.
+        """
+        if not processes.is_first():
+            return
         # Host arrays: any number of processes and devices can save and restore them.
         arrays = jax.tree.map(np.asarray, jax.device_get(state))
+        record = {**config, DIGEST: _sha256(arrays)}
         args = ocp.args.Composite(
-            state=ocp.args.StandardSave(arrays), config=ocp.args.JsonSave(dict(config))
+            state=ocp.args.StandardSave(arrays), config=ocp.args.JsonSave(record)
         )
-        self._manager.save(step, args=args, metrics=metrics, force=True)
+        with self._naming_failed_writes():
+            self._manager.save(step, args=args, metrics=metrics, force=True)
 
-    def latest_step(self) -> int | None:
-        """The step of the newest complete checkpoint, or None."""
-        return self._manager.latest_step()
+    def steps(self) -> list[int]:
+        """The steps of the complete checkpoints, the newest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
 
-    def restore(self, step: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        """The state (numpy, of the structure and shapes of ``like``) and config of a step."""
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(jax.tree.map(_abstract, like)),
-                config=ocp.args.JsonRestore(),
-            ),
-        )
-        return jax.tree.map(np.asarray, restored["state"]), restored["config"]
+    def config(self, step: int) -> dict[str, Any]:
+        """The config of a checkpoint.
+
+        Raises:
+          DamagedCheckpointError: it cannot be read.
+        """
+        return {key: value for key, value in self._record(step).items() if key != DIGEST}
+
+    def restore(self, step: int, like: Any) -> Any:
+        """The state of a checkpoint: numpy, of the structure and shapes of ``like``.
+
+        Raises:
+          DamagedCheckpointError: it cannot be read, or is not what was written.
+        """
+        args = ocp.args.StandardRestore(jax.tree.map(_abstract, like))
+        with _damage_to(step):
+            restored = self._manager.restore(step, args=ocp.args.Composite(state=args))
+        state = jax.tree.map(np.asarray, restored["state"])
+        # Checkpoints of older versions have no digest.
+        if self._record(step).get(DIGEST, digest := _sha256(state)) != digest:
+            raise DamagedCheckpointError(f"step {step}: its bits are not those that were written")
+        return state
+
+    def set_aside(self, step: int) -> None:
+        """Move a checkpoint to ``damaged-STEP`` beside the folder, out of the way of new ones."""
+        if processes.is_first():
+            folder = Path(self._manager.directory)
+            (folder / str(step)).rename(folder.with_name(f"damaged-{step}-{int(time.time())}"))
+            self._manager.reload()
+
+    def _record(self, step: int) -> dict[str, Any]:
+        with _damage_to(step):
+            return self._manager.restore(
+                step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+            )["config"]
+
+    @contextlib.contextmanager
+    def _naming_failed_writes(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of the file system, or of the layers between here and there
+            [reason, *_] = str(error).splitlines() or [type(error).__name__]
+            raise OSError(
+                f"{self._manager.directory}: a checkpoint could not be written ({reason}). The "
+                "last complete one is good: the same command goes on from there"
+            ) from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         """Wait until everything is on disk."""
-        self._manager.close()
+        with self._naming_failed_writes():
+            self._manager.close()
 
 
 def save_config(path: Path, config: Mapping[str, Any]) -> None:
@@ -111,7 +173,8 @@ def load_weights(path: Path, like: Any) -> Any:
 
     Raises:
       FileNotFoundError: there are no weights at ``path``.
-      ValueError: the file is damaged, or made for another network: all differences are named.
+      ValueError: the file is damaged, made for another network, or not finite: all
+        differences, or all such arrays, are named.
     """
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
@@ -133,6 +196,9 @@ def load_weights(path: Path, like: Any) -> Any:
     ]
     if differences:
         raise ValueError(f"{file}: weights of another network: {'; '.join(differences)}")
+    broken = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if broken:
+        raise ValueError(f"{file}: values that are not finite in {', '.join(broken)}")
     return flax.traverse_util.unflatten_dict(
         {name: array.astype(np.float32) for name, array in arrays.items()}, sep="/"
     )
@@ -155,6 +221,23 @@ def _flatten(variables: Any) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def _damage_to(step: int) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # each file that can be damaged has errors of its own
+        [reason, *_] = str(error).splitlines() or [""]
+        raise DamagedCheckpointError(f"step {step}: {reason[:200]}") from error
+
+
+def _sha256(state: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(state):
+        digest.update(f"{leaf.dtype} {leaf.shape}\n".encode())
+        digest.update(leaf.tobytes())
+    return digest.hexdigest()
+
+
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
@@ -163,7 +246,6 @@ def _psnr(metrics: Mapping[str, float]) -> float:
     return metrics["psnr"]
 
 
-def _without_orbax_chatter(record: python_logging.LogRecord) -> bool:
-    """Pass on all but Orbax's sixty INFO lines a save, and its wish for metrics at each."""
-    is_chatter = record.levelno < python_logging.WARNING or "did not provide metrics" in record.msg
-    return not ("/orbax/" in record.pathname and is_chatter)
+def _not_of_orbax(record: python_logging.LogRecord) -> bool:
+    """Leave out Orbax's sixty lines a save, and the stack of each error, which it raises too."""
+    return "/orbax/" not in record.pathname

@@ -5,6 +5,8 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
+from casjax import processes
+
 
 class InterruptedTrainingError(Exception):
     """A training that was told to stop has saved its state and stopped.
@@ -27,19 +29,31 @@ class StopRequest:
     """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None
+        self._signal: signal.Signals | None = None
         self._usual: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._usual[number] = signal.signal(number, self._note)
+            self._usual[signal.SIGINT] = signal.signal(signal.SIGINT, self._note)
+            if not processes.several():
+                self._usual[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._usual.items():
             signal.signal(number, handler)
 
+    def after(self, step: int) -> signal.Signals | None:
+        """What told the run to stop after ``step`` steps, if anything did.
+
+        Of several processes any may be told, and all stop after the same step.
+        """
+        if processes.several():
+            return signal.SIGTERM if processes.told_to_stop(step) else None
+        return self._signal
+
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.signal = signal.Signals(number)
+        self._signal = signal.Signals(number)
         self.__exit__()
+        if processes.several():
+            signal.raise_signal(signal.SIGTERM)  # to where the other processes hear of it

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
+from casjax import processes
 from casjax.checkpoint import save_weights
 from casjax.interruption import InterruptedTrainingError, StopRequest
-from casjax.metric_writer import MetricWriter
+from casjax.journal import Journal, Say
 from casjax.phases import Phase, phase_at
 from casjax.steps import Metrics, TrainState
 
@@ -35,6 +35,7 @@ def fit(
     batch_at: Callable[[int], Batch],
     validation_batches: Callable[[], Iterator[Batch]],
     save: Save,
+    say: Say,
     workdir: Path,
     log_every: int,
     validate_every: int,
@@ -54,6 +55,7 @@ def fit(
       batch_at: the training batch of any step.
       validation_batches: the batches of one validation.
       save: writes a checkpoint.
+      say: tells the state of the run to who asks; see `journal.status_file`.
       workdir: where metrics and weights go.
       log_every: steps between two records of metrics.
       validate_every: steps between two validations, each with a checkpoint.
@@ -67,10 +69,9 @@ def fit(
       InterruptedTrainingError: a signal came; the state after the step under way is saved.
     """
     step, last_step = int(state.step), phases[-1].end_step
-    writer = MetricWriter(workdir, first_step=step)
-    bar = tqdm(initial=step, total=last_step, unit=" steps", dynamic_ncols=True)
+    journal = Journal(workdir, say, first_step=step, last_step=last_step)
     pending: list[Metrics] = []
-    with contextlib.closing(writer), contextlib.closing(bar), StopRequest() as stop:
+    with contextlib.closing(journal), StopRequest() as stop:
         while step < last_step:
             phase = phase_at(phases, step)
             batch = batch_at(step)
@@ -78,26 +79,23 @@ def fit(
             pending.append(metrics)
             wait_for_device(pending)
             step += 1
-            bar.update()
+            journal.count_step()
 
-            told_to_stop = stop.signal
+            told_to_stop = stop.after(step)
             validates = step % validate_every == 0 or step == phase.end_step
             saves = step % checkpoint_every == 0 or validates or told_to_stop is not None
             if step % log_every == 0 or saves:
                 means = summarize(pending, first_step=step - len(pending) + 1)
                 pending.clear()
-                writer.write(step, "train", {"phase": phase.name, **means})
-                cutouts_a_second = (bar.format_dict["rate"] or 0) * batch["quality"].size
-                bar.set_postfix_str(
-                    f"{cutouts_a_second:.1f} cut-outs/s, {phase.name} loss {means['loss']:.3g}, "
-                    f"{means['psnr']:.2f} dB (JPEG {means['jpeg_psnr']:.2f})"
-                )
+                cutouts = batch["quality"].size * jax.process_count()
+                next_save = save_after(step, phases, validate_every, checkpoint_every)
+                journal.train(step, phase.name, means, cutouts=cutouts, next_save=next_save)
             scores = None
             if validates:
                 errors = [validation_step(state.variables, batch) for batch in validation_batches()]
                 scores = summarize(errors, first_step=step)
-                writer.write(step, "validation", {"phase": phase.name, **scores})
-            if step == phase.end_step:
+                journal.validate(step, phase.name, scores)
+            if step == phase.end_step and processes.is_first():
                 weights = jax.device_get(state.variables)
                 save_weights(workdir / f"{phase.name}.safetensors", weights)
             if saves:
@@ -105,6 +103,13 @@ def fit(
             if told_to_stop:
                 raise InterruptedTrainingError(step, told_to_stop)
     return state
+
+
+def save_after(step: int, phases: Sequence[Phase], *intervals: int) -> int:
+    """The step of the next checkpoint: a multiple of an interval, or the end of a phase."""
+    ends = [phase.end_step for phase in phases if phase.end_step > step]
+    multiples = [step + interval - step % interval for interval in intervals]
+    return min(multiples + ends) if ends else step
 
 
 def wait_for_device(pending: Sequence[Metrics]) -> None:

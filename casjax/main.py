@@ -3,21 +3,25 @@
 Any key of the config can be overridden: ``--config.quality=30 --config.batch_size=64``.
 Running the same command again goes on where it stopped; a finished run is only scored.
 Exit status: 0 done; 1 training failed; 2 wrong usage, config or data; 75 stopped by SIGTERM, state
-saved, to be queued again; 130 stopped by Ctrl-C, which saves too unless it comes twice.
+saved, or by the loss of another process: to be queued again; 130 stopped by Ctrl-C, which saves too
+unless it comes twice.
+
+A run may have several processes, on one host or many, each started with the same options and told
+of the others by three flags or the environment; a SLURM step of several tasks needs neither.
+launch/ has a script for each case.
 """
 
 import logging as python_logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from absl import app, flags, logging
 from ml_collections import config_flags
-
-from casjax.interruption import InterruptedTrainingError
 
 INTERRUPTED = 130  # as shells have it
 
@@ -25,12 +29,28 @@ CONFIG = config_flags.DEFINE_config_file("config", None, "What to do: a file und
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Where the run keeps all it writes. Default: runs/ and the config's name."
 )
+COORDINATOR = flags.DEFINE_string(
+    "coordinator",
+    os.environ.get("JAX_COORDINATOR_ADDRESS", ""),
+    "Of several processes: host:port of the first. Default: JAX_COORDINATOR_ADDRESS.",
+)
+PROCESSES = flags.DEFINE_integer(
+    "processes",
+    os.environ.get("JAX_NUM_PROCESSES"),
+    "How many there are. Default: JAX_NUM_PROCESSES.",
+)
+PROCESS = flags.DEFINE_integer(
+    "process",
+    os.environ.get("JAX_PROCESS_ID"),
+    "Which this is, from 0. Default: JAX_PROCESS_ID.",
+)
 
 
 def main(_: Sequence[str]) -> None:
     """Run what the flags say; see `train.train_and_evaluate`."""
     # Only now: --help and mistyped flags need not wait for these.
-    from casjax import evaluator, inference
+    from casjax import evaluator, inference, processes
+    from casjax.interruption import InterruptedTrainingError
     from casjax.train import train_and_evaluate
 
     logging.set_verbosity(logging.INFO)
@@ -38,17 +58,29 @@ def main(_: Sequence[str]) -> None:
     inference.cache_compilations()
     workdir = Path(WORKDIR.value or f"runs/{Path(config_path()).stem}")
     try:
+        processes.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
         results = train_and_evaluate(CONFIG.value, workdir)
     except (ValueError, OSError) as error:
         logging.debug("The error in full:", exc_info=True)
-        leave(str(error), status=2)
+        leave(str(error), status=2, exit_with=processes.exit_alone)
     except FloatingPointError as error:
         leave(str(error), status=1)
     except InterruptedTrainingError as error:
         status = os.EX_TEMPFAIL if error.signal == signal.SIGTERM else INTERRUPTED
         leave(f"{error}; the same command goes on from there", status=status)
     except KeyboardInterrupt:
-        leave("interrupted; the same command goes on from the last checkpoint", status=INTERRUPTED)
+        message = "interrupted; the same command goes on from the last checkpoint"
+        leave(message, status=INTERRUPTED, exit_with=processes.exit_alone)
+    except Exception as error:
+        if not processes.is_loss(error):
+            traceback.print_exc()
+            processes.exit_alone(1)
+        [cause, *_] = str(error).splitlines()
+        message = f"another process of the run is lost ({cause})"
+        message += "; the same command, started for all, goes on from the last checkpoint"
+        leave(message, status=os.EX_TEMPFAIL, exit_with=processes.exit_alone)
+    if not processes.is_first():
+        return
     print(evaluator.format_table(results))
     pictures = ", ".join(str(path) for path in sorted(workdir.glob("*.png")))
     print(f"JPEG, restored and clean, side by side: {pictures}")
@@ -82,10 +114,12 @@ def config_path() -> str:
     return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
-def leave(message: str, *, status: int) -> NoReturn:
+def leave(
+    message: str, *, status: int, exit_with: Callable[[int], NoReturn] = sys.exit
+) -> NoReturn:
     """Say in one line why nothing more is done."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(status)
+    exit_with(status)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,21 @@ class MetricWriter:
         self._path = workdir / "metrics.jsonl"
         if self._path.exists():
             self._forget_after(first_step)
-        self._lines = self._path.open("a", encoding="utf-8")
+        self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
         self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step)
 
     def write(self, step: int, kind: str, values: Mapping[str, float | str]) -> None:
-        """Record ``values`` after ``step`` steps; ``kind`` is ``"train"`` or ``"validation"``."""
+        """Record ``values`` after ``step`` steps; ``kind`` is ``"train"`` or ``"validation"``.
+
+        Raises:
+          OSError: the disk is full, say; the message names the file.
+        """
         record = {"step": step, "kind": kind, **values}
-        self._lines.write(json.dumps(record, allow_nan=False) + "\n")
-        self._lines.flush()
+        try:
+            self._lines.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+        except OSError as error:
+            error.filename = str(self._path)
+            raise
         for name, value in values.items():
             if not isinstance(value, str):
                 self._events.add_scalar(f"{kind}/{name}", value, step)
@@ -35,7 +42,11 @@ class MetricWriter:
     def close(self) -> None:
         """Flush and close both files."""
         self._lines.close()
-        self._events.close()
+        try:
+            self._events.close()
+        except OSError:  # a full disk; the lines hold all that the events do
+            # At exit it would try again, and fail again.
+            self._events.file_writer.event_writer._closed = True
 
     def _forget_after(self, step: int) -> None:
         kept = []

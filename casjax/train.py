@@ -6,19 +6,19 @@ of the step. So a checkpoint holds no more than the training state, and a run th
 goes on as if nothing had happened.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from casjax import data, evaluator, inference
+from casjax import data, evaluator, inference, processes
 from casjax.checkpoint import (
     CONFIG_FILE,
     WEIGHTS_FILE,
@@ -30,19 +30,18 @@ from casjax.checkpoint import (
 )
 from casjax.datasets import ImageSource, open_source
 from casjax.images import write_png
+from casjax.journal import Say, status_file
 from casjax.loop import Batch, fit
 from casjax.models import create_model, initial_variables
 from casjax.phases import Phase, phase_at, plan_phases
 from casjax.pretrained import find_weights
+from casjax.resuming import resume
 from casjax.steps import (
     TrainState,
     make_optimizer,
     make_train_step,
     make_validation_step,
 )
-
-# What may change between two runs in one workdir: the training does not depend on it.
-FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")
 
 
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
@@ -51,11 +50,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     Args:
       config: as `configs/base.py` describes it.
       workdir: made if need be. Receives ``checkpoints/``, ``metrics.jsonl``, ``tensorboard/``,
-        ``weights.safetensors``, such a file for each phase, and ``results.json``.
+        ``status.txt``, ``weights.safetensors``, such a file for each phase, and ``results.json``.
 
     Returns:
       What ``results.json`` holds: the results of `evaluator.evaluate` and
-      ``parameters_sha256``.
+      ``parameters_sha256``. Of several processes the first alone scores and writes, and the
+      others return nothing.
 
     Raises:
       ValueError: the config, the data or the workdir does not fit; the message says which.
@@ -64,16 +64,37 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       InterruptedTrainingError: SIGTERM or Ctrl-C came during the training; its state is saved.
     """
     workdir.mkdir(parents=True, exist_ok=True)
+    with status_file(workdir) as say:
+        say("preparing")
+        # Before the training and not after it, so that a mistake in them costs no training.
+        tests = [
+            open_source(name, images_dir=config.data.images_dir, seed=config.seed)
+            for name in config.evaluation.datasets
+        ]
+        model = create_model(**config.model)
+        variables = train(config, model, workdir, say=say)
+        with processes.first_goes_ahead("evaluation"):
+            if not processes.is_first():
+                return {}
+            say("evaluating")
+            return score(
+                model,
+                variables,
+                workdir,
+                tests,
+                name=config.model.name,
+                qualities=config.evaluation.qualities or (config.quality,),
+                tile=config.evaluation.tile,
+            )
+
+
+def train(config: ConfigDict, model: nn.Module, workdir: Path, *, say: Say) -> dict[str, Any]:
+    """Train to the end of the last phase, or restore what did, and give the network's variables."""
     devices = choose_devices(config.devices, batch_size=config.batch_size)
-    model = create_model(**config.model)
+    local_devices = [device for device in devices if device.process_index == jax.process_index()]
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases = plan_phases(sections, batch_size=config.batch_size)
     optimizer = make_optimizer(phases, **config.optimizer)
-    # Before the training and not after it, so that a mistake in them costs no training.
-    tests = [
-        open_source(name, images_dir=config.data.images_dir, seed=config.seed)
-        for name in config.evaluation.datasets
-    ]
 
     def state_of(variables: dict[str, Any]) -> TrainState:
         return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
@@ -81,20 +102,23 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     with Checkpoints(workdir / "checkpoints", **config.checkpoints) as checkpoints:
         # Shapes alone, because computing and compiling the initial values takes a while.
         like = jax.eval_shape(lambda: state_of(initial_variables(model, config.seed)))
-        state = resume(checkpoints, like, config)
-        save_config(workdir / CONFIG_FILE, config.to_dict())
+        with processes.first_goes_ahead("resuming"):
+            state = resume(checkpoints, like, config)
+        if processes.is_first():
+            save_config(workdir / CONFIG_FILE, config.to_dict())
         if state is None and config.initial_weights:
             state = state_of(load_weights(find_weights(config.initial_weights), like.variables))
         if state is None or state.step < phases[-1].end_step:
-            batch_at, validation_batches = open_batches(
-                phases,
-                device_count=len(devices),
-                batch_size=config.batch_size,
-                seed=config.seed,
-                quality=config.quality,
-                **config.data,
-                **config.degradation,
-            )
+            with processes.first_goes_ahead("preparation"):
+                batch_at, validation_batches = open_batches(
+                    phases,
+                    device_count=len(local_devices),
+                    batch_size=config.batch_size,
+                    seed=config.seed,
+                    quality=config.quality,
+                    **config.data,
+                    **config.degradation,
+                )
             # The only line that knows how a step is spread over devices: the batch is, the
             # state is the same on all.
             parallel = partial(
@@ -102,8 +126,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
             )
             if state is None:
                 state = state_of(initial_variables(model, config.seed))
+            begin = f"{weights_sha256(state.variables)[:16]} at step {int(state.step)}"
+            processes.require_agreement("weights", begin)
+            everywhere = NamedSharding(Mesh(local_devices, ("batch",)), PartitionSpec())
             state = fit(
-                jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec())),
+                jax.device_put(state, everywhere),
                 phases,
                 train_step=parallel(
                     make_train_step(model, optimizer, phases, **config.loss), donate_argnums=0
@@ -112,76 +139,33 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
                 batch_at=batch_at,
                 validation_batches=validation_batches,
                 save=partial(checkpoints.save, config=config.to_dict()),
+                say=say,
                 workdir=workdir,
                 **config.loop,
             )
-    return score(
-        model,
-        jax.device_get(state.variables),
-        workdir,
-        tests,
-        name=config.model.name,
-        qualities=config.evaluation.qualities or (config.quality,),
-        tile=config.evaluation.tile,
-    )
+    return jax.device_get(state.variables)
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
-    """The first ``count`` local devices, or all for 0.
+    """The first ``count`` devices of each process, or all for 0.
 
     Raises:
-      ValueError: there are fewer, or they do not divide the batch evenly.
+      ValueError: a process has fewer, or they do not divide the batch evenly.
     """
-    available = jax.local_devices()
-    if not 0 <= count <= len(available):
-        raise ValueError(f"devices={count}: there are {len(available)}; 0 takes all")
-    devices = available[: count or None]
-    if batch_size % len(devices):
+    owned = [
+        [device for device in jax.devices() if device.process_index == index]
+        for index in range(jax.process_count())
+    ]
+    fewest = min(len(devices) for devices in owned)
+    if not 0 <= count <= fewest:
+        raise ValueError(f"devices={count}: there are {fewest}; 0 takes all")
+    chosen = [device for devices in owned for device in devices[: count or fewest]]
+    if batch_size % len(chosen):
         raise ValueError(
-            f"batch_size={batch_size} does not divide by {len(devices)} devices: "
+            f"batch_size={batch_size} does not divide by {len(chosen)} devices: "
             "choose a multiple, or fewer devices by --config.devices"
         )
-    return devices
-
-
-def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> TrainState | None:
-    """The state of the newest checkpoint, or None where there is none.
-
-    Raises:
-      ValueError: it was written under another config; the message names the keys.
-    """
-    step = checkpoints.latest_step()
-    if step is None:
-        return None
-    state, stored = checkpoints.restore(step, like)
-    differences = [
-        f"{key} was {was!r} and is {now!r}"
-        for key, was, now in config_differences(stored, config.to_dict())
-        if not key.startswith(FREE_KEYS)
-    ]
-    if differences:
-        raise ValueError(
-            f"the workdir was begun with another config: {'; '.join(differences)}. "
-            "Choose another --workdir, or the config it was begun with"
-        )
-    logging.info("Resuming after step %d", step)
-    return state
-
-
-def config_differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> list[tuple[str, Any, Any]]:
-    """Dotted key, old and new value of whatever differs; tuples equal lists, as JSON has them."""
-    differences = []
-    for key in sorted(old.keys() | new.keys()):
-        was, now = old.get(key), new.get(key)
-        if isinstance(was, Mapping) and isinstance(now, Mapping):
-            differences += config_differences(was, now, f"{prefix}{key}.")
-        elif (list(was) if isinstance(was, tuple) else was) != (
-            list(now) if isinstance(now, tuple) else now
-        ):
-            differences.append((prefix + key, was, now))
-    return differences
+    return chosen
 
 
 def open_batches(
@@ -212,7 +196,13 @@ def open_batches(
         path = Path(cutouts_dir, data.cutouts_file_name(names, **contents))
         return data.load_cutouts(path, names, images_dir=images_dir, **contents)
 
-    batches = partial(data.Batches, batch_size=batch_size, seed=seed)
+    batches = partial(
+        data.Batches,
+        batch_size=batch_size,
+        seed=seed,
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
     training = partial(
         batches,
         cutouts=load(sources, max(phase.cutouts for phase in phases)),
@@ -242,7 +232,7 @@ def open_batches(
 
 
 def score(
-    model: Any,
+    model: nn.Module,
     variables: dict[str, Any],
     workdir: Path,
     tests: Sequence[ImageSource],

@@ -12,8 +12,8 @@ def get_config() -> ConfigDict:
     config.quality = 20  # JPEG quality factor, 1..100, to train for
     config.initial_weights = ""  # to start from: a finished workdir, a .safetensors file, or
     # the name of a network that ships, such as "cascnn-qf20"
-    config.devices = 0  # local devices to train on; 0: all
-    config.batch_size = 20  # cut-outs a step, over all devices
+    config.devices = 0  # to train on, in each process; 0: all
+    config.batch_size = 20  # cut-outs a step, over all devices of all processes
 
     config.model = ConfigDict()
     config.model.name = "cascnn"

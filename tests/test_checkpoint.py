@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import multiprocessing
+import os
+import time
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +15,7 @@ import safetensors.numpy
 from casjax.checkpoint import (
     WEIGHTS_FILE,
     Checkpoints,
+    DamagedCheckpointError,
     load_weights,
     save_weights,
     weights_sha256,
@@ -26,12 +31,12 @@ def state(value):
 
 def test_the_newest_checkpoint_comes_back_with_its_config(tmp_path):
     with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
-        assert checkpoints.latest_step() is None
+        assert checkpoints.steps() == []
         for step in (1, 2):
             checkpoints.save(step, state(step), metrics=None, config=CONFIG)
     with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
-        assert checkpoints.latest_step() == 2
-        restored, config = checkpoints.restore(2, state(0))
+        assert checkpoints.steps() == [2, 1]
+        restored, config = checkpoints.restore(2, state(0)), checkpoints.config(2)
     assert restored["step"] == 2
     np.testing.assert_array_equal(restored["variables"]["w"], [2, 2, 2])
     assert config == json.loads(json.dumps(CONFIG))
@@ -52,10 +57,93 @@ def test_what_an_interrupted_save_left_is_no_checkpoint(tmp_path):
     torn = tmp_path / "2.orbax-checkpoint-tmp"
     torn.mkdir()
     with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
-        assert checkpoints.latest_step() == 1
+        assert checkpoints.steps() == [1]
         checkpoints.save(2, state(2), metrics=None, config=CONFIG)
     with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
-        assert checkpoints.latest_step() == 2
+        assert checkpoints.steps() == [2, 1]
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def turn_a_bit(path):
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+# What Orbax has begun to read when it finds the damage.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("damage", [Path.unlink, cut, turn_a_bit])
+@pytest.mark.parametrize("part", ["config/metadata", "state/_METADATA", "state/d/*"])
+def test_damage_is_found(tmp_path, part, damage):
+    noise = np.random.default_rng(0).standard_normal((100, 100)).astype(np.float32)
+    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, {"w": noise + step}, metrics=None, config=CONFIG)
+    [*files] = (tmp_path / "all/2").glob(part)
+    assert files
+    for file in files:
+        damage(file)
+    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+        with pytest.raises(DamagedCheckpointError, match="step 2: ") as error:
+            checkpoints.restore(2, {"w": noise})
+        assert "\n" not in str(error.value)
+        checkpoints.set_aside(2)
+        assert checkpoints.steps() == [1]
+        np.testing.assert_array_equal(checkpoints.restore(1, {"w": noise})["w"], noise + 1)
+        checkpoints.save(2, {"w": noise + 2}, metrics=None, config=CONFIG)
+    assert [path.name[:10] for path in tmp_path.glob("damaged*")] == ["damaged-2-"]
+
+
+def large(step):
+    """A state that takes some time to write."""
+    return {"step": jnp.int32(step), "w": np.random.default_rng(step).random((200, 1000))}
+
+
+def save_until_killed(folder, begun_at, finished):
+    with Checkpoints(folder, newest_kept=2) as checkpoints:
+        [step, *_] = checkpoints.steps() or [0]
+        if step:
+            restored = checkpoints.restore(step, large(0))
+            np.testing.assert_array_equal(restored["w"], large(step)["w"])
+        begun_at.value = step
+        while True:
+            step += 1
+            checkpoints.save(step, large(step), metrics=None, config=CONFIG)
+            finished.value = step - 1  # a save waits for the one before it
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_lose_no_finished_checkpoint(tmp_path, monkeypatch, kills):
+    tests = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", f"{tests.parent}{os.pathsep}{tests}")
+    context = multiprocessing.get_context("forkserver")  # which imports everything only once
+    context.set_forkserver_preload(["test_checkpoint"])
+    delays = np.random.default_rng(0).uniform(0, 0.4, kills)
+    begun_at, finished = context.Value("q", -1), context.Value("q", 0)
+    torn = 0
+    for kill, delay in enumerate(delays):
+        begun_at.value = -1
+        child = context.Process(
+            target=save_until_killed, args=(tmp_path / "all", begun_at, finished)
+        )
+        child.start()
+        finished_before = finished.value
+        # Every other one is killed after a save at the earliest, so that there is progress.
+        while begun_at.value < 0 or (kill % 2 == 0 and finished.value <= begun_at.value):
+            assert child.is_alive(), f"no resuming after step {finished.value}"
+            time.sleep(0.001)
+        assert begun_at.value >= finished_before
+        time.sleep(delay)
+        child.kill()
+        child.join()
+        torn += any("tmp" in path.name for path in (tmp_path / "all").iterdir())
+    print(f"{kills} kills, {torn} in the midst of a save, up to step {finished.value}")
+    assert torn or kills < 50
+    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+        assert checkpoints.steps()[0] >= finished.value > 0
 
 
 def test_weights_come_back_from_a_file_or_a_workdir(tmp_path):
@@ -90,6 +178,12 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
         "params/A1/kernel is (3, 3), not (2, 3)",
     ):
         assert part in str(error.value)
+
+
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path):
+    save_weights(tmp_path / "w", {"params": {"A1": {"kernel": np.full((2, 3), np.nan)}}})
+    with pytest.raises(ValueError, match=r"w: .* not finite in params/A1/kernel"):
+        load_weights(tmp_path / "w", VARIABLES)
 
 
 def test_missing_and_damaged_weights_are_named(tmp_path):

@@ -57,7 +57,15 @@ def test_sections_are_complete():
     config = base.get_config()
     own = {"device_count", "batch_size", "seed", "quality"}
     assert keywords(train.open_batches) == own | {*config.data, *config.degradation}
-    own = {"train_step", "validation_step", "batch_at", "validation_batches", "save", "workdir"}
+    own = {
+        "train_step",
+        "validation_step",
+        "batch_at",
+        "validation_batches",
+        "save",
+        "say",
+        "workdir",
+    }
     assert keywords(loop.fit) == own | {*config.loop}
     assert set(config.evaluation) == {"datasets", "qualities", "tile"}
 

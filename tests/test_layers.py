@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).parent.parent / "casjax"
 
 # From the bottom; a folder stands for all modules in it.
 LAYERS = [
-    {"color", "files", "metrics", "losses", "jpeg", "models", "provenance"},
+    {"color", "files", "metrics", "losses", "jpeg", "models", "processes", "provenance"},
     {"images", "datasets", "checkpoint", "exporting"},
     {"data", "inference", "memory", "pretrained", "sadct"},
     {"evaluator", "methods", "restoration"},
-    {"interruption", "loop", "metric_writer", "phases", "steps", "train"},
+    {"interruption", "journal", "loop", "metric_writer", "phases", "resuming", "steps", "train"},
     {"evaluate", "export", "main", "report", "restore"},
 ]
 # Libraries that only some modules may import.
@@ -23,20 +23,25 @@ HOMES = {
     "PIL": {"images"},
     "array_record": {"datasets"},
     "etils": set(),
-    "flax": {"models", "checkpoint", "exporting", "pretrained", "steps"},
+    "flax": {"models", "checkpoint", "exporting", "pretrained", "steps", "train"},
+    "marshal": set(),  # nothing that is loaded may run code ...
     "matplotlib": {"report"},
-    "ml_collections": {"main", "train"},
+    "ml_collections": {"main", "resuming", "train"},
     "onnx": {"exporting"},
     "onnxruntime": {"exporting"},
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},
+    "pickle": set(),
     "safetensors": {"checkpoint"},
     "scipy": {"methods"},
+    "shelve": set(),
     "skimage": {"datasets"},
+    "tarfile": set(),  # ... or reach out of its folder
     "tensorboardX": {"metric_writer"},
     "tensorflow": set(),
     "tensorflow_datasets": {"datasets"},
     "torch": set(),
+    "zipfile": set(),
 }
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 

@@ -2,36 +2,23 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
-from ml_collections import ConfigDict
+import small
 
-from casjax import models, train
+from casjax import models, resuming, train
 from casjax.interruption import InterruptedTrainingError
-from configs import base
-
-
-class SmallNetwork(nn.Module):
-    """Two outputs at two scales, from a handful of weights."""
-
-    alignment = 8
-    receptive_radius = 2
-
-    @nn.compact
-    def __call__(self, degraded):
-        finest = degraded + nn.Conv(1, (3, 3), kernel_init=nn.initializers.normal(0.1))(degraded)
-        return finest, nn.avg_pool(finest, (2, 2), (2, 2))
 
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch):
-    monkeypatch.setitem(models.MODELS, "small", SmallNetwork)
+    monkeypatch.setitem(models.MODELS, "small", small.SmallNetwork)
 
 
 @pytest.fixture(scope="module")
@@ -41,25 +28,8 @@ def cutouts_dir(tmp_path_factory):
 
 @pytest.fixture
 def config(cutouts_dir):
-    config = base.get_config()
-    config.model = ConfigDict({"name": "small"})
-    config.batch_size = 4
-    config.data.sources = ("synthetic:2",)
-    config.data.validation_sources = ("skimage",)
-    config.data.validation_cutouts = 8
+    config = small.get_config()
     config.data.cutouts_dir = str(cutouts_dir)
-    config.data.cutout_size = 32
-    config.degradation.augment = True
-    config.degradation.lowest_quality = 10
-    for phase, weights in ((config.multiscale, (0.5, 0.5)), (config.finetune, (1.0, 0.0))):
-        phase.cutouts = 20
-        phase.epochs = 1.0
-        phase.learning_rate = 1e-3
-        phase.loss_weights = weights
-    config.loop.log_every = 2
-    config.loop.validate_every = 4
-    config.loop.checkpoint_every = 3
-    config.evaluation.datasets = ()
     return config
 
 
@@ -210,6 +180,60 @@ def test_another_config_in_the_same_workdir_is_refused(config, tmp_path):
     with pytest.raises(ValueError, match=r"another config: .*quality was 20 and is 40") as error:
         train.train_and_evaluate(config, tmp_path)
     assert "log_every" not in str(error.value)
+
+
+def test_a_config_of_another_version_is_refused_by_its_keys(config):
+    del config.optimizer.epsilon
+    config.optimizer.momentum = 0.5
+    with pytest.raises(ValueError, match="another config") as error:
+        resuming.require_same(small.get_config().to_dict(), config.to_dict())
+    for part in ("optimizer.epsilon was 1e-08 and is there no more", "optimizer.momentum is new"):
+        assert part in str(error.value)
+
+
+def damage(folder):
+    for path in Path(folder, "state").rglob("manifest.ocdbt"):
+        path.write_bytes(b"rubbish")
+
+
+# What Orbax has begun to read when it finds the damage.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(config, tmp_path, caplog):
+    expected = train.train_and_evaluate(config, tmp_path)
+    damage(tmp_path / "checkpoints/10")
+    caplog.clear()
+    assert train.train_and_evaluate(config, tmp_path) == expected
+    assert "Damaged checkpoint set aside: step 10: " in caplog.text
+    assert "Going back to 9" in caplog.text
+    assert list(tmp_path.glob("damaged-10-*"))
+    for path in (tmp_path / "checkpoints").glob("[0-9]*"):
+        damage(path)
+    with pytest.raises(ValueError, match=r"no checkpoint can be read: step 10: .*; step 9: "):
+        train.train_and_evaluate(config, tmp_path)
+    assert "failed: no checkpoint can be read" in (tmp_path / "status.txt").read_text()
+
+
+def test_the_status_says_what_the_run_does_and_why_it_stopped(config, tmp_path, monkeypatch):
+    said = []
+    replace = os.replace
+
+    def noting_replace(source, target):
+        if Path(target).name == "status.txt":
+            said.append(Path(source).read_text())
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", noting_replace)
+        train.train_and_evaluate(config, tmp_path)
+    assert "preparing" in said[0]
+    assert re.search(r"training: step 2 of 10, .* left; .*; next checkpoint at 3, in ", said[1])
+    assert "evaluating" in said[-2]
+    assert said[-1] == (tmp_path / "status.txt").read_text()
+    assert said[-1].endswith(": finished\n")
+    config.quality = 40
+    with pytest.raises(ValueError, match="another config"):
+        train.train_and_evaluate(config, tmp_path)
+    assert "failed: the workdir was begun with another" in (tmp_path / "status.txt").read_text()
 
 
 def test_devices_are_checked(config, tmp_path):

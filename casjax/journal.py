@@ -1,0 +1,106 @@
+"""What a run tells on its way: `Journal` to programs and to who watches, `status_file` to who asks.
+
+Of a run in several processes only the first tells.
+"""
+
+import contextlib
+import datetime
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tqdm import tqdm
+
+from casjax import processes
+from casjax.files import replacing
+from casjax.interruption import InterruptedTrainingError
+from casjax.metric_writer import MetricWriter
+
+STATUS_FILE = "status.txt"
+Say = Callable[[str], None]
+
+
+@contextlib.contextmanager
+def status_file(workdir: Path) -> Iterator[Say]:
+    """Give a function that writes what the run is doing, in a few words, to ``status.txt``.
+
+    The file holds the one line said last, with the time, the host and the process; when the block
+    ends, that is ``finished``, or why it ended otherwise. A run that was killed left what it was
+    doing then: its time tells.
+    """
+
+    def say(message: str) -> None:
+        if not processes.is_first():
+            return
+        now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+        who = f"{socket.gethostname()}, process {os.getpid()}"
+        line = f"{now} on {who}: {' '.join(message.split())}"
+        with replacing(workdir / STATUS_FILE) as temporary:
+            temporary.write_text(line + "\n", encoding="utf-8")
+
+    try:
+        yield say
+    except BaseException as error:
+        told = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            say(f"{'stopped' if told else 'failed'}: {error or type(error).__name__}")
+        raise
+    say("finished")
+
+
+class Journal:
+    """The record of a training: metrics in files, a progress bar, and the status."""
+
+    def __init__(self, workdir: Path, say: Say, *, first_step: int, last_step: int) -> None:
+        """Go on with the record in ``workdir`` after ``first_step`` of ``last_step`` steps."""
+        self._say, self._last_step = say, last_step
+        tells = processes.is_first()
+        self._writer = MetricWriter(workdir, first_step=first_step) if tells else None
+        self._bar = tqdm(
+            initial=first_step,
+            total=last_step,
+            unit=" steps",
+            dynamic_ncols=True,
+            disable=not tells,
+        )
+
+    def count_step(self) -> None:
+        """Note that a step was taken."""
+        self._bar.update()
+
+    def train(
+        self, step: int, phase: str, means: Mapping[str, float], *, cutouts: int, next_save: int
+    ) -> None:
+        """Record the metrics of the steps up to ``step``, and tell how it goes.
+
+        A step takes ``cutouts``; ``next_save`` is the step of the next checkpoint.
+        """
+        if not self._writer:
+            return
+        self._writer.write(step, "train", {"phase": phase, **means})
+        rate = self._bar.format_dict["rate"] or float("nan")  # none before the second step
+        now = (
+            f"{cutouts * rate:.1f} cut-outs/s, {phase} loss {means['loss']:.3g}, "
+            f"{means['psnr']:.2f} dB (JPEG {means['jpeg_psnr']:.2f})"
+        )
+        then = f"next checkpoint at {next_save}, in {_duration((next_save - step) / rate)}"
+        self._bar.set_postfix_str(f"{now}, {then}")
+        left = _duration((self._last_step - step) / rate)
+        self._say(f"training: step {step} of {self._last_step}, {left} left; {now}; {then}")
+
+    def validate(self, step: int, phase: str, scores: Mapping[str, float]) -> None:
+        """Record the metrics of a validation after ``step`` steps."""
+        if self._writer:
+            self._writer.write(step, "validation", {"phase": phase, **scores})
+
+    def close(self) -> None:
+        """Close the files."""
+        self._bar.close()
+        if self._writer:
+            self._writer.close()
+
+
+def _duration(seconds: float) -> str:
+    return "?" if math.isnan(seconds) else str(datetime.timedelta(seconds=round(seconds)))

@@ -1,0 +1,78 @@
+"""Going on where an earlier run in a workdir stopped: with what is whole, and only as it began."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from casjax.checkpoint import Checkpoints, DamagedCheckpointError
+from casjax.steps import TrainState
+
+# What may change between two runs in one workdir: the training does not depend on it.
+FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")
+
+
+def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> TrainState | None:
+    """The state of the newest good checkpoint, or None where there is none.
+
+    Newer ones that are damaged are named and moved out of the way.
+
+    Raises:
+      ValueError: they were written under another config; or all are damaged.
+    """
+    damaged: dict[int, str] = {}
+    for step in checkpoints.steps():
+        try:
+            require_same(checkpoints.config(step), config.to_dict())
+            state = checkpoints.restore(step, like)
+        except DamagedCheckpointError as error:
+            damaged[step] = str(error)
+            continue
+        for other, reason in damaged.items():
+            logging.warning("Damaged checkpoint set aside: %s. Going back to %d", reason, step)
+            checkpoints.set_aside(other)
+        logging.info("Resuming after step %d", step)
+        return state
+    if damaged:
+        raise ValueError(
+            f"no checkpoint can be read: {'; '.join(damaged.values())}. Bring the "
+            "folder back from a backup, or choose another --workdir to begin anew"
+        )
+    return None
+
+
+def require_same(stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Compare a config with the one that a workdir was begun with, save for `FREE_KEYS`.
+
+    Raises:
+      ValueError: they differ; the message names the keys.
+    """
+    differences = [
+        sentence
+        for key, sentence in config_differences(stored, config)
+        if not key.startswith(FREE_KEYS)
+    ]
+    if differences:
+        raise ValueError(
+            f"the workdir was begun with another config: {'; '.join(differences)}. "
+            "Choose another --workdir, or the config and the version of casjax it was begun with"
+        )
+
+
+def config_differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Dotted keys that differ, each with a sentence; tuples equal lists, as JSON has them."""
+    for key in sorted(old.keys() | new.keys()):
+        was, now = (list(x) if isinstance(x, tuple) else x for x in (old.get(key), new.get(key)))
+        name = f"{prefix}{key}"
+        if isinstance(was, Mapping) or isinstance(now, Mapping):
+            before, after = (x if isinstance(x, Mapping) else {} for x in (was, now))
+            yield from config_differences(before, after, f"{name}.")
+        elif key not in old:
+            yield name, f"{name} is new, {now!r}"
+        elif key not in new:
+            yield name, f"{name} was {was!r} and is there no more"
+        elif was != now:
+            yield name, f"{name} was {was!r} and is {now!r}"

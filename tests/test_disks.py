@@ -1,0 +1,46 @@
+"""Training onto a disk that is full or must not be written to: small file systems of our own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_a_full_and_a_read_only_disk_are_named_and_lose_nothing(tmp_path):
+    if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("mounting a file system needs user namespaces")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run = (
+        f"{sys.executable} tests/small.py --workdir={disk}/run --config.multiscale.epochs=400 "
+        f"--config.data.cutouts_dir={tmp_path} --config.loop.log_every=1 "
+        "--config.loop.checkpoint_every=50 --config.loop.validate_every=1000; echo status $? >&2"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "bash"],
+        input=f"mount -t tmpfs -o size=600k tmpfs {disk} || exit\n{run}\n"
+        f"mount -o remount,size=10m {disk}\n{run}\nmount -o remount,ro {disk}\n{run}\n",
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    full, freed, read_only = re.findall(r"(.*?)\nstatus (\d)", done.stderr, re.DOTALL)
+    for (said, status), message in (
+        (full, "No space left on device"),
+        (read_only, "Read-only file system"),
+    ):
+        assert status == "2"
+        assert "Traceback" not in said
+        [line] = re.findall("^error: .*", said, re.MULTILINE)
+        assert message in line
+        assert str(disk) in line
+    assert freed[1] == "0", freed
+    assert int(re.search(r"Resuming after step (\d+)", freed[0])[1]) % 50 == 0
