@@ -112,9 +112,9 @@ def algorithm(score: Score) -> str | None:
 
 def origin(score: Score) -> str:
     """How a score came about, in a few words."""
-    network = score.run.network
-    if network is None or score.row["method"] in OUR_METHODS:
-        return {"jpeg": "libjpeg"}.get(score.row["method"], score.run.name)
+    method, network = score.row["method"], score.run.network
+    if network is None or method in OUR_METHODS:
+        return {"jpeg": "libjpeg", "sadct": "casjax/sadct.py"}.get(method, method)
     start = Path(network.get("initial_weights") or "").name
     if not network.get("cutouts"):
         return f"{start} as it is" if start else network["data"]
