@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         inference.cache_compilations()
         network = pretrained.load_network(options.network)
-        # Files are exact, whatever the network was trained in.
-        network = dataclasses.replace(network, model=network.model.clone(dtype="float32"))
+        # The formulation for every platform, and exact, whatever the network was trained in.
+        model = network.model.clone(convolution="direct", dtype="float32")
+        network = dataclasses.replace(network, model=model)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
@@ -144,14 +145,13 @@ def serialize(
     network: "Network", file_format: str, facts: dict[str, str], platforms: Sequence[str]
 ) -> bytes:
     """Return the content of a file."""
-    model = network.model.clone(convolution="direct")  # the formulation for every platform
     if file_format == "onnx":
         from casjax.exporting.onnx_graph import export_onnx
 
-        return export_onnx(model, network.variables, metadata=facts)
+        return export_onnx(network.model, network.variables, metadata=facts)
     from casjax.exporting.stablehlo import export_stablehlo
 
-    return export_stablehlo(model, network.variables, platforms=platforms)
+    return export_stablehlo(network.model, network.variables, platforms=platforms)
 
 
 def noise() -> list["np.ndarray"]:
