@@ -45,6 +45,7 @@ def main() -> None:
         # Whatever it was trained in: the dtype that every backend runs well.
         "model": config["model"] | {"dtype": "float32"},
         "qualities": network.qualities,
+        "initial_weights": Path(run["initial_weights"]).name,
         "data": options.data,
         "steps": run["steps"],
         "cutouts": run["cutouts"],
