@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# All that the paper shows, from images to numbers to a report: Table II, figures 2 to 6, its claims.
+# The same command goes on where an earlier one stopped, and scores nothing twice.
+#
+#   bash launch/reproduce.sh --budget small   for two CPU cores: scores the networks that ship, and
+#                                             trains the others briefly
+#   bash launch/reproduce.sh --budget paper   for GPUs: trains every network at full scale
+#
+# RUNS, from the environment, is where all of it goes; default runs/reproduce-small or -paper.
+# The report is RUNS/report/index.html.
+set -euo pipefail
+case "$*" in
+"--budget small" | "--budget paper") budget="$2" ;;
+*)
+  echo "usage: bash launch/reproduce.sh --budget small|paper" >&2
+  exit 2
+  ;;
+esac
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+export RUNS="${RUNS:-runs/reproduce-$budget}"
+
+train() { # NAME CONFIG [OVERRIDE ...]: a finished training is left alone
+  [ -e "$RUNS/$1/results.json" ] ||
+    python -m casjax.main --workdir="$RUNS/$1" --config="$2" "${@:3}"
+}
+evaluate() { # METHOD NAME [OPTION ...]
+  python -m casjax.evaluate "$1" -o "$RUNS/$2" "${@:3}"
+}
+
+evaluate jpeg jpeg --qualities 10,20,40,60,80 --pictures --datasets live1,classic5
+evaluate sadct sadct --qualities 20 --pictures --datasets live1,classic5
+evaluate sadct sadct --qualities 10,40
+
+if [ "$budget" = small ]; then
+  other_qualities=10,40,80 # Figure 4: how a network fares where it was not trained for
+  place="" networks=$(python -c "from casjax.pretrained import manifest; print(*manifest())")
+  shortly=(--config.finetune.epochs=0.25)
+  train curves configs/efficient.py:qf=20,cutouts=1600 # for Figure 2: the networks ship without
+else
+  other_qualities=5,15,25,35,45,55,65,75,85,95
+  place="$RUNS/" networks="qf10 qf20 qf40 qf60 qf80"
+  shortly=()
+  bash launch/sweep.sh
+  for quality in 10 20 40; do
+    # Table II has them before fine-tuning, too.
+    evaluate "$RUNS/qf$quality/multiscale.safetensors" "qf$quality-multiscale"
+  done
+  for network in arcnn l4; do
+    start=""
+    for quality in 20 10 40; do
+      train "$network-qf$quality" "configs/$network.py" --config.finetune.epochs=100.0 \
+        --config.quality="$quality" --config.initial_weights="$start"
+      networks+=" $network-qf$quality"
+      start="$RUNS/$network-qf20"
+    done
+  done
+fi
+
+for network in $networks; do
+  evaluate "$place$network" "$network-scores" --pictures --datasets live1,classic5
+  case "$network" in
+  cascnn* | qf*) evaluate "$place$network" "$network-scores" --qualities "$other_qualities" ;;
+  esac
+done
+
+train l8-qf20 configs/l8.py "${shortly[@]}"
+for codec in webp jpeg2000; do
+  train "$codec" "configs/codec.py:$codec"
+done
+for change in paper without=multiscale without=skip_connections with=residual with=batch_norm; do
+  train "ablation/$change" "configs/ablation.py:$change"
+done
+
+python -m casjax.report "$RUNS" -o "$RUNS/report"
