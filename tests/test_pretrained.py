@@ -75,7 +75,8 @@ def test_what_is_not_there_is_named():
 def test_what_ships_is_whole_and_described(name):
     entry = pretrained.manifest()[name]
     assert entry.keys() == {
-        "file", "sha256", "model", "qualities", "data", "cutouts", "steps", "date", "scores",
+        "file", "sha256", "model", "qualities", "initial_weights", "data", "cutouts", "steps",
+        "date", "scores",
     }  # fmt: skip
     network = pretrained.load_network(name)
     assert 1 <= network.qualities[0] <= network.qualities[1] <= 100
