@@ -11,7 +11,7 @@ from flax import linen as nn
 
 from casjax.models import convolutions
 from casjax.models.chains import Convolution
-from casjax.models.initial import Initializer, initial_bias, initial_kernel
+from casjax.models.initial import Initializer, Kind, initial_bias, initial_kernel
 
 DEVIATION = 0.001  # of the normal distribution of the AR-CNN paper's first kernels
 
@@ -49,7 +49,7 @@ class ARCNN(nn.Module):
         if self.initializer == "paper":
             kernel_init, bias_init = nn.initializers.normal(DEVIATION), _no_bias
         else:
-            kind = "output" if output else "conv"
+            kind: Kind = "output" if output else "conv"
             kernel_init = partial(initial_kernel, self.initializer, kind)
             bias_init = partial(initial_bias, self.initializer, kind)
         return Convolution(

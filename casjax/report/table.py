@@ -114,7 +114,7 @@ def origin(score: Score) -> str:
     """How a score came about, in a few words."""
     method, network = score.row["method"], score.run.network
     if network is None or method in OUR_METHODS:
-        return {"jpeg": "libjpeg", "sadct": "casjax/sadct.py"}.get(method, method)
+        return {"jpeg": "libjpeg", "sadct": "casjax/sadct.py"}.get(method, str(method))
     start = Path(network.get("initial_weights") or "").name
     if not network.get("cutouts"):
         return f"{start} as it is" if start else network["data"]
