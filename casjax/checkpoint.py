@@ -158,7 +158,10 @@ def save_weights(path: Path, variables: Any) -> None:
     """Write a network's variables, nested dicts of arrays, to a safetensors file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
-        safetensors.numpy.save_file(_flatten(variables), temporary)
+        try:
+            safetensors.numpy.save_file(_flatten(variables), temporary)
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path} could not be written ({error})") from error
 
 
 def load_weights(path: Path, like: Any) -> Any:

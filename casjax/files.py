@@ -14,5 +14,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)  # on a full disk there is none
+        raise
     finally:
         temporary.unlink(missing_ok=True)

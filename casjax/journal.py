@@ -37,15 +37,15 @@ def status_file(workdir: Path) -> Iterator[Say]:
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         who = f"{socket.gethostname()}, process {os.getpid()}"
         line = f"{now} on {who}: {' '.join(message.split())}"
-        with replacing(workdir / STATUS_FILE) as temporary:
+        # The status is no reason to stop; what cannot do without the disk will complain.
+        with contextlib.suppress(OSError), replacing(workdir / STATUS_FILE) as temporary:
             temporary.write_text(line + "\n", encoding="utf-8")
 
     try:
         yield say
     except BaseException as error:
         told = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
-        with contextlib.suppress(OSError):  # the disk may be what failed
-            say(f"{'stopped' if told else 'failed'}: {error or type(error).__name__}")
+        say(f"{'stopped' if told else 'failed'}: {str(error) or type(error).__name__}")
         raise
     say("finished")
 
