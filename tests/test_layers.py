@@ -16,7 +16,7 @@ LAYERS = [
     {"data", "inference", "memory", "pretrained", "sadct"},
     {"evaluator", "methods", "restoration"},
     {"interruption", "journal", "loop", "metric_writer", "phases", "resuming", "steps", "train"},
-    {"evaluate", "export", "main", "report", "restore"},
+    {"benchmark", "evaluate", "export", "main", "report", "restore"},
 ]
 # Libraries that only some modules may import.
 HOMES = {
@@ -40,7 +40,7 @@ HOMES = {
     "tensorboardX": {"metric_writer"},
     "tensorflow": set(),
     "tensorflow_datasets": {"datasets"},
-    "torch": set(),
+    "torch": {"benchmark"},
     "zipfile": set(),
 }
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
@@ -82,6 +82,7 @@ def test_imports_come_from_lower_layers_or_the_same(path):
     "module",
     [
         "casjax",
+        "casjax.benchmark.__main__",
         "casjax.evaluate",
         "casjax.export",
         "casjax.main",

@@ -1,0 +1,217 @@
+"""Measure how fast casjax is on this machine: ``python -m casjax.benchmark``.
+
+Beside each figure stands what the machine could do at most, measured meanwhile, and on request
+(``--compare torch``) what PyTorch does with the same network. Exit status: 0 done, 1 a part failed,
+2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PARTS = (
+    "inference",
+    "train_step",
+    "feeding",
+    "jpeg",
+    "metrics",
+    "evaluation",
+    "start_up",
+    "memory",
+    "growth",
+)
+NOT_ASKED = {"growth"}  # runs only where it is named
+# Compiling a training step of CAS-CNN alone can take a minute.
+NOT_QUICK = {"train_step", "evaluation", "start_up", "memory", "growth"}
+INTERRUPTED = 130  # as shells have it
+COLUMNS = "{:<34} {:<13} {:<8} {:<8} {:<13} {:>9} {:>9} {:>9} {:<10} {:>8} {:>8}"
+TITLES = ("what", "by", "network", "dtype", "shape", "min", "median", "max", "", "/ limit")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    # PyTorch needs memory of the device too, and the peak is that of need, not of reservation.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    try:
+        settings = make_settings(options)
+    except ValueError as error:
+        parser.error(str(error))
+    machine = describe_machine()
+    print("  ".join(f"{key} {value}" for key, value in machine.items()))
+    print(COLUMNS.format(*TITLES, "/ torch"))
+    records: list[dict[str, Any]] = []
+    failed = False
+    for part in options.only or default_parts(options.quick):
+        try:
+            for record in run_part(part, settings, options):
+                print(row(record), flush=True)
+                records.append(record | {"machine": machine})
+        except (OSError, RuntimeError, ValueError) as error:
+            print(f"{part}: {' '.join(str(error).split())}", file=sys.stderr)
+            # Images that are not there are no fault of what is measured.
+            failed |= not isinstance(error, FileNotFoundError)
+        except KeyboardInterrupt:
+            print(f"\n{part}: interrupted", file=sys.stderr)
+            return INTERRUPTED
+        finally:
+            if options.json:
+                write(options.json, records)
+    return 1 if failed else 0
+
+
+def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write the records measured so far."""
+    from casjax.files import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.benchmark",
+        description="Measure how fast casjax is on this machine, beside the machine's own limits.",
+        epilog="Exit status: 0 done, 1 a part failed, 2 wrong usage, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--only", type=names(PARTS), metavar="PARTS", help=f"some of {', '.join(PARTS)}")
+    add("--models", type=names(), metavar="NAMES", help="networks; default: all")
+    add(
+        "--dtypes",
+        type=names(("float32", "bfloat16")),
+        metavar="DTYPES",
+        help="default: float32, and on accelerators bfloat16",
+    )
+    add("--compare", choices=["torch"], help="run the same networks in PyTorch, in turn with ours")
+    add("--quick", action="store_true", help="small pictures, no training")
+    add("--calls", type=count, default=10, metavar="N", help="timed calls of each; default: 10")
+    add("--seconds", type=float, default=30, metavar="S", help="at most for each; default: 30")
+    add(
+        "--max-megapixels",
+        type=float,
+        default=20,
+        metavar="N",
+        help="leave larger pictures out; default: 20",
+    )
+    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    return parser
+
+
+def count(text: str) -> int:
+    """Parse a number of calls."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
+    return int(text)
+
+
+def names(choices: Sequence[str] | None = None) -> Callable[[str], list[str]]:
+    """Return the parser of a list of names with commas between."""
+
+    def parse(text: str) -> list[str]:
+        found = text.split(",")
+        unknown = [name for name in found if choices and name not in choices]
+        if unknown:
+            expected = ", ".join(choices or ())
+            raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}: expected {expected}")
+        return found
+
+    return parse
+
+
+def default_parts(quick: bool) -> list[str]:
+    """Return what is measured if nothing else is asked for."""
+    return [part for part in PARTS if part not in (NOT_QUICK if quick else NOT_ASKED)]
+
+
+def make_settings(options: argparse.Namespace) -> Any:
+    """Import JAX and return the `parts.Settings` that the command line asks for.
+
+    Raises:
+      ValueError: it asks for what there is not.
+    """
+    import importlib.util
+
+    from casjax import inference
+    from casjax.benchmark import networks
+    from casjax.benchmark.parts import Settings
+
+    inference.cache_compilations()
+    models = options.models or sorted(networks.OPTIONS)
+    unknown = sorted(set(models) - networks.OPTIONS.keys())
+    if unknown:
+        raise ValueError(f"no network {', '.join(unknown)}: expected {', '.join(networks.OPTIONS)}")
+    if options.json and not options.json.parent.is_dir():
+        raise ValueError(f"--json {options.json}: there is no folder {options.json.parent}")
+    if options.compare and importlib.util.find_spec("torch") is None:
+        raise ValueError("--compare torch needs PyTorch: pip install -e '.[torch]'")
+    return Settings(
+        models=models,
+        dtypes=options.dtypes or networks.default_dtypes(),
+        compare=options.compare is not None,
+        quick=options.quick,
+        max_megapixels=options.max_megapixels,
+    )
+
+
+def run_part(part: str, settings: Any, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Measure a part, record by record."""
+    from casjax.benchmark.parts import IN_THIS_PROCESS
+    from casjax.benchmark.processes import IN_PROCESSES
+    from casjax.benchmark.timing import measure
+
+    if part in IN_PROCESSES:
+        yield from IN_PROCESSES[part](settings)
+        return
+    for case in IN_THIS_PROCESS[part](settings):
+        yield from measure(case, calls=options.calls, seconds=options.seconds)
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what a figure depends on."""
+    import jax
+
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        found = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+        processor = found[0] if found else processor
+    return {
+        "device": jax.devices()[0].device_kind,
+        "processor": processor,
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+
+
+def row(record: Mapping[str, Any]) -> str:
+    """Lay a record out as a row of the table."""
+    ratios = (
+        "" if record[key] is None else f"{record[key]:.2f}"
+        for key in ("ratio_to_limit", "ratio_to_torch")
+    )
+    return COLUMNS.format(
+        f"{record['name']} {record['detail']}".strip(),
+        record["library"],
+        record["model"],
+        record["dtype"],
+        "x".join(map(str, record["shape"])),
+        *(f"{record[key]:.4g}" for key in ("min", "median", "max")),
+        record["unit"],
+        *ratios,
+    ).rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

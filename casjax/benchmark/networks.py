@@ -1,0 +1,162 @@
+"""What is measured: the networks as a config would make them, and their training."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from casjax import data, memory, phases, steps
+from casjax.models import create_model, initial_variables
+from casjax.restoration.pictures import BUCKET
+
+CUTOUT = 120  # pixels
+QUALITY = 20
+EXAMPLES = 512  # cut-outs to feed from
+
+# What their papers say, as in configs/; nothing of it bears on speed.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "arcnn": {"initializer": "paper"},
+    "cascnn": {
+        "prelu": "shared",
+        "activate_outputs": True,
+        "padding": "zero",
+        "skip_connections": True,
+        "residual": False,
+        "batch_norm": False,
+        "initializer": "paper",
+    },
+    "l4": {},
+    "l8": {},
+}
+
+
+def make_network(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
+    """A network, as fast as it goes here, and first variables for it, on the device."""
+    model = create_model(name=name, dtype=dtype, convolution="auto", **OPTIONS[name])
+    return model, initial_variables(model, seed=0)
+
+
+def default_dtypes() -> list[str]:
+    """bfloat16 is for accelerators: XLA's CPU backend has no fast products of it."""
+    return ["float32"] if jax.default_backend() == "cpu" else ["float32", "bfloat16"]
+
+
+def cutouts(count: int) -> tuple[int, int, int, int]:
+    """The shape of a batch of cut-outs."""
+    return count, CUTOUT, CUTOUT, 1
+
+
+def tile(model: Any, variables: Mapping[str, Any]) -> int:
+    """The side of the tiles in which photographs are restored."""
+    return memory.largest_tile(model, variables, memory=memory.default_memory(), multiple=BUCKET)
+
+
+def pictures(*shape: int) -> np.ndarray:
+    """Noise, uint8 of a shape: no operation here takes longer for one picture than another."""
+    return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
+
+
+def forward_flops(name: str, shape: tuple[int, ...]) -> float:
+    """The arithmetic of a network in its plain formulation, as XLA counts it."""
+    return _flops(lambda model, variables, x: model.apply(variables, x), name, shape)
+
+
+def training_flops(name: str, shape: tuple[int, ...]) -> float:
+    """The arithmetic of a network and of the gradient of its parameters."""
+
+    def gradient(model: Any, variables: Any, x: jax.Array) -> Any:
+        def total(variables: Any) -> jax.Array:
+            return sum(output.sum() for output in model.apply(variables, x))
+
+        return jax.grad(total)(variables)
+
+    return _flops(gradient, name, shape)
+
+
+def _flops(function: Callable[..., Any], name: str, shape: tuple[int, ...]) -> float:
+    model = create_model(name=name, dtype="float32", convolution="direct", **OPTIONS[name])
+    variables = jax.eval_shape(partial(initial_variables, model), 0)
+    image = jax.ShapeDtypeStruct(shape, jnp.float32)
+    cost = jax.jit(partial(function, model)).lower(variables, image).cost_analysis()
+    assert cost is not None
+    return cost["flops"]
+
+
+def make_batches(batch_size: int) -> data.Batches:
+    """Batches of noise."""
+    return data.Batches(
+        cutouts=pictures(EXAMPLES, CUTOUT, CUTOUT),
+        batch_size=batch_size,
+        seed=0,
+        stream=0,
+        augment=True,
+        qualities=(QUALITY, QUALITY),
+    )
+
+
+class Training:
+    """The training of a network as `train.train_and_evaluate` runs it, step by step."""
+
+    def __init__(self, name: str, dtype: str, *, batch_size: int, devices: int = 1) -> None:
+        """Make the first state; ``batch_size`` is over all of the first ``devices`` devices."""
+        model, variables = make_network(name, dtype)
+        outputs = len(jax.eval_shape(model.apply, variables, jnp.zeros((1, 64, 64, 1))))
+        plan = phases.plan_phase(
+            "benchmark",
+            first_step=0,
+            batch_size=batch_size,
+            epochs=1.0,
+            cutouts=10**9,
+            loss_weights=(1 / outputs,) * outputs,
+            learning_rate=1e-4,
+            warmup_steps=0,
+            decay="constant",
+        )
+        optimizer = steps.make_optimizer(
+            [plan],
+            beta1=0.9,
+            beta2=0.999,
+            epsilon=1e-8,
+            gradient_clip_norm=0.0,
+            slow_layers=(),
+            slow_rate=1.0,
+        )
+        # As `train.train` spreads it: the batch is split, the state is the same everywhere.
+        on = jax.local_devices()[:devices]
+        self._step = jax.pmap(
+            steps.make_train_step(model, optimizer, [plan], edge_weight=0.0),
+            axis_name="batch",
+            in_axes=(None, 0),
+            out_axes=None,
+            devices=on,
+            donate_argnums=0,
+        )
+        state = steps.TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
+        everywhere = NamedSharding(Mesh(on, ("batch",)), PartitionSpec())
+        self._state = jax.device_put(state, everywhere)
+        self._devices = devices
+        self._batches = make_batches(batch_size)
+        self._numbers = itertools.count()
+        self._resident = jax.device_put(self.next_batch())
+
+    def resident_batch(self) -> Any:
+        """Always the same batch, which lies on the device."""
+        return self._resident
+
+    def next_batch(self) -> dict[str, np.ndarray]:
+        """The next batch in host memory, split over the devices."""
+        batch = self._batches.at(next(self._numbers), count=EXAMPLES)
+        return {
+            key: value.reshape(self._devices, -1, *value.shape[1:]) for key, value in batch.items()
+        }
+
+    def run(self, batches: Callable[[], Any], count: int) -> None:
+        """Take ``count`` steps, each on what ``batches`` gives, and wait for the last."""
+        for _ in range(count):
+            self._state, metrics = self._step(self._state, batches())
+        jax.block_until_ready((self._state, metrics))

@@ -1,0 +1,130 @@
+"""Timed calls, and the machine's own limits: a large matrix product and a large copy.
+
+What is compared is timed in turn, call by call, so that whatever else the machine does meanwhile
+meets all alike.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Call = Callable[[], Any]
+"""Something that has come to its end when it returns."""
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing to time.
+
+    Attributes:
+      name: of the part of the benchmark that it belongs to.
+      detail: what tells it from the part's others.
+      model: the network; "" where there is none.
+      dtype: of the arithmetic.
+      shape: of what a call is given.
+      unit: of its figure, such as "Mpixel/s"; for "s" the figure is the time of a call.
+      amount: in that unit, of what one call does.
+      call: what is timed.
+      flops: the arithmetic of a call in the plain formulation; 0 where it is no limit.
+      traffic: the bytes that a call must read and write at the least; 0 where they are no limit.
+      rivals: what does the same in the same dtype in another library, by the library's name.
+    """
+
+    name: str
+    call: Call
+    unit: str
+    amount: float = 1.0
+    detail: str = ""
+    model: str = ""
+    dtype: str = "float32"
+    shape: Sequence[int] = ()
+    flops: float = 0.0
+    traffic: float = 0.0
+    rivals: Mapping[str, Call] = dataclasses.field(default_factory=dict)
+
+
+def measure(case: Case, *, calls: int, seconds: float) -> list[Record]:
+    """Time a case, its rivals and the machine's limit, in turn.
+
+    Args:
+      case: what to time.
+      calls: of each, after one that warms up.
+      seconds: after which no further round of calls is begun.
+
+    Returns:
+      A record for the case and one for each rival: what the case says, `library`, the number of
+      `calls`, and `min`, `median` and `max` of the figure over them. `limit` is what the machine
+      could do if the case's arithmetic were one matrix product, or its traffic one copy, and
+      `ratio_to_limit` what part of it the median is. `ratio_to_torch`, of the case alone, is its
+      median over that of the fastest rival. What is not known is None.
+    """
+    todo = [case.call, *case.rivals.values()]
+    limit = None
+    if case.flops:
+        todo.append(_product(case.dtype))
+        limit = 2 * _side(case.dtype) ** 3 / case.flops * case.amount
+    elif case.traffic:
+        todo.append(_copy())
+        limit = 2 * COPIED / case.traffic * case.amount
+    times = interleave(todo, calls=calls, seconds=seconds)
+    if limit:
+        limit /= median(times.pop())
+
+    records = []
+    for library, of_one in zip(["casjax", *case.rivals], times, strict=True):
+        figures = [case.amount / t if case.unit != "s" else t for t in of_one]
+        records.append(
+            {key: getattr(case, key) for key in ("name", "detail", "model", "dtype", "unit")}
+            | {"library": library, "shape": list(case.shape), "calls": len(of_one)}
+            | {"min": min(figures), "median": median(figures), "max": max(figures), "limit": limit}
+            | {"ratio_to_limit": median(figures) / limit if limit else None}
+            | {"ratio_to_torch": None}
+        )
+    own, *others = records
+    if others:
+        own["ratio_to_torch"] = own["median"] / max(record["median"] for record in others)
+    return records
+
+
+def interleave(todo: Sequence[Call], *, calls: int, seconds: float) -> list[list[float]]:
+    """Return the seconds of each of some calls of each function; the first round is always run."""
+    for call in todo:
+        call()
+    times: list[list[float]] = [[] for _ in todo]
+    end = time.perf_counter() + seconds
+    while len(times[0]) < calls and (not times[0] or time.perf_counter() < end):
+        for call, of_one in zip(todo, times, strict=True):
+            start = time.perf_counter()
+            call()
+            of_one.append(time.perf_counter() - start)
+    return times
+
+
+COPIED = 2**28  # bytes: beyond all caches
+
+
+def _side(dtype: str) -> int:
+    """The side of the matrices whose product is the limit: some 0.1 s on CPUs, 1 ms on GPUs."""
+    return 2048 if jax.default_backend() == "cpu" else 8192
+
+
+@functools.cache
+def _product(dtype: str) -> Call:
+    matrix = jnp.ones((_side(dtype), _side(dtype)), dtype)
+    product = jax.jit(jnp.matmul)
+    return lambda: product(matrix, matrix).block_until_ready()
+
+
+@functools.cache
+def _copy() -> Call:
+    values = jnp.ones(COPIED // 4, jnp.float32)
+    # Adding makes the copy real: a bare one could be elided.
+    copy = jax.jit(lambda values: values + 1)
+    return lambda: copy(values).block_until_ready()
