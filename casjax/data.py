@@ -249,7 +249,8 @@ class Batches:
       seed: of the order, the turns and the qualities.
       stream: a number for each phase of a training, so that phases differ.
       augment: whether cut-outs are flipped and turned.
-      qualities: lowest and highest JPEG quality factor, both included.
+      codec: what degrades them, one of `casjax.images.codecs.CODECS`.
+      qualities: lowest and highest quality of the codec, both included.
       process_index: which share of the global batch to give.
       process_count: number of shares.
 
@@ -263,6 +264,7 @@ class Batches:
     seed: int
     stream: int
     augment: bool
+    codec: str
     qualities: tuple[int, int]
     process_index: int = 0
     process_count: int = 1
@@ -285,10 +287,11 @@ class Batches:
 
         Returns:
           `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
-          0 where there is no augmentation; `quality` int32 [b].
+          0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
+          with another codec `degraded` is there too, like `clean`, which is turned already.
 
         Raises:
-          ValueError: there are fewer than `count` cut-outs.
+          ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
         """
         if not 1 <= count <= len(self.cutouts):
             raise ValueError(f"asked for {count} cut-outs of a file of {len(self.cutouts)}")
@@ -305,11 +308,23 @@ class Batches:
         quality = generator.integers(
             *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
         )
-        return {
+        batch = {
             "clean": self.cutouts[chosen][..., np.newaxis],
             "turn": turn[mine] * np.uint8(self.augment),
             "quality": quality[mine],
         }
+        return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
+
+
+def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:
+    """Turn a batch and degrade it, by a codec that there is for the host only."""
+    from casjax.images.codecs import compress  # not at the top: JPEG needs no image library
+
+    clean = np.asarray(augment(jnp.asarray(batch["clean"]), jnp.asarray(batch["turn"])))
+    pictures = zip(clean[..., 0], batch["quality"], strict=True)
+    degraded = np.stack([compress(luma, q, codec=codec)[0] for luma, q in pictures])
+    turn = np.zeros_like(batch["turn"])
+    return batch | {"clean": clean, "degraded": degraded[..., np.newaxis], "turn": turn}
 
 
 @functools.lru_cache(maxsize=2)  # the epoch running, and the next when a batch crosses the border

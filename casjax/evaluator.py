@@ -1,6 +1,6 @@
 """Scores of a restorer on clean images: degrade, restore, and judge both in one pass.
 
-The JPEG image and the restored one are scored by the same call against the same clean image, so
+The degraded image and the restored one are scored by the same call against the same clean image, so
 that the baseline and the gains cannot drift apart. What is scored is the uint8 image that would be
 written to a file.
 """
@@ -18,9 +18,8 @@ import numpy as np
 
 from casjax.datasets import ImageSource, readable_images
 from casjax.files import replacing
-from casjax.images import jpeg_bits_per_pixel
+from casjax.images.codecs import CODECS, compress
 from casjax.inference import Restorer
-from casjax.jpeg import degrade
 from casjax.metrics import METRICS
 
 Record: TypeAlias = dict[str, Any]
@@ -28,7 +27,8 @@ Results: TypeAlias = dict[str, list[Record]]
 Keep: TypeAlias = Callable[[Record, np.ndarray], None]
 """Takes a record and the picture that it is about, uint8 [h, w]."""
 
-GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}  # over the JPEG image, by the metric gained in
+# Over the degraded image, by the metric gained in.
+GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}
 DIVIDER = 4  # pixels
 EXAMPLE = 256  # pixels
 
@@ -39,48 +39,53 @@ def evaluate(
     *,
     method: str,
     qualities: Sequence[int],
+    codec: str = "jpeg",
     keep: Keep | None = None,
 ) -> Results:
-    """Score JPEG at some quality factors, and what a method makes of it, on clean images.
+    """Score a codec at some qualities, and what a method makes of its pictures, on clean images.
 
     Args:
       restorer: any function of uint8 [1, h, w, 1] to restored uint8 of the same shape; None
-        scores JPEG alone.
+        scores the codec alone.
       source: the clean images; those that cannot be read are named and skipped.
-      method: what to call the restorer; `jpeg` is the degraded image itself.
-      qualities: JPEG quality factors, 1..100.
-      keep: is given each picture that was scored, the JPEG image too, and its record, to which it
-        may add.
+      method: what to call the restorer; the degraded image itself goes by the codec's name.
+      qualities: of the codec, 1..100; see `images.codecs.compress`.
+      codec: one of `images.codecs.CODECS`.
+      keep: is given each picture that was scored, the degraded image too, and its record, to which
+        it may add.
 
     Returns:
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
-      `qf`, `height`, `width`, every metric of `metrics.METRICS`, the gains `ipsnr` and `ipsnrb`
-      over JPEG in dB, the JPEG file's bits per pixel `bpp`, and, for the restorer, its wall-clock
-      `seconds` from host to host without compilation. `rows` are the plain means over images, in
-      float64, with their number in `images` and `mpixels_per_second` for the restorer.
+      `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, the gains
+      `ipsnr` and `ipsnrb` over the codec in dB, its file's bits per pixel `bpp`, and, for the
+      restorer, its wall-clock `seconds` from host to host without compilation. `rows` are the
+      plain means over images, in float64, with their number in `images` and `mpixels_per_second`
+      for the restorer.
 
     Raises:
-      ValueError: if the restorer is called `jpeg`, no image can be read, or an image is smaller
-        than a metric's window.
+      ValueError: if the restorer is called as a codec is, no image can be read, or an image is
+        smaller than a metric's window.
     """
-    if restorer is not None and method == "jpeg":
-        raise ValueError("method='jpeg' is the degraded image: give the restorer another name")
+    if restorer is not None and method in CODECS:
+        raise ValueError(f"{method=} is the degraded image: give the restorer another name")
     timed_restorer = None if restorer is None else _timed(restorer)
     images: list[Record] = []
     for full_name, clean in readable_images((source, i) for i in range(len(source))):
         for quality in qualities:
+            try:
+                degraded, bpp = compress(clean, quality, codec=codec)
+                scores, shown = _judge(timed_restorer, clean, degraded, methods=(codec, method))
+            except ValueError as error:
+                raise ValueError(f"{full_name} at quality {quality}: {error}") from error
             facts = {
                 "dataset": source.name,
                 "image": full_name.removeprefix(f"{source.name}: "),
+                "codec": codec,
                 "qf": int(quality),
                 "height": clean.shape[0],
                 "width": clean.shape[1],
-                "bpp": jpeg_bits_per_pixel(clean, quality),
+                "bpp": bpp,
             }
-            try:
-                scores, shown = _judge(timed_restorer, clean, quality, method=method)
-            except ValueError as error:
-                raise ValueError(f"{full_name} at quality {quality}: {error}") from error
             records = [facts | of_method for of_method in scores]
             images += records
             if keep is not None:
@@ -116,23 +121,22 @@ def _timed(restorer: Restorer) -> Callable[[np.ndarray], tuple[np.ndarray, float
 def _judge(
     timed_restorer: Callable[[np.ndarray], tuple[np.ndarray, float]] | None,
     clean: np.ndarray,
-    quality: int,
+    degraded: np.ndarray,
     *,
-    method: str,
+    methods: tuple[str, str],
 ) -> tuple[list[Record], np.ndarray]:
-    """Score the JPEG image, and the restored one, against the clean uint8 [h, w].
+    """Score the degraded image, and the restored one, against the clean one: uint8 [h, w] each.
 
     Returns:
       A record for each picture, and the pictures, uint8 [records, h, w].
     """
-    clean = clean[None, :, :, None]
-    degraded = np.asarray(degrade(clean, quality))
+    clean, degraded = (image[None, :, :, None] for image in (clean, degraded))
     candidates = [degraded]
-    records: list[Record] = [{"method": "jpeg"}]
+    records: list[Record] = [{"method": methods[0]}]
     if timed_restorer is not None:
         restored, seconds = timed_restorer(degraded)
         candidates.append(restored)
-        records.append({"method": method, "seconds": seconds})
+        records.append({"method": methods[1], "seconds": seconds})
 
     pictures = np.concatenate(candidates)
     shown = jnp.asarray(pictures)
@@ -149,7 +153,7 @@ def _judge(
 
 
 def _mean(group: Sequence[Record]) -> Record:
-    row = {key: group[0][key] for key in ("dataset", "method", "qf")}
+    row = {key: group[0][key] for key in ("dataset", "method", "codec", "qf")}
     averaged = [*METRICS, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
     row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
     if "seconds" in group[0]:
@@ -189,7 +193,9 @@ def format_table(results: Mapping[str, Any]) -> str:
     table = [titles]
     for row in results["rows"]:
         psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", "ssim", "bpp"))
-        gains = [f"{float(row[gain]):+.2f}" if row["method"] != "jpeg" else "" for gain in GAINS]
+        gains = [
+            f"{float(row[gain]):+.2f}" if row["method"] not in CODECS else "" for gain in GAINS
+        ]
         scores = (f"{psnr:.2f}", f"{psnrb:.2f}", f"{ssim:.4f}", *gains, f"{bpp:.3f}")
         table.append((row["dataset"], str(row["qf"]), row["method"], *scores))
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
@@ -206,15 +212,17 @@ def format_table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def example(restorer: Restorer, source: ImageSource, quality: int) -> np.ndarray:
+def example(restorer: Restorer, source: ImageSource, *, codec: str, quality: int) -> np.ndarray:
     """Show what a restorer does to the first image of a source that can be read.
 
     Returns:
-        uint8 [h, w], the middle of the JPEG image, the restored and the clean one, side by side.
+        uint8 [h, w], the middle of the degraded image, the restored and the clean one, side by
+        side.
     """
     _, clean = next(readable_images((source, i) for i in range(len(source))))
-    degraded = np.asarray(degrade(clean[None, :, :, None], quality))
-    return before_after(degraded[0, ..., 0], restorer(degraded)[0, ..., 0], clean, size=EXAMPLE)
+    degraded, _ = compress(clean, quality, codec=codec)
+    restored = restorer(degraded[None, :, :, None])[0, ..., 0]
+    return before_after(degraded, restored, clean, size=EXAMPLE)
 
 
 def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:

@@ -83,7 +83,7 @@ class Journal:
         rate = self._bar.format_dict["rate"] or float("nan")  # none before the second step
         now = (
             f"{cutouts * rate:.1f} cut-outs/s, {phase} loss {means['loss']:.3g}, "
-            f"{means['psnr']:.2f} dB (JPEG {means['jpeg_psnr']:.2f})"
+            f"{means['psnr']:.2f} dB (degraded {means['jpeg_psnr']:.2f})"
         )
         then = f"next checkpoint at {next_save}, in {_duration((next_save - step) / rate)}"
         self._bar.set_postfix_str(f"{now}, {then}")

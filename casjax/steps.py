@@ -87,11 +87,11 @@ def make_train_step(
     The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
     It takes the state and a batch as `data.Batches.at` gives it, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
-    ``jpeg_mse`` (of the degraded cut-outs), both of pixels in [0, 1].
+    ``jpeg_mse`` (of the degraded cut-outs, by whatever codec), both of pixels in [0, 1].
     """
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        clean, degraded = pair(augment(batch["clean"], batch["turn"]), batch["quality"])
+        clean, degraded = pair(batch)
         weights = loss_weights_at(phases, state.step)
 
         def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
@@ -122,7 +122,7 @@ def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], 
     """The function of variables and a batch that gives ``mse`` and ``jpeg_mse``, as above."""
 
     def validation_step(variables: dict[str, Any], batch: Batch) -> Metrics:
-        clean, degraded = pair(batch["clean"], batch["quality"])
+        clean, degraded = pair(batch)
         finest, *_ = model.apply(variables, degraded)
         errors = {"mse": (finest - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
         return lax.pmean({name: jnp.mean(error) for name, error in errors.items()}, "batch")
@@ -130,7 +130,11 @@ def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], 
     return validation_step
 
 
-def pair(clean: jax.Array, quality: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Clean and degraded float32 [0, 1] images of uint8 ``[b, h, w, 1]`` and int32 ``[b]``."""
-    degraded = jpeg.degrade(clean, quality)
+def pair(batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Clean and degraded float32 [0, 1] images ``[b, h, w, 1]`` of a batch.
+
+    Where the batch does not bring them degraded, they are turned and degraded by JPEG here.
+    """
+    clean = augment(batch["clean"], batch["turn"])
+    degraded = batch["degraded"] if "degraded" in batch else jpeg.degrade(clean, batch["quality"])
     return clean.astype(jnp.float32) / 255, degraded.astype(jnp.float32) / 255

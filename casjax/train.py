@@ -83,6 +83,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
                 workdir,
                 tests,
                 name=config.model.name,
+                codec=config.degradation.codec,
                 qualities=config.evaluation.qualities or (config.quality,),
                 tile=config.evaluation.tile,
             )
@@ -182,6 +183,7 @@ def open_batches(
     cutouts_dir: str,
     cutout_size: int,
     augment: bool,
+    codec: str,
     lowest_quality: int,
     highest_quality: int,
 ) -> tuple[Callable[[int], Batch], Callable[[], Iterator[Batch]]]:
@@ -200,6 +202,7 @@ def open_batches(
         data.Batches,
         batch_size=batch_size,
         seed=seed,
+        codec=codec,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )
@@ -238,6 +241,7 @@ def score(
     tests: Sequence[ImageSource],
     *,
     name: str,
+    codec: str,
     qualities: Sequence[int],
     tile: int,
 ) -> dict[str, Any]:
@@ -246,10 +250,10 @@ def score(
     restorer = inference.make_restorer(model, variables, tile=tile)
     results: dict[str, Any] = {"rows": [], "images": []}
     for source in tests:
-        scores = evaluator.evaluate(restorer, source, method=name, qualities=qualities)
+        scores = evaluator.evaluate(restorer, source, method=name, codec=codec, qualities=qualities)
         results["rows"] += scores["rows"]
         results["images"] += scores["images"]
-        picture = evaluator.example(restorer, source, qualities[0])
+        picture = evaluator.example(restorer, source, codec=codec, quality=qualities[0])
         write_png(workdir / f"{data.readable_name(source.name)}.png", picture)
     results["parameters_sha256"] = weights_sha256(variables)
     evaluator.write_results(workdir / "results.json", results)

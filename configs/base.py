@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
     """The paper's training for quality factor 20 (Sections III-C and III-D)."""
     config = ConfigDict()
     config.seed = 0
-    config.quality = 20  # JPEG quality factor, 1..100, to train for
+    config.quality = 20  # JPEG quality factor, 1..100, to train for; of other codecs their quality
     config.initial_weights = ""  # to start from: a finished workdir, a .safetensors file, or
     # the name of a network that ships, such as "cascnn-qf20"
     config.devices = 0  # to train on, in each process; 0: all
@@ -37,8 +37,9 @@ def get_config() -> ConfigDict:
     config.data.cutouts_dir = "runs/cutouts"  # where cut-outs are kept between runs
     config.data.cutout_size = 120  # pixels
 
-    # What the device makes of a cut-out before the network sees it.
+    # What becomes of a cut-out before the network sees it.
     config.degradation = ConfigDict()
+    config.degradation.codec = "jpeg"  # or "webp", "jpeg2000" (quality: PSNR in dB), "avif"
     config.degradation.augment = False  # random flips and quarter turns
     config.degradation.lowest_quality = config.get_oneway_ref("quality")  # drawn uniformly
     config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one

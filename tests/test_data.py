@@ -11,6 +11,7 @@ from PIL import Image
 
 from casjax import data, datasets
 from casjax.data import Batches, augment, load_cutouts
+from casjax.images.codecs import compress
 
 SIZE = 8
 OPTIONS = {"count": 2000, "size": SIZE, "seed": 3, "images_dir": ""}
@@ -187,6 +188,7 @@ def test_training_from_a_ready_file_imports_no_tfds(tmp_path):
     program = f"""
 import sys
 from casjax.data import load_cutouts
+from casjax.images.codecs import compress
 load_cutouts({str(path)!r}, {names}, count=10, size={SIZE}, seed=3, images_dir={str(tmp_path)!r})
 unused = ("tensorflow_datasets", "tensorflow", "array_record", "tqdm", "skimage", "scipy")
 assert not set(unused) & set(sys.modules), set(unused) & set(sys.modules)
@@ -197,7 +199,7 @@ assert not set(unused) & set(sys.modules), set(unused) & set(sys.modules)
 def batches(**changes):
     numbered = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None], (100, 4, 4))
     options = {"batch_size": 4, "seed": 1, "stream": 0, "augment": True, "qualities": (10, 12)}
-    return Batches(cutouts=numbered, **options | changes)
+    return Batches(**{"cutouts": numbered, "codec": "jpeg"} | options | changes)
 
 
 def drawn(feed, steps, count):
@@ -232,6 +234,21 @@ def test_shapes_types_and_ranges():
     plain = batches(augment=False, qualities=(20, 20)).at(3, count=100)
     assert not plain["turn"].any()
     assert (plain["quality"] == 20).all()
+
+
+def test_other_codecs_than_jpeg_are_applied_to_the_turned_cutouts():
+    cutouts = np.random.default_rng(0).integers(0, 256, (10, 16, 16), np.uint8)
+    left = batches(cutouts=cutouts).at(0, count=10)
+    done = batches(cutouts=cutouts, codec="webp").at(0, count=10)
+    assert left["turn"].any()
+    assert not done["turn"].any()
+    np.testing.assert_array_equal(done["clean"], augment(left["clean"], left["turn"]))
+    np.testing.assert_array_equal(done["quality"], left["quality"])
+    for i in range(4):
+        expected, _ = compress(done["clean"][i, ..., 0], int(done["quality"][i]), codec="webp")
+        np.testing.assert_array_equal(done["degraded"][i, ..., 0], expected)
+    with pytest.raises(ValueError, match="codec 'gif'"):
+        batches(codec="gif").at(0, count=10)
 
 
 def test_batches_depend_on_seed_stream_and_step_alone():

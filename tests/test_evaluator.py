@@ -10,7 +10,8 @@ from PIL import Image
 from casjax import metrics
 from casjax.datasets import open_source
 from casjax.evaluator import before_after, evaluate, format_table, write_results
-from casjax.images import UnreadableImageError, jpeg_bits_per_pixel
+from casjax.images import UnreadableImageError
+from casjax.images.codecs import compress
 from casjax.inference import make_restorer
 from casjax.models.arcnn import ARCNN, parameters_from_matlab
 
@@ -86,7 +87,7 @@ def test_records_and_rows_are_what_direct_calls_give():
             assert record[name] == pytest.approx(float(metric(*pair)[0]), rel=1e-6)
         baseline = float(metrics.psnr_b(degraded[None, ..., None], pair[1])[0])
         assert record["ipsnrb"] == pytest.approx(record["psnrb"] - baseline, abs=1e-5)
-        assert record["bpp"] == jpeg_bits_per_pixel(clean, record["qf"])
+        assert record["bpp"] == compress(clean, record["qf"], codec="jpeg")[1]
         assert (record["height"], record["width"]) == clean.shape
         assert ("seconds" in record) == (record["method"] == "darker")
 
@@ -108,6 +109,19 @@ def test_records_and_rows_are_what_direct_calls_give():
             assert row["seconds"] == pytest.approx(seconds / 2)
             pixels = 32 * 24 + 17 * 33
             assert row["mpixels_per_second"] == pytest.approx(pixels / 1e6 / seconds)
+
+
+def test_other_codecs_are_scored_under_their_names():
+    source = Pictures({"a": smooth(48, 33)})
+    results = evaluate(darker, source, method="darker", codec="webp", qualities=(30,))
+    degraded, bits = compress(source.images["a"], 30, codec="webp")
+    assert [(r["codec"], r["method"]) for r in results["rows"]] == [
+        ("webp", "webp"),
+        ("webp", "darker"),
+    ]
+    for row, shown in zip(results["rows"], (degraded, darker(degraded)), strict=True):
+        assert row["psnr"] == pytest.approx(decibels(shown, source.images["a"]), abs=1e-5)
+        assert row["bpp"] == bits
 
 
 def test_without_a_restorer_jpeg_alone_is_scored():

@@ -15,7 +15,6 @@ from casjax.color import rgb_to_luma
 from casjax.images import (
     UnreadableImageError,
     find_images,
-    jpeg_bits_per_pixel,
     read_luma,
     write_png,
 )
@@ -192,18 +191,6 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mo
 def test_other_arrays_are_not_written(tmp_path: Path, pixels: np.ndarray):
     with pytest.raises(ValueError, match=r"out\.png: expected uint8"):
         write_png(tmp_path / "out.png", pixels)
-
-
-def test_bits_per_pixel_are_those_of_the_file(tmp_path: Path):
-    path = save(tmp_path / "grey.jpg", Image.fromarray(GREY), quality=20)
-    assert jpeg_bits_per_pixel(GREY, 20) == 8 * path.stat().st_size / GREY.size
-    assert jpeg_bits_per_pixel(GREY, 10) < jpeg_bits_per_pixel(GREY, 80)
-
-
-@pytest.mark.parametrize("quality", [0, 101])
-def test_bits_per_pixel_of_no_quality(quality: int):
-    with pytest.raises(ValueError, match=r"1\.\.100"):
-        jpeg_bits_per_pixel(GREY, quality)
 
 
 def test_importing_the_module_starts_no_jax():

@@ -4,7 +4,6 @@ Only the formats in `FORMATS` are opened, so that no file, whatever its name, re
 starts other programs, as the one for EPS does. Pillow's limit on decompression bombs stays on.
 """
 
-import io
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -128,25 +127,3 @@ def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> No
         )
     with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, format="PNG")
-
-
-def jpeg_bits_per_pixel(luma: npt.NDArray[np.uint8], quality: int) -> float:
-    """Return the size of the image as a one-channel JPEG file, in bits per pixel with headers.
-
-    The file is the one whose pixels `casjax.jpeg.degrade` computes: libjpeg's, with the default
-    Huffman tables.
-
-    Args:
-      luma: uint8 [h, w] in 0..255.
-      quality: libjpeg quality factor in 1..100.
-
-    Raises:
-      ValueError: `luma` is another kind of array, or `quality` is out of range.
-    """
-    if luma.dtype != np.uint8 or luma.ndim != 2:
-        raise ValueError(f"expected uint8 [h, w], got {luma.dtype} {list(luma.shape)}")
-    if not 1 <= quality <= 100:
-        raise ValueError(f"JPEG quality must lie in 1..100, got {quality}")
-    file = io.BytesIO()
-    Image.fromarray(luma).save(file, format="JPEG", quality=int(quality))
-    return 8 * file.tell() / luma.size

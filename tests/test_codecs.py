@@ -1,0 +1,73 @@
+"""Codecs by name, against files that Pillow writes and JPEG as the device computes it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from casjax import jpeg
+from casjax.images.codecs import CODECS, compress
+
+LUMA = data.camera()[64:192, 100:260]
+
+
+def decibels(image):
+    return 10 * np.log10(255**2 / np.mean((np.float64(image) - LUMA) ** 2))
+
+
+def saved(**options):
+    file = io.BytesIO()
+    Image.fromarray(LUMA).save(file, **options)
+    return file
+
+
+def test_jpeg_is_the_one_that_the_device_computes():
+    decoded, _ = compress(LUMA, 20, codec="jpeg")
+    on_device = jpeg.degrade(LUMA[None, :, :, None], 20)
+    np.testing.assert_array_equal(decoded, np.asarray(on_device)[0, ..., 0])
+
+
+@pytest.mark.parametrize("codec", ["jpeg", "webp"])
+def test_bits_are_those_of_the_file(codec):
+    size = saved(format=codec, quality=20).getbuffer().nbytes
+    assert compress(LUMA, 20, codec=codec)[1] == 8 * size / LUMA.size
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_higher_quality_takes_more_bits_and_is_nearer(codec):
+    low, few = compress(LUMA, 25, codec=codec)
+    high, many = compress(LUMA, 38, codec=codec)
+    assert low.dtype == high.dtype == np.uint8
+    assert low.shape == high.shape == LUMA.shape
+    assert 0 < few < many < 8
+    assert 20 < decibels(low) < decibels(high)
+
+
+def test_jpeg_2000_has_its_quality_in_decibels():
+    assert decibels(compress(LUMA, 30, codec="jpeg2000")[0]) == pytest.approx(30, abs=0.7)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_grey_levels_keep_their_range(codec):
+    for level in (0, 128, 255):
+        decoded, _ = compress(np.full((48, 48), level, np.uint8), 90, codec=codec)
+        np.testing.assert_allclose(decoded, level, atol=2)
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="codec 'jpg': expected one of jpeg, webp"):
+        compress(LUMA, 20, codec="jpg")
+    for quality in (0, 101):
+        with pytest.raises(ValueError, match=r"1\.\.100"):
+            compress(LUMA, quality, codec="jpeg")
+    for other in (LUMA / 255, LUMA[:0], LUMA[..., None]):
+        with pytest.raises(ValueError, match="expected uint8"):
+            compress(other, 20, codec="webp")
+
+
+def test_a_codec_that_pillow_lacks_is_named(monkeypatch):
+    monkeypatch.delitem(Image.SAVE, "AVIF")
+    with pytest.raises(ValueError, match="Pillow cannot save 128x160 pixels as AVIF"):
+        compress(LUMA, 20, codec="avif")
