@@ -3,7 +3,8 @@
 ``weights/manifest.json`` describes what ships. It maps a network's name to its ``file`` of
 float16 weights with its ``sha256``, to what it is (``model``, as in a config) and for which
 ``qualities`` (lowest and highest JPEG quality factor), and to how it came about: the network it
-started from, data, cut-outs, steps, date, and the scores of the weights as they ship.
+started from, data, cut-outs, steps, date, and the scores of the weights as they ship. Networks that
+are there to compare with have ``baseline``: true; restoring photographs does not choose them.
 """
 
 import dataclasses

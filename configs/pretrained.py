@@ -1,5 +1,6 @@
 """A network that ships with the package, scored: ``--config=configs/pretrained.py:qf=20``.
 
+``qf=QUALITY`` means CAS-CNN's; others go by their whole name: ``pretrained.py:l4-qf20``.
 Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` promises.
 """
 
@@ -10,11 +11,11 @@ from configs import base
 
 
 def get_config(argument: str = "qf=20") -> ConfigDict:
-    name = f"cascnn-{argument.replace('=', '')}"
+    name = argument if argument in manifest() else f"cascnn-{argument.replace('=', '')}"
     if name not in manifest():
-        choices = ", ".join(manifest())
         raise ValueError(
-            f"configs/pretrained.py:{argument}: expected one of qf=QUALITY for {choices}"
+            f"configs/pretrained.py:{argument}: expected one of {', '.join(manifest())}, or "
+            "qf=QUALITY for cascnn-qfQUALITY"
         )
     entry = manifest()[name]
     config = base.get_config()

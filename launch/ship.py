@@ -35,6 +35,8 @@ def main() -> None:
     cache_compilations()
 
     config = json.loads((options.workdir / CONFIG_FILE).read_text(encoding="utf-8"))
+    if config["degradation"].get("codec", "jpeg") != "jpeg":
+        parser.error(f"{options.workdir} was trained for another codec than JPEG")
     run = provenance.of_run(config)
     network = pretrained.load_network(str(options.workdir))
     path = pretrained.FOLDER / f"{options.name}.safetensors"
@@ -52,6 +54,8 @@ def main() -> None:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "scores": [],
     }
+    if config["model"]["name"] != "cascnn":
+        entry["baseline"] = True
     write_manifest(pretrained.manifest() | {options.name: entry})
 
     # What is scored is read back from the package: these are the weights that users get.

@@ -171,8 +171,23 @@ def test_the_nearest_network(monkeypatch, quality, name):
     assert pictures.nearest_network(quality) == name
 
 
-def test_no_network_ships(monkeypatch):
-    monkeypatch.setattr(pretrained, "manifest", dict)
+def test_baselines_that_ship_are_never_chosen(monkeypatch):
+    manifest = {
+        "arcnn-qf20": {"qualities": [20, 20], "baseline": True},
+        "cascnn-qf40": {"qualities": [40, 40]},
+    }
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    assert pictures.nearest_network(20) == "cascnn-qf40"
+
+
+def test_what_is_chosen_of_what_ships_is_cascnn():
+    chosen = {pictures.nearest_network(quality) for quality in range(1, 101)}
+    assert {pretrained.manifest()[name]["model"]["name"] for name in chosen} == {"cascnn"}
+
+
+@pytest.mark.parametrize("manifest", [{}, {"l4": {"qualities": [20, 20], "baseline": True}}])
+def test_no_network_ships(monkeypatch, manifest):
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     with pytest.raises(ValueError, match="no networks ship"):
         pictures.nearest_network(20)
 

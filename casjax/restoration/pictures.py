@@ -152,10 +152,13 @@ def estimate_qualities(photograph: Photograph) -> list[Quality]:
 def nearest_network(quality: int) -> str:
     """Return the name of the network that ships whose quality factors are nearest.
 
+    Those that ship as baselines, to compare with, are not chosen.
+
     Raises:
       ValueError: none ships.
     """
-    networks = pretrained.manifest()
+    manifest = pretrained.manifest()
+    networks = {name: entry for name, entry in manifest.items() if not entry.get("baseline")}
     if not networks:
         raise ValueError("no networks ship with this installation: name one with --model")
 
