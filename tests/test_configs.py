@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from casjax import checkpoint, loop, phases, steps, train
+from casjax.images.codecs import CODECS
 from casjax.models import create_model
-from configs import base, efficient
+from configs import ablation, base, codec, efficient
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
 
@@ -104,6 +105,34 @@ def test_the_efficient_config_sees_the_cutouts_asked_for(quality, steps):
 def test_the_efficient_config_says_what_it_takes(argument):
     with pytest.raises(ValueError, match="qf=20, cutouts=24000, batch=8"):
         efficient.get_config(argument)
+
+
+@pytest.mark.parametrize("name", sorted(CODECS.keys() - {"jpeg"}))
+def test_every_other_codec_has_a_config(name):
+    config = codec.get_config(name)
+    assert config.degradation.codec == name
+    lowest, highest = config.degradation.lowest_quality, config.degradation.highest_quality
+    assert lowest <= config.quality <= highest
+
+
+def test_each_ablation_changes_one_thing_alone():
+    paper = ablation.get_config("paper").to_dict()
+    expected = {
+        "without=multiscale": {("multiscale.loss_weights", (0.25,) * 4, (1.0, 0.0, 0.0, 0.0))},
+        "without=skip_connections": {("model.skip_connections", True, False)},
+        "with=residual": {("model.residual", False, True)},
+        "with=batch_norm": {("model.batch_norm", False, True)},
+    }
+    assert {"paper", *expected} == set(ablation.CHANGES)
+    for argument, changes in expected.items():
+        other = ablation.get_config(argument).to_dict()
+        assert set(train.config_differences(paper, other)) == changes
+
+
+@pytest.mark.parametrize(("config", "argument"), [(codec, "gif"), (ablation, "without=residual")])
+def test_arguments_that_there_are_not_are_refused(config, argument):
+    with pytest.raises(ValueError, match=f"{argument}: expected one of"):
+        config.get_config(argument)
 
 
 def test_the_quality_range_follows_the_quality_until_it_is_set():

@@ -1,0 +1,33 @@
+"""Other codecs than JPEG, since nothing in the networks is made for it: ``configs/codec.py:webp``.
+
+    python -m casjax.main --config=configs/codec.py:webp --workdir=runs/webp
+
+Fine-tunes the L4 that ships for JPEG at quality 20 to ``webp``, ``jpeg2000`` or ``avif``. The
+quality is the codec's own: of WebP and AVIF its factor, of JPEG 2000 the PSNR in dB that the
+encoder aims at. JPEG 2000 lets an image err where that saves most, so that the cut-outs of one
+would come out better and worse than it does; hence the range it is trained for. No scores of
+ours yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import l4
+
+# To score at, and the range to train for.
+QUALITIES = {"webp": (20, 20, 20), "jpeg2000": (30, 26, 34), "avif": (30, 30, 30)}
+
+
+def get_config(argument: str = "webp") -> ConfigDict:
+    if argument not in QUALITIES:
+        raise ValueError(f"configs/codec.py:{argument}: expected one of {', '.join(QUALITIES)}")
+    config = l4.get_config()
+    config.initial_weights = "l4-qf20"
+    config.quality, lowest, highest = QUALITIES[argument]
+    config.degradation.codec = argument
+    config.degradation.lowest_quality = lowest
+    config.degradation.highest_quality = highest
+    config.data.validation_cutouts = 160
+    config.finetune.epochs = 0.2
+    config.finetune.warmup_steps = 20
+    config.loop.validate_every = 160
+    return config
