@@ -29,10 +29,18 @@ def test_jpeg_is_the_one_that_the_device_computes():
     np.testing.assert_array_equal(decoded, np.asarray(on_device)[0, ..., 0])
 
 
-@pytest.mark.parametrize("codec", ["jpeg", "webp"])
-def test_bits_are_those_of_the_file(codec):
-    size = saved(format=codec, quality=20).getbuffer().nbytes
-    assert compress(LUMA, 20, codec=codec)[1] == 8 * size / LUMA.size
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("jpeg", {"quality": 30}),
+        ("webp", {"quality": 30}),
+        ("jpeg2000", {"quality_mode": "dB", "quality_layers": [30], "irreversible": True}),
+        ("avif", {"quality": 30, "subsampling": "4:0:0"}),
+    ],
+)
+def test_bits_are_those_of_the_file(codec, options):
+    size = saved(format=codec, **options).getbuffer().nbytes
+    assert compress(LUMA, 30, codec=codec)[1] == 8 * size / LUMA.size
 
 
 @pytest.mark.parametrize("codec", CODECS)

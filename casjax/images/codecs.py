@@ -55,5 +55,6 @@ def compress(
         raise ValueError(
             f"Pillow cannot save {height}x{width} pixels as {options['format']}: {error}"
         ) from error
+    bits = 8 * file.getbuffer().nbytes
     with Image.open(file, formats=[options["format"]]) as image:
-        return np.array(image.convert("L")), 8 * file.tell() / luma.size
+        return np.array(image.convert("L")), bits / luma.size
