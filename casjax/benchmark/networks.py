@@ -95,6 +95,7 @@ def make_batches(batch_size: int) -> data.Batches:
         seed=0,
         stream=0,
         augment=True,
+        codec="jpeg",
         qualities=(QUALITY, QUALITY),
     )
 
