@@ -15,7 +15,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = error.filename or os.fspath(path)  # on a full disk there is none
+        if error.errno and not error.filename:  # as on a full disk
+            error.filename = os.fspath(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """The command that restores photographs: files of all kinds, what is said of them, and where."""
 
 import dataclasses
+import errno
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -251,13 +253,13 @@ def test_the_picture_itself_is_never_replaced(run):
 
 def test_a_failed_write_leaves_no_file(run, monkeypatch):
     def fail(path, data):
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     save("photo.jpg")
     monkeypatch.setattr(Path, "write_bytes", fail)
     status, _, errors = run("photo.jpg")
     assert status == 1
-    assert "error: photo.jpg: No space left on device" in errors
+    assert "error: photo.jpg: [Errno 28] No space left on device: 'photo-restored.png'" in errors
     assert files() == ["photo.jpg"]
 
 
