@@ -5,13 +5,20 @@ where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 in
 """
 
 import argparse
+import importlib.util
+import json
+import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 from casjax.images.writing import SUFFIXES
-from casjax.restoration.jobs import Job, Plan, UsageError, plan
+from casjax.restoration.jobs import ClusterError, Job, Plan, UsageError, plan
 from casjax.restoration.progress import Progress
+
+if TYPE_CHECKING:
+    from casjax.restoration.running import Outcome
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,20 +33,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             only_jpeg=options.qf is None and options.model is None,
         )
         check_streams(todo, options)
+        check_cluster(todo, options)
         if not todo.jobs and not todo.missing:
             raise UsageError(f"no pictures to restore in {', '.join(options.inputs)}")
-        from casjax.restoration import running
-
-        running.prepare(options)  # imports JAX: mistyped command lines were answered before
+        prepare(options)
+        failures = list_of_failures(options)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     sizes = [0] * len(todo.missing) + [size_of(job) for job in todo.jobs]
     progress = Progress(sys.stderr, sizes=sizes, quiet=options.quiet)
     try:
-        restore_all(todo, options, progress)
+        with failures:
+            restore_all(todo, options, progress, failures)
     except KeyboardInterrupt:
         print("\ninterrupted; with --resume the same command goes on", file=sys.stderr)
         return 130
+    except ClusterError as error:
+        print(f"error: {error}; the same command goes on", file=sys.stderr)
+        return 1
     progress.summarise()
     return 1 if progress.failed else 0
 
@@ -90,10 +101,16 @@ def make_parser() -> argparse.ArgumentParser:
         help="for a tile, as 2GB; default: at most half of the free, on CPUs 1.5GB",
     )
 
+    machines = parser.add_argument_group("many machines")
+    add = machines.add_argument
+    add("--ray", metavar="ADDRESS", help="of a Ray cluster that does the work, or local; resumes")
+    add("--workers", type=number(1, 10**4), metavar="N", help="default: by GPU, or by machine")
+
     files = parser.add_argument_group("reading and saying")
     add = files.add_argument
     add("--salvage", action="store_true", help="restore damaged files as far as they go")
     add("--max-megapixels", type=number(1, 10**6), default=200, metavar="N", help="default: 200")
+    add("--failures", metavar="FILE", help="list what failed, in lines of JSON")
     add("--explain", action="store_true", help="print what was read from each file and chosen")
     add("-q", "--quiet", action="store_true", help="say nothing but errors")
     return parser
@@ -128,6 +145,23 @@ def check_streams(todo: Plan, options: argparse.Namespace) -> None:
         raise UsageError("the picture would go to the terminal: redirect it, or name a file by -o")
 
 
+def check_cluster(todo: Plan, options: argparse.Namespace) -> None:
+    """Refuse what a cluster cannot do."""
+    if not options.ray:
+        return
+    if not importlib.util.find_spec("ray"):
+        raise UsageError("--ray needs Ray, which is not installed: pip install 'casjax[ray]'")
+    if options.overwrite or options.explain:
+        raise UsageError("--overwrite and --explain are for one machine, without --ray")
+    if not all(job.source and job.destination for job in todo.jobs):
+        raise UsageError("standard input and output are for one machine, without --ray")
+
+
+def list_of_failures(options: argparse.Namespace) -> TextIO:
+    """Begin the file that is asked for, or one that keeps nothing."""
+    return open(options.failures or os.devnull, "w", encoding="utf-8")
+
+
 def size_of(job: Job) -> int:
     """Return the size of a job's file in bytes; what cannot be told counts as none."""
     try:
@@ -136,18 +170,22 @@ def size_of(job: Job) -> int:
         return 0
 
 
-def restore_all(todo: Plan, options: argparse.Namespace, progress: Progress) -> None:
-    """Restore picture by picture; what fails is said and does not stop the others."""
-    from casjax.restoration.running import run_job
+def prepare(options: argparse.Namespace) -> None:
+    """Import JAX and load the network if it is known which: what is wrong there is wrong usage."""
+    from casjax.restoration import running
 
+    if not options.ray:  # whose workers do it for themselves
+        running.prepare(options)
+
+
+def restore_all(
+    todo: Plan, options: argparse.Namespace, progress: Progress, failures: TextIO
+) -> None:
+    """Restore all pictures; what fails is said, listed, and does not stop the others."""
     if todo.left_out and not options.quiet:
         left_out = f"left out {todo.left_out} files that are no JPEG"
         print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
-    for reason in todo.missing:
-        progress.fail(reason)
-    for job in todo.jobs:
-        progress.begin(job.name)
-        outcome = run_job(job, options)
+    for outcome in outcomes(todo, options, progress):
         match outcome.kind:
             case "restored":
                 progress.restore(outcome.message, pixels=outcome.pixels)
@@ -155,6 +193,24 @@ def restore_all(todo: Plan, options: argparse.Namespace, progress: Progress) -> 
                 progress.skip(outcome.message)
             case "failed":
                 progress.fail(outcome.message)
+                failure = {"source": outcome.name, "error": outcome.message}
+                print(json.dumps(failure), file=failures, flush=True)
+
+
+def outcomes(todo: Plan, options: argparse.Namespace, progress: Progress) -> Iterator["Outcome"]:
+    """Do the work, here or on a cluster; yield what becomes of each input."""
+    from casjax.restoration import running
+
+    for name, reason in todo.missing.items():
+        yield running.Outcome("failed", name, f"{name}: {reason}")
+    if options.ray:
+        from casjax.restoration import cluster
+
+        yield from cluster.run_jobs(todo.jobs, options)
+        return
+    for job in todo.jobs:
+        progress.begin(job.name)
+        yield running.run_job(job, options)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ HOMES = {
     "optax": {"phases", "steps"},
     "orbax": {"checkpoint"},
     "pickle": set(),
+    "ray": {"restoration"},
     "safetensors": {"checkpoint"},
     "scipy": {"methods"},
     "shelve": set(),

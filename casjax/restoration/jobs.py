@@ -18,6 +18,10 @@ class UsageError(ValueError):
     """A command line that cannot be followed; the message is one line that says why."""
 
 
+class ClusterError(RuntimeError):
+    """A cluster that cannot do the work, or no longer; the message is one line that says why."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One picture to restore.
@@ -44,12 +48,12 @@ class Plan:
 
     Attributes:
       jobs: the pictures to restore.
-      missing: inputs that lead to no file; one line each, with the reason.
+      missing: inputs that lead to no file, each with the reason.
       left_out: how many files of other formats lie in the folders.
     """
 
     jobs: list[Job]
-    missing: list[str]
+    missing: dict[str, str]
     left_out: int
 
 
@@ -69,7 +73,7 @@ def plan(
       UsageError: inputs and output do not fit together.
     """
     sources: list[tuple[Path, Path]] = []  # with the folder that the name in a folder begins at
-    missing: list[str] = []
+    missing: dict[str, str] = {}
     left_out = 0
     for text in (text for text in inputs if text != STANDARD):
         path = Path(text)
@@ -81,17 +85,17 @@ def plan(
         elif path.is_file():
             sources.append((path, path.parent))
         elif path.exists():  # a device, say, with no end
-            missing.append(f"{text}: neither a file nor a folder")
+            missing[text] = "neither a file nor a folder"
         else:
             matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
             sources += [(match, match.parent) for match in matches if match.is_file()]
             if not matches:
-                missing.append(f"{text}: no such file or folder")
+                missing[text] = "no such file or folder"
     sources = list({path: (path, root) for path, root in sources}.values())
     if STANDARD in inputs:
         if len(inputs) > 1:
             raise UsageError("standard input (-) can only be restored by itself")
-        return Plan([_job_of_standard_input(output, file_format)], [], 0)
+        return Plan([_job_of_standard_input(output, file_format)], {}, 0)
     several = len(sources) != 1 or any(Path(text).is_dir() for text in inputs)
     name_result, result_format = _naming(output, file_format, several=several)
     jobs = [Job(path, name_result(path, root), result_format) for path, root in sources]

@@ -30,11 +30,13 @@ class Outcome:
 
     Attributes:
       kind: `skipped` where the result was there before.
-      message: one line that says so.
+      name: of the job.
+      message: what to say of it, in one line.
       pixels: how many were restored.
     """
 
     kind: Literal["restored", "skipped", "failed"]
+    name: str
     message: str
     pixels: int = 0
 
@@ -72,15 +74,16 @@ def prepare(options: argparse.Namespace) -> None:
 def run_job(job: Job, options: argparse.Namespace) -> Outcome:
     """Restore one picture as the command's options ask for; whatever fails is in the outcome."""
     if options.resume and job.destination and job.destination.exists():
-        return Outcome("skipped", f"{job.name}: finished before, {job.destination}")
+        return Outcome("skipped", job.name, f"{job.name}: finished before, {job.destination}")
     start = time.monotonic()
     try:
         pixels, details = restore_one(job, options)
     except Exception as error:  # whatever happens to one file, the others are restored
         reason = " ".join(str(error).split()) or type(error).__name__
-        return Outcome("failed", reason if job.name in reason else f"{job.name}: {reason}")
+        message = reason if job.name in reason else f"{job.name}: {reason}"
+        return Outcome("failed", job.name, message)
     seconds = time.monotonic() - start
-    return Outcome("restored", f"{job.name}{details}, {seconds:.1f} s", pixels)
+    return Outcome("restored", job.name, f"{job.name}{details}, {seconds:.1f} s", pixels)
 
 
 def restore_one(job: Job, options: argparse.Namespace) -> tuple[int, str]:

@@ -1,0 +1,143 @@
+"""The command's jobs on many machines: Ray Data, with workers that load their network once.
+
+A task is a few pictures. Where a worker dies, Ray starts another one and gives it the same task;
+pictures with results are skipped, as with --resume, so that each is restored once, whatever dies.
+All machines need the package and see the same files by the same paths.
+"""
+
+import argparse
+import logging
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+import ray.exceptions
+
+from casjax.restoration.jobs import ClusterError, Job
+from casjax.restoration.running import Outcome, prepare, run_job
+
+TASK = 32  # pictures at most: outcomes come, and work is dealt, by the task
+DEATHS = 3  # of workers at one task, until its pictures are tried one by one
+OBJECT_STORE = 200 * 2**20  # bytes, of a local cluster: paths and outcomes are all that travels
+
+
+def run_jobs(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outcome]:
+    """Run jobs on the cluster at `options.ray`, and yield their outcomes as they come.
+
+    Every job gets an outcome, also one that kills each worker that takes it.
+
+    Raises:
+      ClusterError: there is no such cluster, or its workers cannot start.
+    """
+    try:
+        workers = _connect(options)
+        pending = {job.name: job for job in map(_absolute, jobs)}
+        for task in (min(TASK, math.ceil(len(jobs) / workers)), 1):
+            if pending:
+                for outcome in _outcomes([*pending.values()], options, workers=workers, task=task):
+                    del pending[outcome.name]
+                    yield outcome
+        for name in pending:
+            yield Outcome("failed", name, f"{name}: its worker died {DEATHS} times")
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
+        *_, reason = [type(error).__name__, *filter(str.strip, str(error).splitlines())]
+        # Before the last line there is the whole traceback of a worker.
+        raise ClusterError(f"--ray {options.ray}: {reason.strip()}") from error
+    finally:
+        ray.shutdown()
+
+
+class Worker:
+    """A process of the cluster that restores pictures."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Load the network, if it is known which."""
+        self._options = options
+        prepare(options)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Run a task's jobs, which are rows made by `_row`."""
+        names = zip(batch["source"], batch["destination"], batch["format"], strict=True)
+        outcomes = [self.run(Job(_path(s), _path(d), str(f))) for s, d, f in names]
+        return {
+            "kind": [outcome.kind for outcome in outcomes],
+            "name": [os.fsencode(outcome.name) for outcome in outcomes],
+            "message": [os.fsencode(outcome.message) for outcome in outcomes],
+            "pixels": [outcome.pixels for outcome in outcomes],
+        }
+
+    def run(self, job: Job) -> Outcome:
+        """Run one job."""
+        return run_job(job, self._options)
+
+
+def _connect(options: argparse.Namespace) -> int:
+    """Connect to the cluster, or start one on this machine; return its number of workers."""
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if options.ray == "local":
+        ray.init(
+            address="local",
+            num_cpus=options.workers or 1,
+            object_store_memory=OBJECT_STORE,
+            include_dashboard=False,
+            **quiet,
+        )
+    else:
+        ray.init(address=options.ray, **quiet)
+    # A worker's death is told by the outcome of its pictures, not by Ray's own traceback.
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.max_errored_blocks = -1  # the pictures of such a task are tried again
+    machines = sum(node["Alive"] for node in ray.nodes())
+    return options.workers or int(ray.cluster_resources().get("GPU", 0)) or machines
+
+
+def _absolute(job: Job) -> Job:
+    assert job.source
+    assert job.destination
+    return Job(job.source.absolute(), job.destination.absolute(), job.file_format)
+
+
+def _outcomes(
+    jobs: Sequence[Job], options: argparse.Namespace, *, workers: int, task: int
+) -> Iterator[Outcome]:
+    """Run jobs in tasks of so many pictures; yield what became of those whose worker lived."""
+    sent = argparse.Namespace(**vars(options))
+    sent.resume = True
+    if sent.model and Path(sent.model).is_dir():
+        sent.model = str(Path(sent.model).absolute())
+    tasks = math.ceil(len(jobs) / task)
+    rows = ray.data.from_items([_row(job) for job in jobs], override_num_blocks=tasks)
+    results = rows.map_batches(
+        Worker,
+        fn_constructor_args=[sent],
+        batch_size=None,
+        compute=ray.data.ActorPoolStrategy(size=min(workers, tasks)),
+        num_gpus=1 if "GPU" in ray.cluster_resources() else None,
+        ray_remote_args_fn=lambda: {
+            "scheduling_strategy": "SPREAD",
+            "max_task_retries": DEATHS - 1,
+        },
+    )
+    for row in results.iter_rows():
+        name, message = os.fsdecode(row["name"]), os.fsdecode(row["message"])
+        yield Outcome(row["kind"], name, message, row["pixels"])
+
+
+def _row(job: Job) -> dict[str, Any]:
+    """A job as Arrow holds it: paths as bytes, for they need not be UTF-8."""
+    return {
+        "source": os.fsencode(str(job.source)),
+        "destination": os.fsencode(str(job.destination)),
+        "format": job.file_format,
+    }
+
+
+def _path(name: bytes) -> Path:
+    return Path(os.fsdecode(name))
