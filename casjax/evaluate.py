@@ -145,6 +145,7 @@ def score(
                 method.restorer(quality),
                 source,
                 method=method.name,
+                codec=method.facts.get("network", {}).get("codec", "jpeg"),
                 qualities=[quality],
                 keep=partial(keep_picture, folder) if pictures else None,
             )

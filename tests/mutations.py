@@ -260,7 +260,9 @@ def change_tables(data: bytes, random: Random) -> bytes:
         return data
     table = bytearray(data[place[0] : place[1]])
     for _ in range(random.integers(1, 65)):
-        table[random.integers(4, max(5, len(table)))] = int(random.choice([0, 1, 2, 99, 255]))
+        where = random.integers(4, max(5, len(table)))
+        if where < len(table):  # another mutation may have cut it off
+            table[where] = int(random.choice([0, 1, 2, 99, 255]))
     return data[: place[0]] + bytes(table) + data[place[1] :]
 
 

@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,10 @@ def _png_text(xmp: bytes) -> PngInfo | None:
 
 def _tiff_tags(metadata: Metadata) -> Image.Exif:
     tags = Image.Exif()
-    tags.load(metadata.exif)
-    tags.load(descriptive(tags))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on EXIF that is damaged: what can be read of it is kept
+        tags.load(metadata.exif)
+        tags.load(descriptive(tags))
     if metadata.xmp:
         tags[XMP_TAG] = metadata.xmp
     return tags
