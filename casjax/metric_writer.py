@@ -1,10 +1,15 @@
 """Metrics of a run: JSON lines for programs, TensorBoard event files for people."""
 
+import contextlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from casjax.files import replacing
 
@@ -21,7 +26,11 @@ class MetricWriter:
         if self._path.exists():
             self._forget_after(first_step)
         self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
-        self._events = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step)
+        folder = workdir / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        # Not SummaryWriter, whose thread dies on a full disk, whereupon it waits forever.
+        self._events = EventsWriter(str(folder / "events"))
+        self._add(first_step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, step: int, kind: str, values: Mapping[str, float | str]) -> None:
         """Record ``values`` after ``step`` steps; ``kind`` is ``"train"`` or ``"validation"``.
@@ -32,21 +41,22 @@ class MetricWriter:
         record = {"step": step, "kind": kind, **values}
         try:
             self._lines.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+            for name, value in values.items():
+                if not isinstance(value, str):
+                    self._add(step, summary=summary.scalar(f"{kind}/{name}", value))
+            self._events.flush()
         except OSError as error:
             error.filename = str(self._path)
             raise
-        for name, value in values.items():
-            if not isinstance(value, str):
-                self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Flush and close both files."""
         self._lines.close()
-        try:
+        with contextlib.suppress(OSError):  # a full disk; the lines hold all that the events do
             self._events.close()
-        except OSError:  # a full disk; the lines hold all that the events do
-            # At exit it would try again, and fail again.
-            self._events.file_writer.event_writer._closed = True
+
+    def _add(self, step: int, **content: Any) -> None:
+        self._events.write_event(Event(wall_time=time.time(), step=step, **content))
 
     def _forget_after(self, step: int) -> None:
         kept = []
