@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,16 @@ def test_photographs_cut_short(format: str, share: float):
     with pytest.raises(UnreadableImageError, match=r"^test: ") as raised:
         read_photograph(data, name="test", max_pixels=10**6)
     assert "\n" not in str(raised.value)
+
+
+def test_a_png_chunk_without_a_name_is_damage():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="PNG")
+    data = file.getvalue()
+    chunk = b"\0\0\0\0" + b"\xfaABC" + zlib.crc32(b"\xfaABC").to_bytes(4, "big")
+    data = data[:33] + chunk + data[33:]
+    with pytest.raises(UnreadableImageError, match="test: damaged, bytes stand where text"):
+        read_photograph(data, name="test", max_pixels=10**6, salvage=True)
 
 
 def test_what_only_the_decoder_finds_is_salvaged_and_said():

@@ -95,6 +95,8 @@ def _reason(error: Exception) -> str:
     # Pillow's message on bytes of no known kind ends with the address of an object.
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image in a known format"
+    if isinstance(error, UnicodeError):  # the name of a PNG file's chunk, say
+        return "damaged, bytes stand where text belongs"
     return " ".join(str(error).split()) or type(error).__name__
 
 
