@@ -12,7 +12,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from casjax import jpeg
 from casjax.data import augment
@@ -73,6 +75,23 @@ def layers_called(names: Sequence[str], params: Mapping[str, Any]) -> dict[str, 
             f"some of {', '.join(params)}"
         )
     return {name: name in names for name in params}
+
+
+def on_devices(
+    function: Callable[..., Any], devices: Sequence[jax.Device], **options: Any
+) -> Callable[..., Any]:
+    """Spread a step over devices: the batch is split along its first axis, all else is the same.
+
+    Nothing else knows how it is done. ``options`` are further ones of `jax.pmap`.
+    """
+    return jax.pmap(
+        function, axis_name="batch", in_axes=(None, 0), out_axes=None, devices=devices, **options
+    )
+
+
+def everywhere(state: Any, devices: Sequence[jax.Device]) -> Any:
+    """Put a state on each of the devices of this process, as steps of `on_devices` take it."""
+    return jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec()))
 
 
 def make_train_step(

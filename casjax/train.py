@@ -15,7 +15,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
 from casjax import data, evaluator, inference, processes
@@ -38,9 +37,11 @@ from casjax.pretrained import find_weights
 from casjax.resuming import resume
 from casjax.steps import (
     TrainState,
+    everywhere,
     make_optimizer,
     make_train_step,
     make_validation_step,
+    on_devices,
 )
 
 
@@ -120,23 +121,19 @@ def train(config: ConfigDict, model: nn.Module, workdir: Path, *, say: Say) -> d
                     **config.data,
                     **config.degradation,
                 )
-            # The only line that knows how a step is spread over devices: the batch is, the
-            # state is the same on all.
-            parallel = partial(
-                jax.pmap, axis_name="batch", in_axes=(None, 0), out_axes=None, devices=devices
-            )
             if state is None:
                 state = state_of(initial_variables(model, config.seed))
             begin = f"{weights_sha256(state.variables)[:16]} at step {int(state.step)}"
             processes.require_agreement("weights", begin)
-            everywhere = NamedSharding(Mesh(local_devices, ("batch",)), PartitionSpec())
             state = fit(
-                jax.device_put(state, everywhere),
+                everywhere(state, local_devices),
                 phases,
-                train_step=parallel(
-                    make_train_step(model, optimizer, phases, **config.loss), donate_argnums=0
+                train_step=on_devices(
+                    make_train_step(model, optimizer, phases, **config.loss),
+                    devices,
+                    donate_argnums=0,
                 ),
-                validation_step=parallel(make_validation_step(model)),
+                validation_step=on_devices(make_validation_step(model), devices),
                 batch_at=batch_at,
                 validation_batches=validation_batches,
                 save=partial(checkpoints.save, config=config.to_dict()),

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from casjax import data, memory, phases, steps
 from casjax.models import create_model, initial_variables
@@ -127,19 +126,12 @@ class Training:
             slow_layers=(),
             slow_rate=1.0,
         )
-        # As `train.train` spreads it: the batch is split, the state is the same everywhere.
         on = jax.local_devices()[:devices]
-        self._step = jax.pmap(
-            steps.make_train_step(model, optimizer, [plan], edge_weight=0.0),
-            axis_name="batch",
-            in_axes=(None, 0),
-            out_axes=None,
-            devices=on,
-            donate_argnums=0,
+        self._step = steps.on_devices(
+            steps.make_train_step(model, optimizer, [plan], edge_weight=0.0), on, donate_argnums=0
         )
         state = steps.TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
-        everywhere = NamedSharding(Mesh(on, ("batch",)), PartitionSpec())
-        self._state = jax.device_put(state, everywhere)
+        self._state = steps.everywhere(state, on)
         self._devices = devices
         self._batches = make_batches(batch_size)
         self._numbers = itertools.count()
