@@ -21,7 +21,7 @@ class Phase:
       end_step: the number of steps after it.
       cutouts: how many it uses, from the start of the file of cut-outs.
       loss_weights: share of each output of the network in the loss, finest first.
-      learning_rate: of Adam, a function of the steps since ``first_step``.
+      learning_rate: of the optimizer, a function of the steps since ``first_step``.
     """
 
     name: str

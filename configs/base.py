@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
     config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one
 
     config.optimizer = ConfigDict()
+    config.optimizer.name = "adam"  # or "muon": more from few steps
     config.optimizer.beta1 = 0.9
     config.optimizer.beta2 = 0.999
     config.optimizer.epsilon = 1e-8
@@ -79,7 +80,7 @@ def _phase(*, epochs: float, cutouts: int, loss_weights: tuple[float, ...]) -> C
     phase.epochs = epochs  # over its cut-outs; 0 leaves the phase out
     phase.cutouts = cutouts
     phase.loss_weights = loss_weights  # of the outputs, finest first
-    phase.learning_rate = 1e-4  # of Adam
+    phase.learning_rate = 1e-4  # of the optimizer
     phase.warmup_steps = 0  # from zero, linearly
     phase.decay = "constant"  # or "cosine", to zero at the end of the phase
     return phase

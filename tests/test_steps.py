@@ -40,6 +40,32 @@ def test_a_slow_layer_that_is_not_there_is_named():
         optimizer_of(slow_layers=("conv2", "conv9")).init(PARAMS)
 
 
+def test_muon_takes_steps_of_one_length_in_all_directions():
+    shapes = {"kernel": (3, 3, 8, 16), "of_the_image": (3, 3, 1, 16), "to_one": (3, 3, 16, 1)}
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    gradients = {
+        name: 1e-3 * jax.random.normal(key, shape)
+        for (name, shape), key in zip(shapes.items(), keys, strict=True)
+    }
+    gradients["bias"] = jnp.full(16, 1e-3)
+    optimizer = optimizer_of(name="muon")
+    changes, _ = optimizer.update(gradients, optimizer.init(gradients), gradients)
+    rate = 1e-4
+    lengths = jnp.linalg.svd(changes["kernel"].reshape(-1, 16), compute_uv=False)
+    # Newton and Schulz's five steps bring singular values near 1, not to it.
+    np.testing.assert_allclose(lengths, 0.2 * np.sqrt(9 * 8) * rate, rtol=0.35)
+    assert (changes["kernel"] * gradients["kernel"]).sum() < 0
+    for name in ("of_the_image", "to_one", "bias"):
+        # Adam's first step is as long for every parameter; with Nesterov's momentum that is 1.47.
+        expected = -1.47 * rate * np.sign(gradients[name])
+        np.testing.assert_allclose(changes[name], expected, rtol=1e-2, err_msg=name)
+
+
+def test_an_optimizer_that_is_not_there_is_named():
+    with pytest.raises(ValueError, match=r"optimizer.name='sgd': expected 'adam' or 'muon'"):
+        optimizer_of(name="sgd")
+
+
 def test_the_edge_error_is_a_weighted_term_of_the_loss():
     config = base.get_config()
     phases = phases_of(config)

@@ -119,6 +119,7 @@ class Training:
         )
         optimizer = steps.make_optimizer(
             [plan],
+            name="adam",
             beta1=0.9,
             beta2=0.999,
             epsilon=1e-8,
