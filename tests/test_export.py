@@ -7,24 +7,11 @@ import numpy as np
 import pytest
 
 from casjax import export, pretrained
+from casjax.benchmark.networks import OPTIONS
 from casjax.exporting.stablehlo import export_stablehlo
 from casjax.models import MODELS, create_model, variable_shapes
 
 PORTABLE = {"dtype": "float32", "convolution": "direct"}
-OPTIONS = {
-    "arcnn": {"initializer": "paper"},
-    "l4": {},
-    "l8": {},
-    "cascnn": {
-        "prelu": "shared",
-        "activate_outputs": True,
-        "padding": "zero",
-        "skip_connections": True,
-        "residual": False,
-        "batch_norm": False,
-        "initializer": "paper",
-    },
-}
 OTHERWISE = {
     "prelu": "channel",
     "activate_outputs": False,
