@@ -10,3 +10,5 @@ if ! cmp -s pyproject.toml .venv/installed.toml; then
   cp pyproject.toml .venv/installed.toml
 fi
 export PATH="$PWD/.venv/bin:$PATH"
+# Large arrays in large pages: a training step on CPUs was 1.0 to 1.3 times as fast (glibc only).
+export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}"
