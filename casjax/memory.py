@@ -16,7 +16,7 @@ LARGEST_TILE = 4096
 # What XLA reserves on CPU for each byte counted here: 0.99 for AR-CNN, 1.19 for CAS-CNN.
 ALLOWANCE = 1.25
 SHARE = 0.5  # of the free memory is used if nothing else is asked for
-ENOUGH = 2**30 * 3 // 2
+ENOUGH = 2**30 * 5 // 4
 
 
 def largest_tile(
@@ -24,8 +24,8 @@ def largest_tile(
 ) -> int:
     """Return the side of the largest square tile that the network can run on within `memory`.
 
-    Of few: it is a power of two times `multiple`, or one and a half times that, so that runs with
-    more or less memory find each other's compilations.
+    Of few: it is a power of two times `multiple`, or one, two or three quarters more, so that runs
+    with more or less memory find each other's compilations.
 
     Args:
       model: the network.
@@ -51,9 +51,9 @@ def largest_tile(
 
 
 def _one_of_few(number: int) -> int:
-    """Round down to a power of two, or one and a half times that."""
-    power = 1 << (number.bit_length() - 1)
-    return power * 3 // 2 if number >= power * 3 // 2 else power
+    """Round down to a power of two, or one, two or three quarters more."""
+    quarter = 1 << max(0, number.bit_length() - 3)
+    return number // quarter * quarter
 
 
 def default_memory() -> int:

@@ -31,7 +31,7 @@ from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_quality
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
-ROWS = 256  # that are converted at once; bounds the memory
+ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -214,27 +214,31 @@ def _change(
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
     samples = undo_upsampling(component, factors)
-    # Networks know luma from 16 to 235.
-    degraded = _rounded(full_to_studio_range(samples))
+    degraded = _TO_STUDIO_RANGE[samples]
     if ensemble:
-        restored = restore_turned(restorer, degraded)
+        restored: npt.NDArray[Any] = restore_turned(restorer, degraded)
     else:
-        restored = restorer(degraded[None, ..., None])[0, ..., 0].astype(np.float32)
-    change = (restored - degraded) / np.float32(STUDIO_PER_FULL)
-    if steps is not None:
-        change = project(samples + change, samples, steps) - samples
-    change = np.rint(np.clip(samples + change, 0, 255)) - samples
+        restored = restorer(degraded[None, ..., None])[0, ..., 0]
+    change = np.empty(samples.shape, np.int16)
+    for rows in _strips(samples):
+        wanted = (restored[rows].astype(np.float32) - degraded[rows]) / np.float32(STUDIO_PER_FULL)
+        if steps is not None:
+            wanted = project(samples[rows] + wanted, samples[rows], steps) - samples[rows]
+        change[rows] = np.rint(np.clip(samples[rows] + wanted, 0, 255)) - samples[rows]
     if factors != (1, 1):
-        change = np.rint(upsample(change, factors, shape=(component.shape[0], component.shape[1])))
-    return change.astype(np.int16)
+        shape = component.shape[0], component.shape[1]
+        enlarged = upsample(change.astype(np.float32), factors, shape=shape)
+        change = np.rint(enlarged).astype(np.int16)
+    return change
 
 
 def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
     """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3]."""
-    if coding == "grey":
-        return _rounded(pixels + changes[0])
     restored = np.empty_like(pixels)
     for rows in _strips(pixels):
+        if coding == "grey":
+            restored[rows] = _rounded(pixels[rows] + changes[0][rows])
+            continue
         change = np.stack([change[rows] for change in changes], axis=-1)
         if coding == "YCbCr":
             ycbcr = pixels[rows].astype(np.float32)
@@ -252,3 +256,7 @@ def _strips(pixels: Pixels) -> Iterator[slice]:
 
 def _rounded(values: npt.NDArray[Any]) -> Pixels:
     return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+
+
+# Networks know luma from 16 to 235.
+_TO_STUDIO_RANGE = _rounded(full_to_studio_range(np.arange(256)))
