@@ -1,16 +1,25 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, and folders that one process holds."""
 
 import contextlib
+import errno
+import fcntl
+import glob
 import os
+import re
 import secrets
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its name if the block ends well."""
-    temporary = Path(path).with_name(f".{secrets.token_hex(8)}.part")
+    """Give a temporary path beside `path`, which takes its name if the block ends well.
+
+    A process that is killed leaves it behind, for `remove_abandoned`.
+    """
+    owner = f"{socket.gethostname()}-{os.getpid()}"
+    temporary = Path(path).with_name(f".{owner}-{secrets.token_hex(8)}.part")
     try:
         yield temporary
         os.replace(temporary, path)
@@ -20,3 +29,41 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove from a folder what `replacing` left there in processes of this host that are gone."""
+    host = socket.gethostname()
+    for left in folder.glob(f".{glob.escape(host)}-*.part"):
+        owner = re.fullmatch(rf"\.{re.escape(host)}-(\d+)-[0-9a-f]+\.part", left.name)
+        if owner and not is_running(int(owner[1])):
+            with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
+                left.unlink()
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this host."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # someone else's
+    return True
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder against every other process that wants to, till the block or process ends.
+
+    Raises:
+      BlockingIOError: another process holds it.
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            # Some network file systems know no locks: there it is left to the user.
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        yield

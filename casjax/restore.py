@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from casjax.files import remove_abandoned
 from casjax.images.writing import SUFFIXES
 from casjax.restoration.jobs import ClusterError, Job, Plan, UsageError, plan
 from casjax.restoration.progress import Progress
@@ -185,6 +186,8 @@ def restore_all(
     if todo.left_out and not options.quiet:
         left_out = f"left out {todo.left_out} files that are no JPEG"
         print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
+    for folder in {job.destination.parent for job in todo.jobs if job.destination}:
+        remove_abandoned(folder)
     for outcome in outcomes(todo, options, progress):
         match outcome.kind:
             case "restored":

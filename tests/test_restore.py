@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import io
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -249,6 +250,15 @@ def test_the_picture_itself_is_never_replaced(run):
     assert status == 1
     assert "would replace the picture itself" in errors
     assert Path("photo.jpg").read_bytes() == before
+
+
+def test_what_a_killed_run_left_is_removed(run, tmp_path):
+    save("photo.jpg")
+    Path("out").mkdir()
+    abandoned = tmp_path / "out" / f".{socket.gethostname()}-{2**22 + 1}-0123abcd.part"
+    abandoned.touch()  # there is no process of this number
+    assert run("photo.jpg", "-o", "out/")[0] == 0
+    assert [path.name for path in Path("out").iterdir()] == ["photo.png"]
 
 
 def test_a_failed_write_leaves_no_file(run, monkeypatch):
