@@ -1,25 +1,63 @@
 """Being told to stop: SIGTERM, as schedulers send it before they take a machine, and Ctrl-C."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
 from casjax import processes
 
 
-class InterruptedTrainingError(Exception):
-    """A training that was told to stop has saved its state and stopped.
+class InterruptedRunError(BaseException):
+    """A run that was told to stop has stopped, and nothing it had is lost.
+
+    No Exception, as little as KeyboardInterrupt: it can come anywhere, also where Exceptions of
+    reading a bad image, say, are dealt with.
 
     Attributes:
-      step: the number of steps taken and saved.
       signal: what told it.
     """
 
-    def __init__(self, step: int, told_by: signal.Signals) -> None:
-        super().__init__(f"{told_by.name}: stopped after step {step}, which is saved")
-        self.step = step
+    def __init__(self, when: str, told_by: signal.Signals) -> None:
+        super().__init__(f"{told_by.name}: stopped {when}")
         self.signal = told_by
+
+
+class InterruptedTrainingError(InterruptedRunError):
+    """The same during a training, whose state is saved.
+
+    Attributes:
+      step: the number of steps taken and saved.
+    """
+
+    def __init__(self, step: int, told_by: signal.Signals) -> None:
+        super().__init__(f"after step {step}, which is saved", told_by)
+        self.step = step
+
+
+@contextlib.contextmanager
+def sigterm_stops(task: str, *, training_follows: bool) -> Iterator[None]:
+    """Raise InterruptedRunError where SIGTERM comes in the block, which does a ``task``.
+
+    Of several processes with their training ahead jax must hear the signal, and nothing changes
+    here: they stop after their first step.
+    """
+
+    def stop(*_: object) -> None:
+        raise InterruptedRunError(f"during the {task}", signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread() or (
+        training_follows and processes.several()
+    ):
+        yield
+        return
+    usual = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
 
 
 class StopRequest:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from casjax import processes
 from casjax.files import replacing
-from casjax.interruption import InterruptedTrainingError
+from casjax.interruption import InterruptedRunError
 from casjax.metric_writer import MetricWriter
 
 STATUS_FILE = "status.txt"
@@ -44,10 +44,18 @@ def status_file(workdir: Path) -> Iterator[Say]:
     try:
         yield say
     except BaseException as error:
-        told = isinstance(error, InterruptedTrainingError | KeyboardInterrupt)
+        told = isinstance(error, InterruptedRunError | KeyboardInterrupt)
         say(f"{'stopped' if told else 'failed'}: {str(error) or type(error).__name__}")
         raise
     say("finished")
+
+
+def read_status(workdir: Path) -> str:
+    """Return the line that the run in a workdir said last."""
+    try:
+        return (workdir / STATUS_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return "it has not said yet what it does"
 
 
 class Journal:

@@ -50,7 +50,7 @@ def main(_: Sequence[str]) -> None:
     """Run what the flags say; see `train.train_and_evaluate`."""
     # Only now: --help and mistyped flags need not wait for these.
     from casjax import evaluator, inference, processes
-    from casjax.interruption import InterruptedTrainingError
+    from casjax.interruption import InterruptedRunError, InterruptedTrainingError
     from casjax.train import train_and_evaluate
 
     logging.set_verbosity(logging.INFO)
@@ -65,9 +65,12 @@ def main(_: Sequence[str]) -> None:
         leave(str(error), status=2, exit_with=processes.exit_alone)
     except FloatingPointError as error:
         leave(str(error), status=1)
-    except InterruptedTrainingError as error:
+    except InterruptedRunError as error:
         status = os.EX_TEMPFAIL if error.signal == signal.SIGTERM else INTERRUPTED
-        leave(f"{error}; the same command goes on from there", status=status)
+        message = f"{error}; the same command goes on from there"
+        if isinstance(error, InterruptedTrainingError):  # all of the run's processes stop so
+            leave(message, status=status)
+        leave(message, status=status, exit_with=processes.exit_alone)
     except KeyboardInterrupt:
         message = "interrupted; the same command goes on from the last checkpoint"
         leave(message, status=INTERRUPTED, exit_with=processes.exit_alone)

@@ -84,8 +84,8 @@ def first_goes_ahead(task: str) -> Iterator[None]:
     elif is_first():
         try:
             yield
-        except Exception as error:
-            _store().key_value_set(f"casjax/{task}", str(error))
+        except BaseException as error:
+            _store().key_value_set(f"casjax/{task}", str(error) or type(error).__name__)
             # It takes the store along when it leaves: not before the others have read it.
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 _store().wait_at_barrier(f"casjax/{task}", 1000 * HEARTBEAT)

@@ -6,6 +6,7 @@ of the step. So a checkpoint holds no more than the training state, and a run th
 goes on as if nothing had happened.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,8 +29,10 @@ from casjax.checkpoint import (
     weights_sha256,
 )
 from casjax.datasets import ImageSource, open_source
+from casjax.files import held, remove_abandoned
 from casjax.images import write_png
-from casjax.journal import Say, status_file
+from casjax.interruption import sigterm_stops
+from casjax.journal import Say, read_status, status_file
 from casjax.loop import Batch, fit
 from casjax.models import create_model, initial_variables
 from casjax.phases import Phase, phase_at, plan_phases
@@ -59,13 +62,18 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
       others return nothing.
 
     Raises:
-      ValueError: the config, the data or the workdir does not fit; the message says which.
+      ValueError: the config, the data or the workdir does not fit, or another run is at work
+        there; the message says which.
       FileNotFoundError: a file that the config names is not there.
       FloatingPointError: the loss is not finite any more; the message names the step.
       InterruptedTrainingError: SIGTERM or Ctrl-C came during the training; its state is saved.
+      InterruptedRunError: SIGTERM came before or after it.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with status_file(workdir) as say:
+    with (
+        enter(workdir),
+        status_file(workdir) as say,
+        sigterm_stops("preparation", training_follows=True),
+    ):
         say("preparing")
         # Before the training and not after it, so that a mistake in them costs no training.
         tests = [
@@ -77,17 +85,40 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> dict[str, Any]:
         with processes.first_goes_ahead("evaluation"):
             if not processes.is_first():
                 return {}
-            say("evaluating")
-            return score(
-                model,
-                variables,
-                workdir,
-                tests,
-                name=config.model.name,
-                codec=config.degradation.codec,
-                qualities=config.evaluation.qualities or (config.quality,),
-                tile=config.evaluation.tile,
-            )
+            with sigterm_stops("evaluation", training_follows=False):
+                say("evaluating")
+                return score(
+                    model,
+                    variables,
+                    workdir,
+                    tests,
+                    name=config.model.name,
+                    codec=config.degradation.codec,
+                    qualities=config.evaluation.qualities or (config.quality,),
+                    tile=config.evaluation.tile,
+                )
+
+
+@contextlib.contextmanager
+def enter(workdir: Path) -> Iterator[None]:
+    """Make the workdir of a run, and hold it against other runs until the block ends.
+
+    Raises:
+      ValueError: another run is at work there.
+    """
+    with contextlib.ExitStack() as until_the_end:
+        with processes.first_goes_ahead("entrance"):
+            workdir.mkdir(parents=True, exist_ok=True)
+            if processes.is_first():
+                try:
+                    until_the_end.enter_context(held(workdir))
+                except BlockingIOError as error:
+                    raise ValueError(
+                        f"{workdir}: another run is at work there ({read_status(workdir)}): wait "
+                        "for its end, or choose another --workdir"
+                    ) from error
+                remove_abandoned(workdir)
+        yield
 
 
 def train(config: ConfigDict, model: nn.Module, workdir: Path, *, say: Say) -> dict[str, Any]:

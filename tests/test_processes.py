@@ -117,6 +117,20 @@ def test_a_preempted_process_stops_all_and_the_run_goes_on(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_preempted_evaluation_stops_all(tmp_path):
+    children = start(tmp_path, "--config.evaluation.datasets=('skimage',)")
+    status = tmp_path / "status.txt"
+    while not (status.exists() and "evaluating" in status.read_text()):
+        assert all(child.poll() is None for child in children), finish(children)
+        time.sleep(0.05)
+    children[0].send_signal(signal.SIGTERM)
+    (first, _, errors), (second, _, others_errors) = finish(children)
+    assert (first, second) == (os.EX_TEMPFAIL, 2)
+    assert "SIGTERM: stopped during the evaluation; the same command goes on" in errors
+    assert "the first process failed: SIGTERM" in others_errors
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda n: n.name)
 def test_a_lost_process_stops_the_others_within_a_minute(tmp_path, victim, number):

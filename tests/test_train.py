@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 from pathlib import Path
 
 import jax
@@ -13,7 +14,7 @@ import safetensors.numpy
 import small
 
 from casjax import models, resuming, train
-from casjax.interruption import InterruptedTrainingError
+from casjax.interruption import InterruptedRunError, InterruptedTrainingError
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +97,33 @@ def test_a_signal_stops_after_the_step_under_way_and_saves_it(config, tmp_path, 
     results = train.train_and_evaluate(config, tmp_path / "stopped")
     assert results["parameters_sha256"] == expected["parameters_sha256"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("task", "function"), [("preparation", "resume"), ("evaluation", "score")])
+def test_sigterm_before_and_after_the_training_stops_the_run(
+    config, tmp_path, monkeypatch, task, function
+):
+    def signalled(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, function, signalled)
+        with pytest.raises(InterruptedRunError, match=f"SIGTERM: stopped during the {task}"):
+            train.train_and_evaluate(config, tmp_path)
+    assert "stopped: SIGTERM" in (tmp_path / "status.txt").read_text()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert "parameters_sha256" in train.train_and_evaluate(config, tmp_path)
+
+
+def test_two_runs_do_not_share_a_workdir(config, tmp_path, monkeypatch):
+    abandoned = tmp_path / f".{socket.gethostname()}-{2**22 + 1}-0123abcd.part"  # no such process
+    abandoned.touch()
+    with train.enter(tmp_path):
+        assert not abandoned.exists()
+        (tmp_path / "status.txt").write_text("step 3 of 8\n")
+        with pytest.raises(ValueError, match=r"another run is at work there \(step 3 of 8\)"):
+            train.train_and_evaluate(config, tmp_path)
+    assert (tmp_path / "status.txt").read_text() == "step 3 of 8\n"
 
 
 def signalled_at(signalled_step, number):
