@@ -224,8 +224,6 @@ def damage(folder):
         path.write_bytes(b"rubbish")
 
 
-# What Orbax has begun to read when it finds the damage.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(config, tmp_path, caplog):
     expected = train.train_and_evaluate(config, tmp_path)
     damage(tmp_path / "checkpoints/10")
