@@ -148,7 +148,6 @@ def train(config: ConfigDict, model: nn.Module, workdir: Path, *, say: Say) -> d
                     device_count=len(local_devices),
                     batch_size=config.batch_size,
                     seed=config.seed,
-                    quality=config.quality,
                     **config.data,
                     **config.degradation,
                 )
@@ -203,7 +202,6 @@ def open_batches(
     device_count: int,
     batch_size: int,
     seed: int,
-    quality: int,
     sources: Sequence[str],
     validation_sources: Sequence[str],
     validation_cutouts: int,
@@ -243,7 +241,7 @@ def open_batches(
     validation = batches(
         cutouts=load(validation_sources, validation_cutouts),
         augment=False,
-        qualities=(quality, quality),
+        qualities=(lowest_quality, highest_quality),
         stream=0,
     )
     of_phase = {phase: training(stream=i) for i, phase in enumerate(phases)}

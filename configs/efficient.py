@@ -4,7 +4,8 @@ Differs from the paper's training so that a network is good after thousands of c
 millions: it starts from the identity, learns by Muon with a rate that warms up and then falls to
 zero in each phase, with small batches, clipped gradients, and cut-outs that are flipped and turned.
 
-A quality other than 20 starts from the network that ships for 20 and is fine-tuned only;
+A quality other than 20, or a range as in ``qf=5-95``, from which each cut-out draws its own (a
+"blind" network), starts from the network that ships for 20 and is fine-tuned only;
 ``--config.initial_weights`` names another start, ``--config.data.sources`` other images.
 """
 
@@ -15,27 +16,32 @@ from ml_collections import ConfigDict
 from configs import base
 
 CUTOUTS_IN_FILE = 48_000
-DEFAULTS = {"qf": 20, "cutouts": 24_000, "batch": 8}
+DEFAULTS = {"qf": "20", "cutouts": "24000", "batch": "8"}
+PAPERS = (10, 20, 40, 60, 80)
 
 
 def get_config(argument: str = "qf=20") -> ConfigDict:
-    parts = [re.fullmatch(r"(qf|cutouts|batch)=(\d+)", part) for part in argument.split(",")]
+    pattern = r"(qf|cutouts|batch)=(\d+|(?<=qf=)\d+-\d+)"
+    parts = [re.fullmatch(pattern, part) for part in argument.split(",")]
     if not all(parts):
         raise ValueError(
-            f"configs/efficient.py:{argument}: expected numbers for some of "
+            f"configs/efficient.py:{argument}: expected numbers, or a range for qf, for some of "
             f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
         )
-    given = {part[1]: int(part[2]) for part in parts if part}
-    quality, cutouts, batch_size = (DEFAULTS | given).values()
+    qualities, *numbers = (DEFAULTS | {part[1]: part[2] for part in parts if part}).values()
+    cutouts, batch_size = map(int, numbers)
     config = base.get_config()
-    config.quality = quality
+    config.quality, *highest = map(int, qualities.split("-"))
+    if highest:
+        [config.degradation.highest_quality] = highest
+        config.evaluation.qualities = PAPERS
     config.batch_size = batch_size
     config.model.initializer = "image_carrying"
     config.data.validation_cutouts = 160
     config.degradation.augment = True
     config.optimizer.name = "muon"
     config.optimizer.gradient_clip_norm = 0.1
-    if quality == 20:
+    if qualities == "20":
         shares = {"multiscale": 0.8, "finetune": 0.2}
     else:
         config.initial_weights = "cascnn-qf20"

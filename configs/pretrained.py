@@ -1,6 +1,7 @@
 """A network that ships with the package, scored: ``--config=configs/pretrained.py:qf=20``.
 
-``qf=QUALITY`` means CAS-CNN's; others go by their whole name: ``pretrained.py:l4-qf20``.
+``qf=QUALITY``, or ``qf=5-95`` for the blind one, means CAS-CNN's; others go by their whole name:
+``pretrained.py:l4-qf20``.
 Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` promises.
 """
 
@@ -22,6 +23,7 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
     config.model = ConfigDict(entry["model"])
     config.degradation.lowest_quality, config.degradation.highest_quality = entry["qualities"]
     config.quality = entry["qualities"][0]
+    config.evaluation.qualities = tuple(sorted({row["qf"] for row in entry["scores"]}))
     config.initial_weights = name
     config.multiscale.epochs = config.finetune.epochs = 0.0
     return config

@@ -61,10 +61,11 @@ def main() -> None:
     # What is scored is read back from the package: these are the weights that users get.
     network = pretrained.load_network(options.name)
     restorer = make_restorer(network.model, network.variables, tile=config["evaluation"]["tile"])
+    qualities = config["evaluation"]["qualities"] or [config["quality"]]
     for test_set in TEST_SETS:
         source = open_source(test_set, images_dir=options.images_dir, seed=0)
         results = evaluator.evaluate(
-            restorer, source, method=config["model"]["name"], qualities=[config["quality"]]
+            restorer, source, method=config["model"]["name"], qualities=qualities
         )
         print(evaluator.format_table(results))
         entry["scores"] += [{key: row[key] for key in KEPT} for row in results["rows"]]

@@ -15,9 +15,13 @@ if [ -n "${PHOTOS:-}" ]; then
   sources+=",'folder:$PHOTOS'" data+=" and photographs of $(basename "$PHOTOS")"
 fi
 
-CONFIG="configs/efficient.py:qf=%s,cutouts=$cutouts,batch=64" bash launch/sweep.sh \
-  --config.model.dtype=bfloat16 --config.data.sources="($sources,)" "$@"
-for quality in 20 $QUALITIES; do
+overrides=(--config.model.dtype=bfloat16 --config.data.sources="($sources,)" "$@")
+config="configs/efficient.py:qf=%s,cutouts=$cutouts,batch=64"
+CONFIG="$config" bash launch/sweep.sh "${overrides[@]}"
+# The blind network, for the qualities in between.
+python -m casjax.main --config="${config/\%s/5-95}" --workdir="$RUNS/qf5-95" \
+  --config.initial_weights="$RUNS/qf20" "${overrides[@]}"
+for quality in 20 $QUALITIES 5-95; do
   python launch/ship.py "$RUNS/qf$quality" --name "cascnn-qf$quality" --data "$data" \
     --images-dir "${CASJAX_DATA:-}"
 done

@@ -56,7 +56,7 @@ def test_sections_fit_their_functions(name):
 def test_sections_are_complete():
     """What train_and_evaluate passes on its own, plus the sections, is all that is asked for."""
     config = base.get_config()
-    own = {"device_count", "batch_size", "seed", "quality"}
+    own = {"device_count", "batch_size", "seed"}
     assert keywords(train.open_batches) == own | {*config.data, *config.degradation}
     own = {
         "train_step",
@@ -101,7 +101,16 @@ def test_the_efficient_config_sees_the_cutouts_asked_for(quality, steps):
     assert config.degradation.highest_quality == quality
 
 
-@pytest.mark.parametrize("argument", ["qf", "quality=20", "qf=20;batch=8", "qf=high"])
+def test_the_efficient_config_takes_a_range_of_qualities():
+    config = efficient.get_config("qf=5-95,cutouts=8000")
+    assert (config.degradation.lowest_quality, config.degradation.highest_quality) == (5, 95)
+    assert config.evaluation.qualities == (10, 20, 40, 60, 80)
+    assert (config.initial_weights, config.multiscale.epochs) == ("cascnn-qf20", 0)
+
+
+@pytest.mark.parametrize(
+    "argument", ["qf", "quality=20", "qf=20;batch=8", "qf=high", "qf=5-", "cutouts=5-95"]
+)
 def test_the_efficient_config_says_what_it_takes(argument):
     with pytest.raises(ValueError, match="qf=20, cutouts=24000, batch=8"):
         efficient.get_config(argument)
