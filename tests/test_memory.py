@@ -1,6 +1,8 @@
 """The memory of a network whose features can be counted by hand."""
 
 import dataclasses
+import subprocess
+import sys
 from typing import Any
 
 import jax
@@ -58,3 +60,22 @@ def test_too_little_memory():
 def test_some_memory_is_free():
     assert default_memory() > 2**20
     assert free_memory() >= default_memory()
+
+
+def test_what_a_compilation_leaves_is_given_back_once():
+    program = """
+import ctypes, types
+import jax
+from casjax.memory import return_what_compilers_leave
+ctypes.CDLL = lambda _: types.SimpleNamespace(malloc_trim=lambda _: print("trimmed"))
+return_what_compilers_leave()
+return_what_compilers_leave()
+double = jax.jit(lambda x: 2 * x)
+for _ in range(2):
+    double.lower(jax.ShapeDtypeStruct((3,), float)).compile()
+print("compiled")
+double.lower(jax.ShapeDtypeStruct((4,), float)).compile()
+"""
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["trimmed", "compiled", "trimmed"]

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from casjax import inference, pretrained
+from casjax import inference, memory, pretrained
 from casjax.images import write_png
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, read_photograph
@@ -65,6 +65,7 @@ def prepare(options: argparse.Namespace) -> None:
       OSError: there is no such network.
     """
     inference.cache_compilations()
+    memory.return_what_compilers_leave()
     if options.model is None and options.qf is not None:
         options.model = pictures.nearest_network(options.qf)
     if options.model is not None:
