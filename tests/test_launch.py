@@ -74,6 +74,23 @@ def test_a_slurm_array_has_a_quality_for_each_task(cluster):
     )
 
 
+def test_all_networks_that_ship_are_trained_and_shipped(cluster):
+    status, calls = cluster(
+        "train_shipped.sh", "--config.seed=1", RUNS="x", QUALITIES="10 60", CUTOUTS="640"
+    )
+    assert status == 0
+    trained = [re.search(r"qf=(.+),cutouts=640,batch=64", call) for call in calls[:4]]
+    assert [config and config[1] for config in trained] == ["20", "10", "60", "5-95"]
+    starts = [re.findall(r"--config\.initial_weights=(\S*)", call) for call in calls[:4]]
+    assert starts == [[""], ["x/qf20"], ["x/qf20"], ["x/qf20"]]
+    shared = "--config.data.sources=('bsds500/train+test',) --config.seed=1 on all"
+    assert all(call.endswith(shared) for call in calls[:4])
+    shipped = [re.search(r"ship\.py x/(\S+) --name (\S+)", call) for call in calls[4:]]
+    assert [names and names.groups() for names in shipped] == [
+        (f"qf{qualities}", f"cascnn-qf{qualities}") for qualities in ("20", "10", "60", "5-95")
+    ]
+
+
 def test_processes_of_one_host(cluster):
     status, calls = cluster("processes.sh", "2", "--workdir=x", PORT="4321", STATUS="75")
     assert status == 75
