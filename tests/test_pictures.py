@@ -161,11 +161,11 @@ def test_quality_or_model_is_needed_where_pixels_do_not_tell(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("quality", "name"), [(1, "low"), (12, "low"), (14, "wide"), (20, "exact"), (70, "wide")]
+    ("quality", "name"), [(1, "low"), (10, "low"), (14, "low"), (15, "high"), (70, "high")]
 )
 def test_the_nearest_network(monkeypatch, quality, name):
-    """Of those made for a quality, the one made for the fewest."""
-    ranges = {"low": [10, 10], "wide": [15, 60], "exact": [20, 20]}
+    """Of those made for one quality, where there are any."""
+    ranges = {"wide": [5, 95], "low": [10, 10], "high": [20, 20]}
     manifest = {name: {"qualities": qualities} for name, qualities in ranges.items()}
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     assert pictures.nearest_network(quality) == name

@@ -47,7 +47,10 @@ class Brighter(Identity):
 def networks(monkeypatch):
     """Stand-ins for the networks that ship."""
     models = {"identity": Identity(), "brighter": Brighter()}
-    manifest = {"identity": {"qualities": [1, 100]}, "brighter": {"qualities": [20, 20]}}
+    manifest = {
+        "identity": {"qualities": [1, 100]},
+        "brighter": {"qualities": [20, 20], "baseline": True},  # only by its name
+    }
 
     def load_network(name):
         if name not in models:
@@ -340,6 +343,14 @@ def test_quality_is_read_and_the_nearest_network_chosen(run, monkeypatch):
     status, _, errors = run("picture.png")
     assert status == 1
     assert "PNG files have no quantisation tables, and the pixels show no trace of JPEG" in errors
+
+
+@pytest.mark.parametrize("quality", [93, 94])
+def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
+    save("photo.jpg", quality=quality)
+    status, _, errors = run("photo.jpg")
+    assert status == 0
+    assert ("a file so good is better left as it is" in errors) == (quality > 93)
 
 
 def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):

