@@ -153,7 +153,7 @@ def nearest_network(quality: int) -> str:
     """Return the name of the network that ships whose quality factor is nearest.
 
     One made for a single quality, kept within what the file allows, does better on those in between
-    too than the blind network; of two as near the milder one is taken, for the higher quality. Those
+    too than the blind network. Of two as near the milder is taken, for the higher quality. Those
     that ship as baselines, to compare with, are not chosen.
 
     Raises:
