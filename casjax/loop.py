@@ -92,11 +92,11 @@ def fit(
                 journal.train(step, phase.name, means, cutouts=cutouts, next_save=next_save)
             scores = None
             if validates:
-                errors = [validation_step(state.variables, batch) for batch in validation_batches()]
+                errors = [validation_step(state.network, batch) for batch in validation_batches()]
                 scores = summarize(errors, first_step=step)
                 journal.validate(step, phase.name, scores)
             if step == phase.end_step and processes.is_first():
-                weights = jax.device_get(state.variables)
+                weights = jax.device_get(state.network)
                 save_weights(workdir / f"{phase.name}.safetensors", weights)
             if saves:
                 save(step, state, metrics=scores)

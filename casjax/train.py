@@ -171,7 +171,7 @@ def train(config: ConfigDict, model: nn.Module, workdir: Path, *, say: Say) -> d
                 workdir=workdir,
                 **config.loop,
             )
-    return jax.device_get(state.variables)
+    return jax.device_get(state.network)
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:

@@ -126,6 +126,7 @@ class Training:
             gradient_clip_norm=0.0,
             slow_layers=(),
             slow_rate=1.0,
+            average_decay=0.0,
         )
         on = jax.local_devices()[:devices]
         self._step = steps.on_devices(
