@@ -91,6 +91,19 @@ def test_all_networks_that_ship_are_trained_and_shipped(cluster):
     ]
 
 
+@pytest.mark.parametrize("budget", ["small", "paper"])
+def test_reproducing_has_a_run_for_every_line_of_table_two(cluster, budget):
+    status, calls = cluster("reproduce.sh", "--budget", budget, RUNS="x")
+    assert status == 0
+    folders = {found[1] for call in calls if (found := re.search(r"(?:-o |workdir=)x/(\S+)", call))}
+    baselines = {f"{name}-qf{quality}" for name in ("arcnn", "l4") for quality in (10, 40)}
+    multiscale = {f"qf{quality}-multiscale" for quality in (10, 20, 40)}
+    assert folders >= {"jpeg", "sadct", "l8-qf20", "report"} | baselines | multiscale
+    if budget == "paper":  # the small one has them from the networks that ship
+        assert folders >= {"arcnn-qf20", "l4-qf20", "qf10", "qf20", "qf40", "qf60", "qf80"}
+    assert calls[-1].startswith("python -m casjax.report x -o x/report")
+
+
 def test_processes_of_one_host(cluster):
     status, calls = cluster("processes.sh", "2", "--workdir=x", PORT="4321", STATUS="75")
     assert status == 75
