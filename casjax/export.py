@@ -126,8 +126,10 @@ def export(network: "Network", options: argparse.Namespace) -> None:
 
 def describe(network: "Network") -> dict[str, str]:
     """Return what a user of the files must know, as ONNX files hold it: texts by name."""
+    from casjax.inference import context
+
     lowest, highest = network.qualities
-    alignment, radius = network.model.alignment, network.model.receptive_radius
+    alignment, overlap = network.model.alignment, context(network.model)
     sizes = f"multiples of {alignment}; continue others by their edge, at the bottom and the right"
     return {
         "network": network.name,
@@ -135,7 +137,9 @@ def describe(network: "Network") -> dict[str, str]:
         "input": "float32 [batch, height, width, 1]: luma of a decoded JPEG, as MATLAB's "
         "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
         "height and width": sizes if alignment > 1 else "any",
-        "receptive radius": f"{radius} pixels: tiles that overlap by twice that leave no seams",
+        "context": f"{overlap} pixels: tiles leave no seams if, of each, what lies nearer than "
+        "that to a border inside the picture is left out"
+        + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
         "output": "float32 of the same shape: restored luma, clipped to [0, 1]",
         "casjax": version("casjax"),
     }

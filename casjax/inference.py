@@ -1,9 +1,9 @@
 """The one way for a network to touch a picture: any size, in bounded memory, uint8 to uint8.
 
 A picture is continued by its edge to a size that the network takes, and where that is larger than
-the tile it is cut into equal windows. Windows overlap by the network's receptive field and begin on
-its grid, and those at the border end where the picture does: each pixel is computed from what it
-would see in the whole picture.
+the tile it is cut into equal windows. Windows overlap by what the network sees around a block and
+begin on its grid, and those at the border end where the picture does: each pixel is computed from
+what it would see in the whole picture.
 """
 
 import functools
@@ -29,7 +29,7 @@ class Network(Protocol):
     """What inference needs to know of a network."""
 
     alignment: Any  # pixels: height and width must be a multiple of this
-    receptive_radius: Any  # pixels: no output pixel depends on an input pixel farther away
+    halo: Any  # pixels: no block of the grid depends on input pixels farther outside of it
 
     def __hash__(self) -> int:
         """Equal networks have equal hashes."""
@@ -44,7 +44,7 @@ def make_restorer(
     """Make the function that restores pictures of any size with a network.
 
     Args:
-      model: the network; its `alignment` and `receptive_radius` place the windows.
+      model: the network; its `alignment`, its grid, and `halo` place the windows.
       variables: what its `apply` takes, `{"params": ...}`; moved to the device once.
       tile: side in pixels of the largest window that is run at once; `tile` squared pixels
         bound the memory that one step takes, whatever the number and size of pictures.
@@ -64,7 +64,7 @@ def make_restorer(
     """
     if "params" not in variables:
         raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
-    overlap = _round_up(model.receptive_radius, model.alignment)
+    overlap = context(model)
     if tile % model.alignment or tile <= 2 * overlap:
         raise ValueError(
             f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
@@ -95,6 +95,11 @@ def make_restorer(
         return restored
 
     return restorer
+
+
+def context(model: Network) -> int:
+    """The pixels on each side of a window, on the network's grid, that are not kept of it."""
+    return _round_up(model.halo, model.alignment)
 
 
 @functools.cache

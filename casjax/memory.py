@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
-from casjax.inference import Network
+from casjax.inference import Network, context
 
 PROBE = 512  # pixels: side of the picture whose computation is looked at
 LARGEST_TILE = 4096
@@ -41,8 +41,8 @@ def largest_tile(
     multiple = math.lcm(multiple, model.alignment)
     bytes_per_pixel = ALLOWANCE * _peak_bytes(model, variables) / PROBE**2
     tile = math.isqrt(int(memory / bytes_per_pixel)) // multiple * multiple
-    # Twice the overlap of tiles, and something between.
-    smallest = -(-2 * (model.receptive_radius + model.alignment) // multiple) * multiple + multiple
+    # Context on both sides, and something between.
+    smallest = -(-2 * context(model) // multiple) * multiple + multiple
     if tile < smallest:
         needed = math.ceil(smallest**2 * bytes_per_pixel / 2**20)
         raise ValueError(

@@ -17,7 +17,7 @@ class SmallNetwork(nn.Module):
     """Two outputs at two scales."""
 
     alignment = 8
-    receptive_radius = 2
+    halo = 2
 
     @nn.compact
     def __call__(self, degraded):

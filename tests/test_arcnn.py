@@ -90,10 +90,10 @@ def test_bfloat16_computes_the_same_picture(arcnn_weights_dir):
     assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(shapes))
 
 
-def test_receptive_radius_is_exact():
+def test_halo_is_exact():
     shapes = jax.eval_shape(initial_parameters)
     parameters = jax.tree.map(lambda x: jnp.ones(x.shape), shapes)  # nothing cancels or dies
-    size = 2 * ARCNN.receptive_radius + 5
+    size = 2 * ARCNN.halo + 5
     middle = size // 2
 
     def of_middle(degraded):
@@ -102,4 +102,4 @@ def test_receptive_radius_is_exact():
     influence = np.asarray(jax.grad(of_middle)(jnp.ones((1, size, size, 1))))[0, ..., 0]
     rows, columns = np.nonzero(influence)
     for places in (rows, columns):
-        assert abs(places - middle).max() == ARCNN.receptive_radius
+        assert abs(places - middle).max() == ARCNN.halo

@@ -18,7 +18,7 @@ class Pooling(nn.Module):
     """A small network with all that makes tiling hard: a grid, zero padding, two scales."""
 
     alignment: ClassVar[int] = 8
-    receptive_radius: ClassVar[int] = 14  # 2 from convolutions, 4 x 2 + 4 from those of pools
+    halo: ClassVar[int] = 9  # 1 from the last convolution, a block of 4 for each of two, 1 more
 
     @nn.compact
     def __call__(self, x):
@@ -31,16 +31,16 @@ class Pooling(nn.Module):
 
 
 class Understated(Pooling):
-    """The same network with a lie about how far it sees."""
+    """The same network with a lie about how much it sees."""
 
-    receptive_radius: ClassVar[int] = 0
+    halo: ClassVar[int] = 0
 
 
 class Scaling(nn.Module):
     """Multiplies by a number: what comes out is known by hand."""
 
     alignment: ClassVar[int] = 1
-    receptive_radius: ClassVar[int] = 0
+    halo: ClassVar[int] = 0
 
     @nn.compact
     def __call__(self, x):

@@ -18,7 +18,7 @@ class Wide:
     """Spreads the picture to 16 channels, adds to them, and sums: 2 x 64 bytes for a pixel."""
 
     alignment: int = 8
-    receptive_radius: int = 20
+    halo: int = 20
 
     def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
         @jax.jit  # an inner computation counts as much as the outer one

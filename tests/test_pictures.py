@@ -197,7 +197,7 @@ class Halve:
     """Halves the distance from black, at any place of any tile."""
 
     alignment: int = 8
-    receptive_radius: int = 8
+    halo: int = 8
 
     def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
         return (degraded / 2,)

@@ -29,7 +29,7 @@ class Identity:
     """A network that changes nothing: pixels come out as they went in, if all else is right."""
 
     alignment: int = 8
-    receptive_radius: int = 8
+    halo: int = 8
 
     def apply(self, variables: Any, degraded: jax.Array) -> tuple[jax.Array]:
         return (degraded,)

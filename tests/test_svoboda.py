@@ -63,10 +63,10 @@ def test_formulations_and_dtypes_agree(name):
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_receptive_radius_is_exact(name):
+def test_halo_is_exact(name):
     shapes = jax.eval_shape(lambda: initial_parameters(name))
     parameters = jax.tree.map(lambda x: jnp.full(x.shape, 1e-3), shapes)  # nothing cancels or dies
-    radius = make(name).receptive_radius
+    radius = make(name).halo
     size = 2 * radius + 5
     middle = size // 2
 

@@ -2,7 +2,7 @@
 
 Every network takes float ``[n, h, w, 1]`` in [0, 1] and returns a tuple of images, finest first,
 so that one loss and one inference path serve them all. Its class says what inference must know:
-``alignment`` and ``receptive_radius``.
+``alignment``, the grid it works on, and ``halo``, what it sees around a block of it.
 """
 
 import dataclasses

@@ -35,7 +35,7 @@ class ARCNN(nn.Module):
     convolution: convolutions.Formulation
 
     alignment: ClassVar[int] = 1
-    receptive_radius: ClassVar[int] = 4 + 3 + 0 + 2
+    halo: ClassVar[int] = 4 + 3 + 0 + 2
 
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array]:

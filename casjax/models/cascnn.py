@@ -45,8 +45,11 @@ class CASCNN(nn.Module):
 
     alignment: ClassVar[int] = 8
     """The input's height and width must be multiples of this: three poolings by two."""
-    receptive_radius: ClassVar[int] = 52
-    """No output pixel depends on input pixels more rows or columns away than this."""
+    halo: ClassVar[int] = 46
+    """No block of 8x8 output pixels on the grid depends on input pixels farther outside of it.
+
+    A single one may depend on some that are 52 rows or columns away.
+    """
 
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array, ...]:

@@ -52,7 +52,7 @@ class _ResidualNetwork(nn.Module):
 class L4(_ResidualNetwork):
     """11x11x48, 3x3x64, 3x3x64, 5x5x1: 71,920 weights."""
 
-    receptive_radius: ClassVar[int] = 5 + 1 + 1 + 2
+    halo: ClassVar[int] = 5 + 1 + 1 + 2
 
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array]:
@@ -69,7 +69,7 @@ class L8(_ResidualNetwork):
     Both 1x1 layers see the 32 channels of the first layer beside the 64 of the one before.
     """
 
-    receptive_radius: ClassVar[int] = 5 + 1 + 1 + 1 + 0 + 2 + 0 + 2
+    halo: ClassVar[int] = 5 + 1 + 1 + 1 + 0 + 2 + 0 + 2
 
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array]:
