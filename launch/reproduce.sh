@@ -41,9 +41,9 @@ if [ "$budget" = small ]; then
   train curves configs/efficient.py:qf=20,cutouts=1600 # for Figure 2: the networks ship without
   for quality in 10 20 40; do
     # Those that ship were fine-tuned; Table II has them with the multi-scale loss, too.
-    train "qf$quality-multiscale" "configs/efficient.py:qf=$quality,cutouts=800" \
-      --config.initial_weights=cascnn-qf20 --config.multiscale.epochs=0.0167 \
-      --config.multiscale.learning_rate=4e-4 --config.multiscale.warmup_steps=10 \
+    train "qf$quality-multiscale" "configs/efficient.py:qf=$quality,cutouts=400" \
+      --config.initial_weights=cascnn-qf20 --config.multiscale.epochs=0.0084 \
+      --config.multiscale.learning_rate=4e-4 --config.multiscale.warmup_steps=5 \
       --config.finetune.epochs=0.0
   done
   for network in arcnn l4; do
