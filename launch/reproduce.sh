@@ -57,7 +57,6 @@ for name, entry in manifest().items():
         --config.quality="$quality" --config.initial_weights="$network-qf20"
     done
   done
-  train l8-qf20 configs/l8.py
 else
   other_qualities=5,15,25,35,45,55,65,75,85,95
   place="$RUNS/" networks="qf10 qf20 qf40 qf60 qf80"
