@@ -74,6 +74,13 @@ def growth(records: Sequence[Record]) -> "Figure":
     time.set(xlabel="megapixels", ylabel="seconds")
     memory.set(xlabel="megapixels", ylabel="peak memory of the process [MiB]")
     training.set(xlabel="CPU devices", ylabel="training, cut-outs a second")
+    devices = sorted({r["devices"] for r in records if r["detail"] == "devices"})
+    training.set_xticks(devices, map(str, devices))
+    training.set_xticks([], minor=True)
+    # Over less than a decade powers of ten say little.
+    for axes in (memory, training):
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
     figure.legend(loc="outside lower center", ncols=4)
     return figure
 
