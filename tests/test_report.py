@@ -16,7 +16,7 @@ from casjax.checkpoint import save_config
 from casjax.metric_writer import MetricWriter
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
-from casjax.report.figures import draw_all
+from casjax.report.figures import draw_all, learning_curves
 from casjax.report.runs import Score, read_runs, scores_of
 
 NETWORK = {"model": {"name": "cascnn"}, "qualities": [20, 20], "data": "photographs"}
@@ -67,7 +67,8 @@ def write_metrics(folder):
     writer.close()
     losses = {"multiscale": [0.5, 0.5], "finetune": [1.0, 0.0]}
     phases = {phase: {"loss_weights": weights} for phase, weights in losses.items()}
-    save_config(folder / "config.json", {"batch_size": 20, **phases})
+    data = {"cutout_size": 120}
+    save_config(folder / "config.json", {"batch_size": 20, "data": data, **phases})
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +191,32 @@ def test_figure_2_has_the_papers_scales(runs):
     training, *_ = finetune.lines
     np.testing.assert_allclose(training.get_xdata(), np.arange(10, 70, 10) * 20 / 150_000)
     np.testing.assert_allclose(training.get_ydata(), 1e4 * 1e-3 / np.arange(70, 130, 10))
+
+
+def test_figure_2_cuts_off_what_dwarfs_the_rest(runs):
+    [run] = [run for run in runs if run.name == "small"]
+    first = {"step": 1, "kind": "train", "phase": "multiscale", "loss": 5.0, "mse": 5.0}
+    panels = curves.learning_curves(dataclasses.replace(run, metrics=[first, *run.metrics])).axes
+    # JPEG's error is 20 of the axis's units.
+    assert [axes.get_ylim() for axes in panels] == [(0, curves.HIGHEST_ERROR * 20)] * 2
+
+
+def test_figure_2_is_of_the_run_that_saw_most(runs, tmp_path):
+    [run] = [run for run in runs if run.name == "small"]
+    config = run.config | {"data": {"cutout_size": 48}}
+    last = run.metrics[-1] | {"step": 2 * run.metrics[-1]["step"]}
+    smaller = dataclasses.replace(run, name="smaller", config=config, metrics=[*run.metrics, last])
+    assert "the run small by" in learning_curves([smaller, run], tmp_path).caption
+
+
+def test_the_legend_of_figure_4_has_room(runs):
+    scores = [s for q in (10, 20, 40) for s in scores_of(runs, dataset="live1", quality=q)
+              if s.row["method"] == "cascnn"]  # fmt: skip
+    figure = curves.gains_by_quality({f"cascnn-qf{i}0-scores": scores for i in range(1, 6)})
+    figure.set_layout_engine("constrained")
+    figure.draw_without_rendering()
+    legend = figure.legends[0].get_window_extent()
+    assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
 
 
 def test_figures_3_and_4_show_the_records(results, runs):

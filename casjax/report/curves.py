@@ -16,6 +16,7 @@ EPOCHS = {"multiscale": 50_000, "finetune": 150_000}
 TITLES = {"multiscale": "multi-scale loss", "finetune": "fine-tuning"}
 MULTISCALE_FACTOR = 3
 POINTS = 60  # of a training curve, each the mean of a stretch
+HIGHEST_ERROR = 6  # times JPEG's: what is above in Figure 2, as the first steps are, is cut off
 MARKED = "lighthouse3"  # in Figure 3, as the paper does
 MARKERS = "osD^vP"
 LINES = ("-", "--", "-.", ":")
@@ -75,6 +76,7 @@ def _draw_phase(
         axes.plot(x, y, "o--", color="C0", markersize=4, label="output loss, validation")
         jpeg = 1e4 * validation[0]["jpeg_mse"]
         axes.axhline(jpeg, color="C2", linestyle=":", label="JPEG, validation")
+        axes.set_ylim(0, min(axes.get_ylim()[1], HIGHEST_ERROR * jpeg))
 
 
 def _means(values: Sequence[float]) -> list[float]:
@@ -162,9 +164,6 @@ def gains_by_quality(networks: Mapping[str, Sequence[Score]]) -> Figure:
         axes.set_xlabel("quality factor of the images")
         axes.set_ylabel(label)
         axes.tick_params(labelleft=True)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=min(len(networks), 5),
-    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure

@@ -62,7 +62,7 @@ def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[F
 
 
 def learning_curves(runs: Sequence[Run], folder: Path) -> Figure:
-    """Draw Figure 2 for the run with the most phases, and of those with the most steps."""
+    """Draw Figure 2 for the run with the most phases, and of those that saw the most pixels."""
     trained = [run for run in runs if run.metrics and run.config]
     if not trained:
         raise MissingResultsError(
@@ -71,7 +71,10 @@ def learning_curves(runs: Sequence[Run], folder: Path) -> Figure:
         )
 
     def length(run: Run) -> tuple[int, int]:
-        return len({record["phase"] for record in run.metrics}), run.metrics[-1]["step"]
+        assert run.config is not None
+        cutouts = run.metrics[-1]["step"] * run.config["batch_size"]
+        pixels = cutouts * run.config["data"]["cutout_size"] ** 2
+        return len({record["phase"] for record in run.metrics}), pixels
 
     run = max(trained, key=length)
     stem = folder / "figure2"
