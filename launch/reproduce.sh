@@ -48,7 +48,8 @@ for name, entry in manifest().items():
     if lowest == highest:  # the blind one is none of the paper
         print(name)')
   # For Figure 2: the networks ship without their learning curves.
-  train curves configs/efficient.py:qf=20,cutouts=1600 --config.loop.validate_every=40
+  train curves configs/efficient.py:qf=20,cutouts=800 --config.loop.validate_every=20 \
+    --config.loop.log_every=5
   for quality in 10 20 40; do
     # Those that ship were fine-tuned; Table II has them with the multi-scale loss, too.
     train "qf$quality-multiscale" "configs/efficient.py:qf=$quality,cutouts=400" \
