@@ -6,6 +6,14 @@
 
 ``paper`` is the network of Table I, trained with the multi-scale loss and then the output's, from
 the paper's initial weights. Every run sees the same 2,400 small cut-outs, far from convergence.
+
+What the 300 steps led to on LIVE1 at quality 20, where JPEG has 30.07 dB PSNR:
+
+    with=residual             29.88 dB    the paper, of converged networks: no gain
+    paper                     29.17 dB
+    without=multiscale        28.99 dB
+    with=batch_norm           21.83 dB    the paper: never as accurate
+    without=skip_connections  21.46 dB
 """
 
 from ml_collections import ConfigDict
