@@ -83,7 +83,8 @@ def learning_curves(runs: Sequence[Run], folder: Path) -> Figure:
         f"Losses of the run {run.name} by epochs of its phases, in training (means of stretches) "
         "and in validation, with JPEG's own for comparison. As in the paper an epoch is 50,000 "
         "cut-outs in the first phase and 150,000 in the second one, and the multi-scale loss is "
-        "drawn 3 times as large."
+        f"drawn 3 times as large. What is above {curves.HIGHEST_ERROR} times JPEG's error is cut "
+        "off."
     )
     return Figure(stem, ".svg", "Figure 2: learning curves", caption)
 
