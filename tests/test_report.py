@@ -180,9 +180,22 @@ def test_scores_on_other_codecs_stand_apart(results, tmp_path):
     assert text.count("webp") == 3  # qualities, each once
 
 
-def test_figure_2_has_the_papers_scales(runs):
+@pytest.fixture
+def small(runs):
+    """The run of the network, with its learning curves."""
     [run] = [run for run in runs if run.name == "small"]
-    multiscale, finetune = curves.learning_curves(run).axes
+    return run
+
+
+@pytest.fixture
+def scores(runs):
+    """The network's, by rising quality."""
+    found = [s for q in (10, 20, 40) for s in scores_of(runs, dataset="live1", quality=q)]
+    return [score for score in found if score.row["method"] == "cascnn"]
+
+
+def test_figure_2_has_the_papers_scales(small):
+    multiscale, finetune = curves.learning_curves(small).axes
     training, validation, _ = multiscale.lines
     # 20 cut-outs a step, 50,000 an epoch; the loss times 3, in units of 10^-4.
     np.testing.assert_allclose(training.get_xdata(), np.arange(10, 70, 10) * 20 / 50_000)
@@ -193,25 +206,22 @@ def test_figure_2_has_the_papers_scales(runs):
     np.testing.assert_allclose(training.get_ydata(), 1e4 * 1e-3 / np.arange(70, 130, 10))
 
 
-def test_figure_2_cuts_off_what_dwarfs_the_rest(runs):
-    [run] = [run for run in runs if run.name == "small"]
+def test_figure_2_cuts_off_what_dwarfs_the_rest(small):
     first = {"step": 1, "kind": "train", "phase": "multiscale", "loss": 5.0, "mse": 5.0}
-    panels = curves.learning_curves(dataclasses.replace(run, metrics=[first, *run.metrics])).axes
+    begun = dataclasses.replace(small, metrics=[first, *small.metrics])
+    panels = curves.learning_curves(begun).axes
     # JPEG's error is 20 of the axis's units.
     assert [axes.get_ylim() for axes in panels] == [(0, curves.HIGHEST_ERROR * 20)] * 2
 
 
-def test_figure_2_is_of_the_run_that_saw_most(runs, tmp_path):
-    [run] = [run for run in runs if run.name == "small"]
-    config = run.config | {"data": {"cutout_size": 48}}
-    last = run.metrics[-1] | {"step": 2 * run.metrics[-1]["step"]}
-    smaller = dataclasses.replace(run, name="smaller", config=config, metrics=[*run.metrics, last])
-    assert "the run small by" in learning_curves([smaller, run], tmp_path).caption
+def test_figure_2_is_of_the_run_that_saw_most(small, tmp_path):
+    config = small.config | {"data": {"cutout_size": 48}}
+    metrics = [*small.metrics, small.metrics[-1] | {"step": 2 * small.metrics[-1]["step"]}]
+    smaller = dataclasses.replace(small, name="smaller", config=config, metrics=metrics)
+    assert "the run small by" in learning_curves([smaller, small], tmp_path).caption
 
 
-def test_the_legend_of_figure_4_has_room(runs):
-    scores = [s for q in (10, 20, 40) for s in scores_of(runs, dataset="live1", quality=q)
-              if s.row["method"] == "cascnn"]  # fmt: skip
+def test_the_legend_of_figure_4_has_room(scores):
     figure = curves.gains_by_quality({f"cascnn-qf{i}0-scores": scores for i in range(1, 6)})
     figure.set_layout_engine("constrained")
     figure.draw_without_rendering()
@@ -219,7 +229,7 @@ def test_the_legend_of_figure_4_has_room(runs):
     assert 0 <= legend.x0 < legend.x1 <= figure.bbox.width
 
 
-def test_figures_3_and_4_show_the_records(results, runs):
+def test_figures_3_and_4_show_the_records(results, runs, scores):
     [score] = [line.ours for line in table.table(runs) if line.algorithm == "CAS-CNN FT"
                and line.ours]  # fmt: skip
     psnr, ssim = curves.scores_by_file_size([score], "CAS-CNN").axes
@@ -229,8 +239,6 @@ def test_figures_3_and_4_show_the_records(results, runs):
         assert drawn >= {record[metric] for record in score.jpeg.images.values()}
         assert drawn >= {score.row[metric], score.jpeg.row[metric]}
 
-    scores = [s for q in (10, 20, 40) for s in scores_of(runs, dataset="live1", quality=q)
-              if s.row["method"] == "cascnn"]  # fmt: skip
     for axes, gain in zip(
         curves.gains_by_quality({"small": scores}).axes, ("ipsnr", "ipsnrb"), strict=True
     ):
