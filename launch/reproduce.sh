@@ -34,7 +34,8 @@ baseline() { # NETWORK QUALITY EPOCHS START
 }
 
 # At once, because each computes on one core; before the rest, because XLA's threads wait for one
-# another: training beside one of these took up to three times as long.
+# another: training beside one of these took up to three times as long. Not by `evaluate`, whose
+# subshell would be ended in their place.
 sadct=()
 trap 'kill "${sadct[@]}" 2>/dev/null || true' EXIT
 for quality in 10 20 40; do
