@@ -11,6 +11,7 @@ from jax import lax
 from casjax.models import convolutions
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+FORMULATIONS = ["direct", "winograd", "products"]
 
 
 def normal(seed, *shape):
@@ -18,7 +19,7 @@ def normal(seed, *shape):
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 7])
-@pytest.mark.parametrize("formulation", ["direct", "winograd"])
+@pytest.mark.parametrize("formulation", FORMULATIONS)
 def test_convolution_of_any_size(size, formulation):
     x, kernel, weights = normal(0, 2, 9, 12, 6), normal(1, size, size, 6, 3), normal(2, 2, 9, 12, 3)
     weights = weights[:, : 10 - size, : 13 - size]
@@ -42,7 +43,7 @@ def test_convolution_of_any_size(size, formulation):
 def test_full_convolution_is_a_transposed_convolution(h, w):
     x, kernel = normal(0, 2, h, w, 6), normal(1, 4, 4, 6, 3)
     expected = lax.conv_transpose(x, kernel, (2, 2), "SAME")
-    for formulation in ("direct", "winograd"):
+    for formulation in FORMULATIONS:
         found = convolutions.full_conv4x4(x, kernel, formulation)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
@@ -54,7 +55,7 @@ def test_gradients_of_a_full_convolution():
         return jax.grad(lambda x, kernel: (weights * full_conv(x, kernel)).sum(), (0, 1))(x, kernel)
 
     expected = gradients(lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"))
-    for formulation in ("direct", "winograd"):
+    for formulation in FORMULATIONS:
         found = gradients(partial(convolutions.full_conv4x4, formulation=formulation))
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
@@ -81,7 +82,9 @@ def test_to_one_channel_sums_in_float32():
 
 
 def test_the_choice_of_formulation():
-    expected = "winograd" if jax.default_backend() == "cpu" else "direct"
-    assert convolutions.resolve("auto") == expected
-    with pytest.raises(ValueError, match="expected 'auto', 'direct' or 'winograd'"):
-        convolutions.resolve("fft")
+    cpu = jax.default_backend() == "cpu"
+    assert convolutions.resolve("auto", "float32") == ("winograd" if cpu else "direct")
+    assert convolutions.resolve("auto", "bfloat16") == ("products" if cpu else "direct")
+    assert convolutions.resolve("winograd", "bfloat16") == "winograd"
+    with pytest.raises(ValueError, match="expected one of 'auto', 'direct', 'winograd', 'prod"):
+        convolutions.resolve("fft", "float32")

@@ -140,12 +140,10 @@ class Layer(nn.Module):
         if self.batch_norm and self.kind != "output":
             training = self.is_mutable_collection("batch_stats")
             y = nn.BatchNorm(not training, momentum=0.9, axis_name="batch", use_bias=False)(y)
-        y += bias.astype(y.dtype)
         if not self.activate:
-            return y
+            return y + bias.astype(y.dtype)
         slopes = (self.features,) if self.prelu == "channel" else ()
-        slope = self.param("slope", nn.initializers.constant(0.25), slopes)
-        return jnp.where(y >= 0, y, slope.astype(y.dtype) * y)
+        return _activate(y, bias, self.param("slope", nn.initializers.constant(0.25), slopes))
 
     def _convolve(self, inputs: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
         # Edge padding is zero padding further out, where it is cropped away.
@@ -159,6 +157,13 @@ class Layer(nn.Module):
         else:
             y, crop = convolutions.full_conv4x4(_concatenate(inputs), kernel, self.convolution), 2
         return y[:, crop:-crop, crop:-crop] if self.padding == "edge" else y
+
+
+@jax.checkpoint  # Its gradient keeps y alone, and computes the rest anew while it reads that.
+def _activate(y: jax.Array, bias: jax.Array, slope: jax.Array) -> jax.Array:
+    """Adds a bias and applies PReLU, in float32, to the dtype of ``y``."""
+    z = y.astype(jnp.float32) + bias
+    return jnp.where(z >= 0, z, slope * z).astype(y.dtype)
 
 
 def average_pool(x: jax.Array) -> jax.Array:

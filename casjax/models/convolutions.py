@@ -6,27 +6,34 @@ parameters; `resolve` is the one place that chooses between them.
 
 import functools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
-from casjax.models import winograd
+from casjax.models import products, winograd
 
-Formulation = Literal["auto", "direct", "winograd"]
+Formulation = Literal["auto", "direct", "winograd", "products"]
 
 
-def resolve(formulation: Formulation) -> Formulation:
-    """Resolve ``"auto"``: Winograd on CPU, direct (cuDNN and its kin) everywhere else."""
-    if formulation not in ("auto", "direct", "winograd"):
-        raise ValueError(
-            f"model.convolution={formulation!r}: expected 'auto', 'direct' or 'winograd'"
-        )
-    if formulation == "auto":
-        return "winograd" if jax.default_backend() == "cpu" else "direct"
-    return formulation
+def resolve(formulation: Formulation, dtype: DTypeLike) -> Formulation:
+    """Resolve ``"auto"`` for activations of a dtype.
+
+    On CPU that is Winograd, and sums of matrix products for bfloat16; direct (cuDNN and its kin)
+    everywhere else.
+    """
+    choices = get_args(Formulation)
+    if formulation not in choices:
+        expected = ", ".join(map(repr, choices))
+        raise ValueError(f"model.convolution={formulation!r}: expected one of {expected}")
+    if formulation != "auto":
+        return formulation
+    if jax.default_backend() != "cpu":
+        return "direct"
+    return "products" if jnp.dtype(dtype) == jnp.bfloat16 else "winograd"
 
 
 def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
@@ -49,14 +56,18 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16, h and w at least k.
       kernel: ``[k, k, c_in, c_out]``, the same dtype.
-      formulation: see `resolve`; Winograd's is for k = 3, others are direct always.
+      formulation: see `resolve`; what Winograd's is not for (k other than 3) is direct.
 
     Returns:
       ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
     """
     size, _, c_in, _ = kernel.shape
-    if size == 3 and c_in > 1 and resolve(formulation) == "winograd":
-        return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
+    if c_in > 1:  # not of the image itself
+        chosen = resolve(formulation, x.dtype)
+        if chosen == "products":
+            return products.convolve(x, kernel)
+        if chosen == "winograd" and size == 3:
+            return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
     # XLA's CPU backend runs a convolution without any padding up to five times slower than one
     # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
     excess = 1 if size > 1 and jax.default_backend() == "cpu" else 0
@@ -96,11 +107,14 @@ def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> j
 
 def _convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
     """Convolution of stride 1 with one row and column of zeros around the input."""
-    if resolve(formulation) == "winograd" and kernel.shape[2] > 1:  # not of the image itself
+    chosen = resolve(formulation, x.dtype) if kernel.shape[2] > 1 else "direct"  # of the image
+    if chosen == "winograd":
         return winograd.convolve(x, kernel)
     # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
     # XLA's fast path on CPU.
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    if chosen == "products":
+        return products.convolve(x, kernel)
     return lax.conv_general_dilated(
         x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -128,7 +142,7 @@ def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
     planes = functools.reduce(
         jnp.add,
         (
-            jnp.matmul(part, taps[end - part.shape[-1] : end], preferred_element_type=jnp.float32)
+            _project(part, taps[end - part.shape[-1] : end])
             for part, end in zip(parts, ends, strict=True)
         ),
     )
@@ -138,3 +152,32 @@ def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
         planes[:, i : i + h, j : j + w, size * i + j] for i in range(size) for j in range(size)
     )
     return functools.reduce(jnp.add, shifted)[..., None]
+
+
+@jax.custom_vjp
+def _project(x: jax.Array, taps: jax.Array) -> jax.Array:
+    """``[n, h, w, c]`` times ``[c, taps]``, float32; in the gradient, too, of one dtype.
+
+    JAX's own gradient would multiply bfloat16 with float32, and so widen ``x`` first.
+    """
+    return jnp.matmul(x, taps, preferred_element_type=jnp.float32)
+
+
+def _project_forward(
+    x: jax.Array, taps: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _project(x, taps), (x, taps)
+
+
+def _project_backward(
+    residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    x, taps = residuals
+    dy = dy.astype(x.dtype)
+    dx = jnp.matmul(dy, taps.T, preferred_element_type=jnp.float32)
+    pixels = (0, 1, 2)
+    dtaps = lax.dot_general(x, dy, ((pixels, pixels), ((), ())), preferred_element_type=jnp.float32)
+    return dx.astype(x.dtype), dtaps.astype(taps.dtype)
+
+
+_project.defvjp(_project_forward, _project_backward)
