@@ -24,8 +24,9 @@ def get_config() -> ConfigDict:
     config.model.residual = False  # the paper saw no gain
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
-    config.model.dtype = "float32"  # or "bfloat16", on accelerators
-    config.model.convolution = "auto"  # "direct", "winograd"; auto: what the backend runs fastest
+    config.model.dtype = "float32"  # or "bfloat16": on accelerators, and on CPUs with AMX
+    # "direct", "winograd", "products"; auto: what the backend runs fastest in this dtype
+    config.model.convolution = "auto"
 
     config.data = ConfigDict()
     # Names as `casjax.datasets.open_source` takes them. The paper used ImageNet 2013 DET:

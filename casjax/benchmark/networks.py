@@ -41,7 +41,7 @@ def make_network(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
 
 
 def default_dtypes() -> list[str]:
-    """bfloat16 is for accelerators: XLA's CPU backend has no fast convolutions of it."""
+    """bfloat16 is for accelerators, and for those CPUs alone that have units for it."""
     return ["float32"] if jax.default_backend() == "cpu" else ["float32", "bfloat16"]
 
 
