@@ -7,6 +7,22 @@ zero in each phase, with small batches, clipped gradients, and cut-outs that are
 A quality other than 20, or a range as in ``qf=5-95``, from which each cut-out draws its own (a
 "blind" network), starts from the network that ships for 20 and is fine-tuned only;
 ``--config.initial_weights`` names another start, ``--config.data.sources`` other images.
+
+What one change at a time made of 640 cut-outs (80 steps) at quality 20: gains over JPEG in PSNR and
+PSNR-B on the 50 whole images of BSDS500 val, in dB. Another seed changes nothing in these digits.
+
+    as it is                                                   +0.25  +0.80
+    in float32 (all others: model.dtype=bfloat16)              +0.26  +0.81
+    photographs left out, BSDS500 alone                        +0.25  +0.80
+    both learning rates doubled                                +0.32  +1.25
+    both learning rates halved                                 +0.19  +0.58
+    no warm-up                                                 +0.24  +0.75
+    Adam in place of Muon                                      +0.12  +0.33
+    batches of 16, half the steps                              +0.13  +0.38
+    weights averaged, optimizer.average_decay=0.9              +0.23  +0.73
+    the paper's initial weights                                -4.66  -2.31
+    the full resolution first, then all four outputs           -8.72  -6.32
+    the full resolution alone, at the multi-scale phase's rate +0.36  +1.29
 """
 
 import re

@@ -118,7 +118,8 @@ def _side(dtype: str) -> int:
 @functools.cache
 def _product(dtype: str) -> Call:
     matrix = jnp.ones((_side(dtype), _side(dtype)), dtype)
-    product = jax.jit(jnp.matmul)
+    # Sums in float32: with bfloat16 ones CPUs do not use the units that they have for bfloat16.
+    product = jax.jit(functools.partial(jnp.matmul, preferred_element_type=jnp.float32))
     return lambda: product(matrix, matrix).block_until_ready()
 
 
