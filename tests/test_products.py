@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
 from casjax.models import products
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
 # Of the largest magnitude of a result: float32 as everywhere, bfloat16 to its 8 bits.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}
 
@@ -35,23 +35,9 @@ def draw(shape, size, co, dtype):
     return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
 
 
-def output_and_gradients(convolve, x, kernel, dy):
-    y, pull_back = jax.vjp(convolve, x, kernel)
-    return y, *pull_back(dy)
-
-
-def in_float64(convolve, arrays):
-    arrays = [np.asarray(array.astype(jnp.float32), np.float64) for array in arrays]
-    with jax.enable_x64(True):
-        return jax.device_get(jax.jit(partial(output_and_gradients, convolve))(*arrays))
-
-
-def assert_close(actual, expected, dtype):
-    for name, a, b in zip(("output", "dx", "dkernel"), actual, expected, strict=True):
-        assert a.dtype == dtype, name
-        assert a.shape == b.shape, name
-        error = np.abs(np.asarray(a, np.float64) - b).max()
-        assert error <= TOLERANCE[dtype] * np.abs(b).max(), name
+def assert_close_in(dtype, actual, expected):
+    assert {array.dtype for array in actual} == {jnp.dtype(dtype)}
+    assert_close(actual, expected, TOLERANCE[dtype])
 
 
 @DTYPES
@@ -69,7 +55,7 @@ def assert_close(actual, expected, dtype):
 def test_equals_direct_form(shape, size, co, dtype):
     arrays = draw(shape, size, co, dtype)
     found = jax.jit(partial(output_and_gradients, products.convolve))(*arrays)
-    assert_close(found, in_float64(direct, arrays), dtype)
+    assert_close_in(dtype, found, in_float64(direct, arrays))
 
 
 def test_sums_are_rounded_once():
@@ -92,7 +78,7 @@ def test_equals_direct_form_over_two_devices(dtype):
 
     y, dx, dkernel = shard(x.reshape(2, 2, *x.shape[1:]), kernel, dy.reshape(2, 2, *dy.shape[1:]))
     actual = y.reshape(dy.shape), dx.reshape(x.shape), dkernel[0]
-    assert_close(actual, in_float64(direct, arrays), dtype)
+    assert_close_in(dtype, actual, in_float64(direct, arrays))
 
 
 @DTYPES

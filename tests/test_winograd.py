@@ -6,12 +6,10 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
 from casjax.models import winograd
-
-LAYOUT = ("NHWC", "HWIO", "NHWC")
-
 
 SIZES = pytest.mark.parametrize("size", [2, 3])
 
@@ -28,24 +26,8 @@ def draw(shape, size, co, seed=0):
     return [rng.normal(size=shape).astype(np.float32).astype(np.float64) for shape in shapes]
 
 
-def output_and_gradients(convolve, x, kernel, dy):
-    y, pull_back = jax.vjp(convolve, x, kernel)
-    return y, *pull_back(dy)
-
-
 def in_float32(convolve, arrays):
     return jax.jit(partial(output_and_gradients, convolve))(*(a.astype(np.float32) for a in arrays))
-
-
-def in_float64(convolve, arrays):
-    with jax.enable_x64(True):
-        return jax.device_get(jax.jit(partial(output_and_gradients, convolve))(*arrays))
-
-
-def assert_close(actual, expected, tolerance=1e-5):
-    for name, a, b in zip(("output", "dx", "dkernel"), actual, expected, strict=True):
-        assert a.shape == b.shape, name
-        assert np.abs(a - b).max() <= tolerance * np.abs(b).max(), name
 
 
 @SIZES

@@ -36,6 +36,11 @@ def resolve(formulation: Formulation, dtype: DTypeLike) -> Formulation:
     return "products" if jnp.dtype(dtype) == jnp.bfloat16 else "winograd"
 
 
+def _resolve_for(x: jax.Array, formulation: Formulation) -> Formulation:
+    """What `resolve` says for features; the image itself, of one channel, is direct always."""
+    return resolve(formulation, x.dtype) if x.shape[-1] > 1 else "direct"
+
+
 def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
     """3x3 convolution with zero padding, to the size of its input.
 
@@ -61,13 +66,12 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     Returns:
       ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
     """
-    size, _, c_in, _ = kernel.shape
-    if c_in > 1:  # not of the image itself
-        chosen = resolve(formulation, x.dtype)
-        if chosen == "products":
-            return products.convolve(x, kernel)
-        if chosen == "winograd" and size == 3:
-            return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
+    size = len(kernel)
+    chosen = _resolve_for(x, formulation)
+    if chosen == "products":
+        return products.convolve(x, kernel)
+    if chosen == "winograd" and size == 3:
+        return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
     # XLA's CPU backend runs a convolution without any padding up to five times slower than one
     # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
     excess = 1 if size > 1 and jax.default_backend() == "cpu" else 0
@@ -107,7 +111,7 @@ def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> j
 
 def _convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
     """Convolution of stride 1 with one row and column of zeros around the input."""
-    chosen = resolve(formulation, x.dtype) if kernel.shape[2] > 1 else "direct"  # of the image
+    chosen = _resolve_for(x, formulation)
     if chosen == "winograd":
         return winograd.convolve(x, kernel)
     # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
