@@ -16,7 +16,7 @@ What the 300 steps led to on LIVE1 at quality 20, PSNR in dB, where JPEG has 30.
     with=batch_norm           21.83    22.84       the paper: never as accurate
     without=skip_connections  21.46    22.48
 
-The two columns differ by a decibel without any change. So few steps show what skip connections,
+The dtype alone makes up to a decibel of difference. So few steps show what skip connections,
 residuals and batch normalisation do, but not whether the multi-scale loss helps.
 """
 
