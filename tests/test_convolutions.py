@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from casjax.models import convolutions
+from casjax.models.activation import Activation
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 FORMULATIONS = ["direct", "winograd", "products"]
@@ -44,7 +45,7 @@ def test_full_convolution_is_a_transposed_convolution(h, w):
     x, kernel = normal(0, 2, h, w, 6), normal(1, 4, 4, 6, 3)
     expected = lax.conv_transpose(x, kernel, (2, 2), "SAME")
     for formulation in FORMULATIONS:
-        found = convolutions.full_conv4x4(x, kernel, formulation)
+        found = convolutions.full_conv4x4([x], kernel, formulation)
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -56,9 +57,49 @@ def test_gradients_of_a_full_convolution():
 
     expected = gradients(lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"))
     for formulation in FORMULATIONS:
-        found = gradients(partial(convolutions.full_conv4x4, formulation=formulation))
+        found = gradients(
+            lambda x, kernel, formulation=formulation: convolutions.full_conv4x4(
+                [x], kernel, formulation
+            )
+        )
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("channels", [[1], [3, 2, 1]])
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_all_convolve_the_concatenation_and_activate(formulation, shared, channels):
+    parts = [normal(i, 2, 5, 7, c) for i, c in enumerate(channels)]
+    full_kernel, kernel = (normal(k, k, k, sum(channels), 6) for k in (4, 3))
+    slope = jnp.float32(0.3) if shared else jnp.linspace(-0.2, 1.2, 6)
+    activation = Activation(normal(5, 6), slope)
+
+    def found(parts, kernel, full_kernel, activation):
+        return (
+            convolutions.conv3x3(parts, kernel, formulation, activation),
+            convolutions.full_conv4x4(parts, full_kernel, formulation, activation),
+        )
+
+    def expected(parts, kernel, full_kernel, activation):
+        x = jnp.concatenate(parts, axis=-1)
+        results = (
+            lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT),
+            lax.conv_transpose(x, full_kernel, (2, 2), "SAME"),
+        )
+        return tuple(
+            jnp.where(z >= 0, z, activation.slope * z)
+            for z in (y + activation.bias for y in results)
+        )
+
+    @partial(jax.jit, static_argnums=0)
+    def with_gradients(function):
+        y, pull_back = jax.vjp(function, parts, kernel, full_kernel, activation)
+        return jax.tree.leaves((y, pull_back(jax.tree.map(jnp.cos, y))))
+
+    for a, b in zip(with_gradients(found), with_gradients(expected), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("size", [3, 5])

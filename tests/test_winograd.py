@@ -4,18 +4,30 @@ from fractions import Fraction
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
 from casjax.models import winograd
+from casjax.models.activation import Activation
 
 SIZES = pytest.mark.parametrize("size", [2, 3])
 
 
 def direct(x, kernel):
     return lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
+
+
+def convolve(x, kernel):
+    return winograd.convolve(x, kernel, None)
+
+
+def activated(convolve, x, kernel, bias, slope):
+    """The same of every formulation: what it convolves, with a bias and PReLU."""
+    z = convolve(x, kernel) + bias
+    return jnp.where(z >= 0, z, slope * z)
 
 
 def draw(shape, size, co, seed=0):
@@ -42,16 +54,33 @@ def in_float32(convolve, arrays):
 )
 def test_equals_direct_form(size, shape, co):
     arrays = draw(shape, size, co)
-    assert_close(in_float32(winograd.convolve, arrays), in_float64(direct, arrays))
+    assert_close(in_float32(convolve, arrays), in_float64(direct, arrays))
 
 
 @SIZES
-@pytest.mark.parametrize("shape", [(1, 150, 201, 3), (99, 14, 14, 3)])
-def test_equals_direct_form_over_several_strips(size, shape):
+@pytest.mark.parametrize("shape", [(1, 50, 61, 3), (9, 14, 14, 3)])
+def test_equals_direct_form_over_several_strips(size, shape, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES_PER_STRIP", 60)
     arrays = draw(shape, size, co=4)
-    n, h, w, _ = shape
-    assert winograd._tile_grid(n, h, w, size).strips > 1
-    assert_close(in_float32(winograd.convolve, arrays), in_float64(direct, arrays))
+    assert winograd._tile_grid(shape, size).strips > 1
+    assert_close(in_float32(convolve, arrays), in_float64(direct, arrays))
+
+
+@SIZES
+@pytest.mark.parametrize(("shape", "co"), [((2, 15, 15, 3), 17), ((1, 50, 61, 3), 4)])
+def test_activates_as_the_direct_form(size, shape, co, monkeypatch):
+    monkeypatch.setattr(winograd, "TILES_PER_STRIP", 60)
+    x, kernel, dy = draw(shape, size, co)
+    bias, slope = np.linspace(-2, 2, co), np.linspace(-0.5, 1.5, co)
+    arrays = x, kernel, bias.astype(np.float32), slope.astype(np.float32), dy
+
+    def found(x, kernel, bias, slope):
+        return winograd.convolve(x, kernel, Activation(bias, slope))
+
+    expected = in_float64(partial(activated, direct), arrays)
+    assert_close(in_float32(found, arrays), expected)
+    inputs = (a.astype(np.float32) for a in arrays[:-1])
+    assert_close([jax.jit(found)(*inputs)], expected[:1])
 
 
 @SIZES
@@ -61,7 +90,7 @@ def test_equals_direct_form_over_two_devices(size):
 
     @partial(jax.pmap, axis_name="devices", devices=jax.devices("cpu")[:2], in_axes=(0, None, 0))
     def shard(x, kernel, dy):
-        y, dx, dkernel = output_and_gradients(winograd.convolve, x, kernel, dy)
+        y, dx, dkernel = output_and_gradients(convolve, x, kernel, dy)
         return y, dx, lax.psum(dkernel, "devices")
 
     y, dx, dkernel = shard(x.reshape(2, 2, 6, 7, 5), kernel, dy.reshape(2, 2, *dy.shape[1:]))
@@ -71,7 +100,7 @@ def test_equals_direct_form_over_two_devices(size):
 
 def test_invalid_values_stay_visible():
     x = np.full((1, 8, 8, 2), np.nan, np.float32)
-    assert np.isnan(winograd.convolve(x, np.ones((3, 3, 2, 2), np.float32))).all()
+    assert np.isnan(convolve(x, np.ones((3, 3, 2, 2), np.float32))).all()
 
 
 @SIZES

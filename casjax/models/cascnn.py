@@ -1,5 +1,6 @@
 """CAS-CNN (Cavigelli, Hager, Benini): Table I and Figure 1 of the paper."""
 
+import functools
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar, Literal
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from casjax.models import convolutions
+from casjax.models.activation import Activation, activate
 from casjax.models.initial import Initializer, Kind, initial_bias, initial_kernel
 
 
@@ -136,40 +138,47 @@ class Layer(nn.Module):
         kernel = self.param("kernel", partial(initial_kernel, self.initializer, self.kind), shape)
         bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
 
-        y = self._convolve(inputs, kernel.astype(inputs[0].dtype))
-        if self.batch_norm and self.kind != "output":
-            training = self.is_mutable_collection("batch_stats")
-            y = nn.BatchNorm(not training, momentum=0.9, axis_name="batch", use_bias=False)(y)
+        kernel = kernel.astype(inputs[0].dtype)
         if not self.activate:
+            y = self._convolve(inputs, kernel, None)
             return y + bias.astype(y.dtype)
         slopes = (self.features,) if self.prelu == "channel" else ()
-        return _activate(y, bias, self.param("slope", nn.initializers.constant(0.25), slopes))
+        slope = self.param("slope", nn.initializers.constant(0.25), slopes)
+        activation = Activation(bias, slope)
+        if not self.batch_norm or self.kind == "output":
+            return self._convolve(inputs, kernel, activation)
+        y = self._convolve(inputs, kernel, None)
+        training = self.is_mutable_collection("batch_stats")
+        y = nn.BatchNorm(not training, momentum=0.9, axis_name="batch", use_bias=False)(y)
+        return activate(y, activation)
 
-    def _convolve(self, inputs: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+    def _convolve(
+        self, inputs: Sequence[jax.Array], kernel: jax.Array, activation: Activation | None
+    ) -> jax.Array:
         # Edge padding is zero padding further out, where it is cropped away.
         if self.padding == "edge":
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
             y, crop = convolutions.conv_to_one(inputs, kernel), 1
+            y = y if activation is None else activate(y, activation)
         elif self.kind == "conv":
-            y, crop = convolutions.conv3x3(_concatenate(inputs), kernel, self.convolution), 1
+            y, crop = convolutions.conv3x3(inputs, kernel, self.convolution, activation), 1
         else:
-            y, crop = convolutions.full_conv4x4(_concatenate(inputs), kernel, self.convolution), 2
+            y, crop = convolutions.full_conv4x4(inputs, kernel, self.convolution, activation), 2
         return y[:, crop:-crop, crop:-crop] if self.padding == "edge" else y
 
 
-@jax.checkpoint  # Its gradient keeps y alone, and computes the rest anew while it reads that.
-def _activate(y: jax.Array, bias: jax.Array, slope: jax.Array) -> jax.Array:
-    """Adds a bias and applies PReLU, in float32, to the dtype of ``y``."""
-    z = y.astype(jnp.float32) + bias
-    return jnp.where(z >= 0, z, slope * z).astype(y.dtype)
-
-
+@jax.custom_vjp
 def average_pool(x: jax.Array) -> jax.Array:
     """2x2 average pooling of stride 2: ``[n, h, w, c]`` to ``[n, h / 2, w / 2, c]``."""
-    n, h, w, c = x.shape
-    return x.reshape(n, h // 2, 2, w // 2, 2, c).mean((2, 4))
+    # A sum of slices, because XLA's CPU backend reduces in a step of its own.
+    parts = (x[:, i::2, j::2].astype(jnp.float32) for i in range(2) for j in range(2))
+    return (functools.reduce(jnp.add, parts) / 4).astype(x.dtype)
+
+
+# JAX's own gradient would set the slices one by one.
+average_pool.defvjp(lambda x: (average_pool(x), None), lambda _, dy: (upsample(dy / 4),))
 
 
 def upsample(x: jax.Array) -> jax.Array:
@@ -177,7 +186,3 @@ def upsample(x: jax.Array) -> jax.Array:
     n, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
     return x.reshape(n, 2 * h, 2 * w, c)
-
-
-def _concatenate(inputs: Sequence[jax.Array]) -> jax.Array:
-    return inputs[0] if len(inputs) == 1 else jnp.concatenate(inputs, axis=-1)

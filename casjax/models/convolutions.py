@@ -14,7 +14,8 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from casjax.models import products, winograd
+from casjax.models import patches, products, winograd
+from casjax.models.activation import Activation, activate
 
 Formulation = Literal["auto", "direct", "winograd", "products"]
 
@@ -36,23 +37,24 @@ def resolve(formulation: Formulation, dtype: DTypeLike) -> Formulation:
     return "products" if jnp.dtype(dtype) == jnp.bfloat16 else "winograd"
 
 
-def _resolve_for(x: jax.Array, formulation: Formulation) -> Formulation:
-    """What `resolve` says for features; the image itself, of one channel, is direct always."""
-    return resolve(formulation, x.dtype) if x.shape[-1] > 1 else "direct"
-
-
-def conv3x3(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
-    """3x3 convolution with zero padding, to the size of its input.
+def conv3x3(
+    parts: Sequence[jax.Array],
+    kernel: jax.Array,
+    formulation: Formulation,
+    activation: Activation | None = None,
+) -> jax.Array:
+    """3x3 convolution of the concatenation of ``parts``, with zero padding, and its activation.
 
     Args:
-      x: ``[n, h, w, c_in]``, float32 or bfloat16.
+      parts: ``[n, h, w, c_i]``, float32 or bfloat16, whose ``c_i`` add up to c_in.
       kernel: ``[3, 3, c_in, c_out]``, the same dtype.
       formulation: see `resolve`.
+      activation: of the c_out channels; None leaves them as they are.
 
     Returns:
-      ``[n, h, w, c_out]``, the dtype of ``x``.
+      ``[n, h, w, c_out]``, the same dtype.
     """
-    return _convolve(x, kernel, formulation)
+    return _convolve(parts, kernel, formulation, activation)
 
 
 def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
@@ -67,11 +69,13 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
       ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
     """
     size = len(kernel)
-    chosen = _resolve_for(x, formulation)
+    chosen = resolve(formulation, x.dtype)
+    if chosen != "direct" and x.shape[-1] == 1:
+        return patches.convolve(x, kernel, None)
     if chosen == "products":
         return products.convolve(x, kernel)
     if chosen == "winograd" and size == 3:
-        return winograd.convolve(x, kernel)[:, 1:-1, 1:-1]
+        return winograd.convolve(x, kernel, None)[:, 1:-1, 1:-1]
     # XLA's CPU backend runs a convolution without any padding up to five times slower than one
     # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
     excess = 1 if size > 1 and jax.default_backend() == "cpu" else 0
@@ -81,20 +85,27 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     return y[:, : x.shape[1] + 1 - size]
 
 
-def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
-    """4x4 full-convolution of stride 2 (Section III-A): twice the height and width.
+def full_conv4x4(
+    parts: Sequence[jax.Array],
+    kernel: jax.Array,
+    formulation: Formulation,
+    activation: Activation | None = None,
+) -> jax.Array:
+    """4x4 full-convolution of stride 2 (Section III-A), twice the height and width; activation.
 
     Along each axis, output i is the sum of ``kernel[t] * x[(i + t) / 2 - 1]`` over the two taps t
-    for which i + t is even, with zeros outside of x: ``lax.conv_transpose(x, kernel, (2, 2),
-    "SAME")``, whose own kernel gradient is 50 times too slow on CPU.
+    for which i + t is even, with zeros outside of x, the concatenation of ``parts``:
+    ``lax.conv_transpose(x, kernel, (2, 2), "SAME")``, whose own kernel gradient is 50 times too
+    slow on CPU.
 
     Args:
-      x: ``[n, h, w, c_in]``, float32 or bfloat16.
+      parts: ``[n, h, w, c_i]``, float32 or bfloat16, whose ``c_i`` add up to c_in.
       kernel: ``[4, 4, c_in, c_out]``, the same dtype.
       formulation: see `resolve`.
+      activation: of the c_out channels; None leaves them as they are.
 
     Returns:
-      ``[n, 2h, 2w, c_out]``, the dtype of ``x``.
+      ``[n, 2h, 2w, c_out]``, the same dtype.
     """
     # Of the 4x4 taps an output pixel sees 2x2, which ones depends on whether its row and column
     # are even. So one 2x2 convolution to 4 * c_out channels, c_out for each of the four cases,
@@ -103,25 +114,49 @@ def full_conv4x4(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> j
     c_in, c_out = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, c_in, c_out)[:, ::-1, :, ::-1]
     taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
-    cases = _convolve(x, taps, formulation)
+    if activation is not None:
+        activation = Activation(*(jnp.tile(jnp.broadcast_to(v, c_out), 4) for v in activation))
+    cases = _convolve(parts, taps, formulation, activation)
     n, h, w, _ = cases.shape
     image = cases.reshape(n, h, w, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
     return image.reshape(n, 2 * h, 2 * w, c_out)[:, 1:-1, 1:-1]
 
 
-def _convolve(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
-    """Convolution of stride 1 with one row and column of zeros around the input."""
-    chosen = _resolve_for(x, formulation)
-    if chosen == "winograd":
-        return winograd.convolve(x, kernel)
+def _convolve(
+    parts: Sequence[jax.Array],
+    kernel: jax.Array,
+    formulation: Formulation,
+    activation: Activation | None,
+) -> jax.Array:
+    """Convolution of stride 1 with one row and column of zeros around the input; activation."""
+    chosen = resolve(formulation, parts[0].dtype)
+    channels, channels_out = kernel.shape[2:]
+    if activation is not None:
+        activation = Activation(*(jnp.broadcast_to(v, channels_out) for v in activation))
+    if chosen == "winograd" and channels > 1:
+        return winograd.convolve(_laid_side_by_side(parts), kernel, activation)
     # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
     # XLA's fast path on CPU.
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    x = jnp.pad(jnp.concatenate(parts, axis=-1), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    if chosen != "direct" and channels == 1:
+        return patches.convolve(x, kernel, activation)
     if chosen == "products":
-        return products.convolve(x, kernel)
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        y = products.convolve(x, kernel)
+    else:
+        y = lax.conv_general_dilated(
+            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+    return y if activation is None else activate(y, activation)
+
+
+def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
+    """Concatenates channels, as a sum: on CPUs XLA then does it while it pads the result."""
+    ends = np.cumsum([part.shape[-1] for part in parts])
+    placed = (
+        jnp.pad(part, ((0, 0), (0, 0), (0, 0), (end - part.shape[-1], ends[-1] - end)))
+        for part, end in zip(parts, ends, strict=True)
     )
+    return functools.reduce(jnp.add, placed)
 
 
 def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
@@ -179,9 +214,21 @@ def _project_backward(
     x, taps = residuals
     dy = dy.astype(x.dtype)
     dx = jnp.matmul(dy, taps.T, preferred_element_type=jnp.float32)
-    pixels = (0, 1, 2)
-    dtaps = lax.dot_general(x, dy, ((pixels, pixels), ((), ())), preferred_element_type=jnp.float32)
-    return dx.astype(x.dtype), dtaps.astype(taps.dtype)
+
+    def add_image(image: jax.Array, dtaps: jax.Array) -> jax.Array:
+        # In this order, because what stands first is transposed in memory: that of few channels.
+        rows_and_columns = (0, 1)
+        return dtaps + lax.dot_general(
+            dy[image],
+            x[image],
+            ((rows_and_columns, rows_and_columns), ((), ())),
+            preferred_element_type=jnp.float32,
+        )
+
+    # One by one, because XLA's CPU backend would transpose the gradient of all images while it
+    # puts it together.
+    dtaps = lax.fori_loop(0, len(x), add_image, jnp.zeros(taps.shape[::-1]))
+    return dx.astype(x.dtype), dtaps.T.astype(taps.dtype)
 
 
 _project.defvjp(_project_forward, _project_backward)

@@ -6,14 +6,20 @@ for a 2x2 kernel. With d a tile of the input, g a kernel and * the elementwise p
     y = A' [(G g G') * (B' d B)] A        (Lavin and Gray, arXiv:1509.09308, equation 8).
 
 Summed over the input channels, the elementwise products become matrix products of
-(tiles, channels in) x (channels in, channels out), one for each of the 36 (25) positions.
+(tiles, channels in) x (channels in, channels out), one for each of the 36 (25) positions. The
+gradients are the same read backwards: with e = A dy A' those of d and g are
+
+    B [(G g G') * e] B'    and    G' [(B' d B) * e] G,
+
+where tiles of d that overlap are summed, and for g all tiles.
 
 What makes this fast under XLA on CPUs:
 
-- Tiles are taken in strips of some hundreds, so that the transformed tiles stay in the cache.
+- Tiles are taken in strips of some hundreds, so that the transformed tiles stay in the cache. What
+  activates a strip, and the gradient of that, is computed while it is there.
 - The images of a batch stand under each other in one tall image, with the zeros that pad them in
   between. A strip is then a range of rows, no matter where an image ends, and one grid of tiles
-  serves the convolution, its input gradient and its kernel gradient.
+  serves the convolution and its gradients.
 - The transforms are sums of shifted and strided slices, which XLA vectorises over the channels.
 
 The error in float32 is below 1e-5 of the largest magnitude of the result.
@@ -29,56 +35,68 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from casjax.models.activation import Activation, activate
+
 TILE = 4  # outputs along a side of a tile
-# Enough rows for efficient matrix products, few enough for the transformed tiles to stay cached.
-TILES_PER_STRIP = 900
+# About so many: enough rows for efficient matrix products, few enough to stay cached.
+TILES_PER_STRIP = 1400
 # Matrix products want whole vector registers of channels: 257 are padded to 272, 513 to 528.
 CHANNEL_MULTIPLE = 16
 PADDING = 1  # rows and columns of zeros on each side of an image
 
 
 @jax.custom_vjp
-def convolve(x: Array, kernel: Array) -> Array:
-    """Convolves with stride 1 and one row and column of zeros around the input.
+def convolve(x: Array, kernel: Array, activation: Activation | None) -> Array:
+    """Convolves with stride 1 and one row and column of zeros around the input, and activates.
 
-    Equals `lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))` in the layouts below: a
-    3x3 kernel keeps the height and width, a 2x2 kernel adds one to each.
+    The convolution equals `lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))` in the
+    layouts below: a 3x3 kernel keeps the height and width, a 2x2 kernel adds one to each.
 
     Args:
       x: float32 [n, h, w, ci], any size from 1x1.
       kernel: float32 [k, k, ci, co], k = 2 or 3.
+      activation: of the co channels; None leaves them as they are.
 
     Returns:
       float32 [n, h + 3 - k, w + 3 - k, co].
     """
-    return _convolve_forward(x, kernel)[0]
+    grid = _tile_grid(x.shape, len(kernel))
+    y = _convolve_tall(_stack_input(x, grid, len(kernel)), kernel, activation, grid)
+    return _unstack(y, grid, *_output_shape(x, kernel))
 
 
-def _convolve_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    n, h, w, _ = x.shape
-    size = len(kernel)
-    grid = _tile_grid(n, h, w, size)
-    tall = _stack(x, grid, PADDING, size)
-    y = _convolve_tall(tall, kernel, grid)
-    return _unstack(y, grid, n, h + 3 - size, w + 3 - size), (tall, kernel)
+# The tall image, the kernel, and what activates the convolution with the tall result before that.
+_Residuals = tuple[Array, Array, tuple[Activation, Array] | None]
 
 
-def _convolve_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
-    tall, kernel = residuals
-    size, _, ci, co = kernel.shape
+def _convolve_forward(
+    x: Array, kernel: Array, activation: Activation | None
+) -> tuple[Array, _Residuals]:
+    grid = _tile_grid(x.shape, len(kernel))
+    tall = _stack_input(x, grid, len(kernel))
+    tall_y = _convolve_tall(tall, kernel, None, grid)
+    y = _unstack(tall_y, grid, *_output_shape(x, kernel))
+    if activation is None:
+        return y, (tall, kernel, None)
+    return activate(y, activation), (tall, kernel, (activation, tall_y))
+
+
+def _convolve_backward(residuals: _Residuals, dy: Array) -> tuple[Array, Array, Activation | None]:
+    _, kernel, _ = residuals
+    size, _, ci, _ = kernel.shape
     n, h, w = dy.shape[0], dy.shape[1] + size - 3, dy.shape[2] + size - 3
-    grid = _tile_grid(n, h, w, size)
-    # The full correlation that gives dx pads dy with what x was not padded with. The distance
-    # between images is then the same, and this tall image serves both gradients.
-    dy_padding = size - 1 - PADDING
-    tall_dy = _stack(dy, grid, dy_padding, size)
-    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    dx = _unstack(_convolve_tall(tall_dy, flipped, grid), grid, n, h, w)
-    dkernel = _kernel_gradient(tall, tall_dy[:, dy_padding:], dy_padding, size, grid)
-    return dx, dkernel[:, :, :ci, :co]
+    grid = _tile_grid((n, h, w, ci), size)
+    tall_dx, dkernel, dactivation = _gradients_tall(residuals, _stack_output(dy, grid), grid)
+    dx = _unstack(tall_dx[PADDING:, PADDING:], grid, n, h, w)
+    return dx[..., :ci], dkernel[:, :, :ci], dactivation
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def _output_shape(x: Array, kernel: Array) -> tuple[int, int, int]:
+    n, h, w, _ = x.shape
+    return n, h + 3 - len(kernel), w + 3 - len(kernel)
 
 
 class _TileGrid(NamedTuple):
@@ -90,28 +108,41 @@ class _TileGrid(NamedTuple):
     columns: int
 
 
-def _tile_grid(n: int, h: int, w: int, size: int) -> _TileGrid:
-    """The grid for n images of h x w pixels and a kernel of a size, and for their gradients."""
-    pitch = h + PADDING
-    h, w = max(h, h + 3 - size), max(w, w + 3 - size)  # the larger of input and output
-    all_rows, columns = math.ceil(((n - 1) * pitch + h) / TILE), math.ceil(w / TILE)
-    rows = math.ceil(all_rows / max(1, round(all_rows * columns / TILES_PER_STRIP)))
-    return _TileGrid(pitch, math.ceil(all_rows / rows), rows, columns)
+def _tile_grid(shape: tuple[int, ...], size: int) -> _TileGrid:
+    """The grid for images [n, h, w, ci] and a kernel of a size, and for their gradients."""
+    n, h, w, _ = shape
+    h_out, w_out = h + 3 - size, w + 3 - size
+    pitch = h + PADDING if n > 1 else h_out
+    rows = math.ceil(((n - 1) * pitch + max(h, h_out)) / TILE)
+    columns = math.ceil(max(w, w_out) / TILE)
+    # Of the strips of about the right number of tiles, those that cover the fewest rows.
+    most = min(rows, max(1, TILES_PER_STRIP * 4 // 3 // columns))
+    least = min(most, max(1, TILES_PER_STRIP * 2 // 3 // columns))
+    per_strip = min(range(most, least - 1, -1), key=lambda count: -(-rows // count) * count)
+    return _TileGrid(pitch, math.ceil(rows / per_strip), per_strip, columns)
 
 
-def _stack(x: Array, grid: _TileGrid, padding: int, size: int) -> Array:
-    """Stacks [n, h, w, c] to a tall image, zero-padded to all that the tiles of the grid read."""
-    n, h, w, c = x.shape
+def _stack_input(x: Array, grid: _TileGrid, size: int) -> Array:
+    """Stacks [n, h, w, ci] to a tall image, zero-padded to all that the tiles of the grid read."""
+    _, h, w, ci = x.shape
     height = grid.strips * grid.rows * TILE + size - 1
     width = grid.columns * TILE + size - 1
-    right, channels = width - padding - w, -c % CHANNEL_MULTIPLE
-    x = jnp.pad(x, ((0, 0), (0, grid.pitch - h), (padding, right), (0, channels)))
-    bottom = height - padding - n * grid.pitch
-    return _pad_rows(x.reshape(-1, *x.shape[2:]), padding, bottom)
+    right, channels = width - PADDING - w, -ci % CHANNEL_MULTIPLE
+    x = jnp.pad(x, ((0, 0), (0, grid.pitch - h), (PADDING, right), (0, channels)))
+    tall = x.reshape(-1, *x.shape[2:])
+    return _pad_rows(tall, PADDING, height - PADDING - len(tall))
+
+
+def _stack_output(y: Array, grid: _TileGrid) -> Array:
+    """Stacks [n, h, w, co] to what `_unstack` takes them from, with zeros for all else."""
+    _, h, w, _ = y.shape
+    y = jnp.pad(y, ((0, 0), (0, grid.pitch - h), (0, grid.columns * TILE - w), (0, 0)))
+    tall = y.reshape(-1, *y.shape[2:])
+    return _pad_rows(tall, 0, grid.strips * grid.rows * TILE - len(tall))
 
 
 def _unstack(tall: Array, grid: _TileGrid, n: int, h: int, w: int) -> Array:
-    """Cuts n images of h x w out of a tall image that has no padding above the first."""
+    """Cuts n images of h x w out of a tall image, in whose corner the first begins."""
     tall = _pad_rows(tall, 0, n * grid.pitch - len(tall))
     return tall.reshape(n, grid.pitch, *tall.shape[1:])[:, :h, :w]
 
@@ -122,7 +153,9 @@ def _pad_rows(tall: Array, above: int, below: int) -> Array:
     return lax.pad(tall, zero, ((above, below, 0), (0, 0, 0), (0, 0, 0)))
 
 
-def _convolve_tall(tall: Array, kernel: Array, grid: _TileGrid) -> Array:
+def _convolve_tall(
+    tall: Array, kernel: Array, activation: Activation | None, grid: _TileGrid
+) -> Array:
     """Convolves a tall image [height, width, ci] to [strips * rows * 4, columns * 4, co]."""
     size, _, ci, co = kernel.shape
     b_transposed, g, a_transposed = MATRICES[size]
@@ -138,32 +171,84 @@ def _convolve_tall(tall: Array, kernel: Array, grid: _TileGrid) -> Array:
         ]
         lines = [jnp.stack([_weighted_sum(a, row) for a in a_transposed], 2) for row in products]
         y = jnp.stack([_weighted_sum(a, lines) for a in a_transposed], 1)
-        return y.reshape(height, grid.columns * TILE, co)
+        y = y.reshape(height, grid.columns * TILE, co)
+        return y if activation is None else activate(y, activation)
 
     y = lax.map(convolve_strip, jnp.arange(grid.strips))
     return y.reshape(-1, *y.shape[2:])
 
 
-def _kernel_gradient(
-    tall: Array, tall_dy: Array, dy_padding: int, size: int, grid: _TileGrid
-) -> Array:
-    """Sums over all tiles the transpose of the filtering: G' [(B' d B) * (A dy A')] G."""
+def _gradients_tall(
+    residuals: _Residuals, tall_dy: Array, grid: _TileGrid
+) -> tuple[Array, Array, Activation | None]:
+    """The gradients of a tall image, the kernel and the activation."""
+    tall, kernel, activated = residuals
+    size, _, ci, co = kernel.shape
     b_transposed, g, a_transposed = MATRICES[size]
+    a, b = _transpose(a_transposed), _transpose(b_transposed)
+    kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, tall.shape[-1] - ci), (0, 0)))
+    kernels = _sandwich(g, [list(row) for row in kernel.swapaxes(2, 3)])
     height = grid.rows * TILE
 
-    def add_strip(strip: Array, sums: list[list[Array]]) -> list[list[Array]]:
-        pixels = lax.dynamic_slice_in_dim(tall, strip * height, height + size - 1)
-        dy = lax.dynamic_slice_in_dim(tall_dy, strip * height + dy_padding, height)
+    def add_strip(strip: Array, sums: Any) -> Any:
+        tall_dx, dkernels, dactivation = sums
+        start = strip * height
+        pixels = lax.dynamic_slice_in_dim(tall, start, height + size - 1)
+        dy = lax.dynamic_slice_in_dim(tall_dy, start, height)
+        if activated is not None:
+            activation, tall_y = activated
+            z = lax.dynamic_slice_in_dim(tall_y, start, height) + activation.bias
+            dslope = jnp.where(z < 0, z * dy, 0).sum((0, 1))
+            dy = jnp.where(z < 0, activation.slope * dy, dy)
         tiles = _transform_tiles(b_transposed, pixels, grid)
-        dy_tiles = _transform_tiles(_transpose(a_transposed), dy, grid)
-        return [
+        dy_tiles = _transform_tiles(a, dy, grid)
+        if activated is not None:
+            # The second row of A is all ones: there stands the sum of a tile's 16 pixels.
+            dbias = dy_tiles[1][1].sum(0)
+            dactivation = jax.tree.map(jnp.add, dactivation, Activation(dbias, dslope))
+        dkernels = [
             [total + lax.dot(d.T, e) for total, d, e in zip(*row, strict=True)]
-            for row in zip(sums, tiles, dy_tiles, strict=True)
+            for row in zip(dkernels, tiles, dy_tiles, strict=True)
         ]
+        products = [
+            [lax.dot(e, u).reshape(grid.rows, grid.columns, -1) for e, u in zip(*row, strict=True)]
+            for row in zip(dy_tiles, kernels, strict=True)
+        ]
+        lines = [_overlap([_weighted_sum(w, row) for w in b], 1) for row in products]
+        dx = _overlap([_weighted_sum(w, lines) for w in b], 0)
+        # The strip before has begun the first rows, which tiles of both see.
+        dx += _pad_rows(lax.dynamic_slice_in_dim(tall_dx, start, size - 1), 0, height)
+        return lax.dynamic_update_slice_in_dim(tall_dx, dx, start, 0), dkernels, dactivation
 
-    zeros = jnp.zeros((tall.shape[-1], tall_dy.shape[-1]), tall.dtype)
-    sums = lax.fori_loop(0, grid.strips, add_strip, [[zeros] * len(g)] * len(g))
-    return jnp.stack([jnp.stack(row) for row in _sandwich(_transpose(g), sums)])
+    zeros = jnp.zeros((tall.shape[-1], co), tall.dtype)
+    sums = (
+        jnp.zeros_like(tall),
+        [[zeros] * len(g)] * len(g),
+        None if activated is None else Activation(jnp.zeros(co), jnp.zeros(co)),
+    )
+    tall_dx, dkernels, dactivation = lax.fori_loop(0, grid.strips, add_strip, sums)
+    dkernel = jnp.stack([jnp.stack(row) for row in _sandwich(_transpose(g), dkernels)])
+    return tall_dx, dkernel, dactivation
+
+
+def _overlap(lines: Sequence[Array], axis: int) -> Array:
+    """Lays tiles 4 pixels apart along an axis and sums where they overlap.
+
+    `lines` are the rows or columns of all tiles: with n tiles along the axis, len(lines) = 4 + k
+    of them become 4n + k.
+    """
+
+    def shifted(line: Array, tiles: int) -> Array:
+        padding = [(0, 0, 0)] * line.ndim
+        padding[axis] = (tiles, 1 - tiles, 0)
+        return lax.pad(line, jnp.zeros((), line.dtype), padding)
+
+    own = [shifted(line, 0) for line in lines[:TILE]]
+    of_tile_before = [shifted(line, 1) for line in lines[TILE:]]
+    own[: len(of_tile_before)] = map(operator.add, own, of_tile_before)
+    y = jnp.stack(own, axis + 1)
+    y = y.reshape(*y.shape[:axis], -1, *y.shape[axis + 2 :])
+    return lax.slice_in_dim(y, 0, y.shape[axis] - TILE + len(of_tile_before), axis=axis)
 
 
 Matrix = Sequence[Sequence[float]]
