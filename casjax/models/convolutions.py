@@ -70,9 +70,7 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     """
     size = len(kernel)
     chosen = resolve(formulation, x.dtype)
-    if chosen != "direct" and x.shape[-1] == 1:
-        return patches.convolve(x, kernel, None)
-    if chosen == "products":
+    if chosen == "products" and x.shape[-1] > 1:
         return products.convolve(x, kernel)
     if chosen == "winograd" and size == 3:
         return winograd.convolve(x, kernel, None)[:, 1:-1, 1:-1]
