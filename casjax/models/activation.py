@@ -18,8 +18,15 @@ class Activation(NamedTuple):
     slope: jax.Array
 
 
+def activate(y: jax.Array, activation: Activation | None) -> jax.Array:
+    """Adds a bias to ``[..., c]`` and applies PReLU, in float32, to the dtype of ``y``.
+
+    None leaves ``y`` as it is.
+    """
+    return y if activation is None else _activate(y, activation)
+
+
 @jax.checkpoint  # Its gradient keeps y alone, and computes the rest anew while it reads that.
-def activate(y: jax.Array, activation: Activation) -> jax.Array:
-    """Adds a bias to ``[..., c]`` and applies PReLU, in float32, to the dtype of ``y``."""
+def _activate(y: jax.Array, activation: Activation) -> jax.Array:
     z = y.astype(jnp.float32) + activation.bias
     return jnp.where(z >= 0, z, activation.slope * z).astype(y.dtype)

@@ -160,8 +160,7 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y, crop = convolutions.conv_to_one(inputs, kernel), 1
-            y = y if activation is None else activate(y, activation)
+            y, crop = activate(convolutions.conv_to_one(inputs, kernel), activation), 1
         elif self.kind == "conv":
             y, crop = convolutions.conv3x3(inputs, kernel, self.convolution, activation), 1
         else:

@@ -63,7 +63,8 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16, h and w at least k.
       kernel: ``[k, k, c_in, c_out]``, the same dtype.
-      formulation: see `resolve`; what Winograd's is not for (k other than 3) is direct.
+      formulation: see `resolve`; what Winograd's is not for (k other than 3) is direct, and so
+        is what products are not for (one channel).
 
     Returns:
       ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
@@ -144,7 +145,7 @@ def _convolve(
         y = lax.conv_general_dilated(
             x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-    return y if activation is None else activate(y, activation)
+    return activate(y, activation)
 
 
 def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
@@ -213,19 +214,22 @@ def _project_backward(
     dy = dy.astype(x.dtype)
     dx = jnp.matmul(dy, taps.T, preferred_element_type=jnp.float32)
 
-    def add_image(image: jax.Array, dtaps: jax.Array) -> jax.Array:
+    # Image by image on CPUs, where XLA would transpose the gradient of all images while it puts
+    # it together.
+    groups = len(x) if jax.default_backend() == "cpu" else 1
+    dy, x = (array.reshape(groups, -1, array.shape[-1]) for array in (dy, x))
+
+    def add_group(group: jax.Array, dtaps: jax.Array) -> jax.Array:
         # In this order, because what stands first is transposed in memory: that of few channels.
-        rows_and_columns = (0, 1)
+        pixels = (0,)
         return dtaps + lax.dot_general(
-            dy[image],
-            x[image],
-            ((rows_and_columns, rows_and_columns), ((), ())),
+            dy[group],
+            x[group],
+            ((pixels, pixels), ((), ())),
             preferred_element_type=jnp.float32,
         )
 
-    # One by one, because XLA's CPU backend would transpose the gradient of all images while it
-    # puts it together.
-    dtaps = lax.fori_loop(0, len(x), add_image, jnp.zeros(taps.shape[::-1]))
+    dtaps = lax.fori_loop(0, groups, add_group, jnp.zeros(taps.shape[::-1]))
     return dx.astype(x.dtype), dtaps.T.astype(taps.dtype)
 
 

@@ -33,7 +33,7 @@ def _convolve_forward(
     x: Array, kernel: Array, activation: Activation | None
 ) -> tuple[Array, _Residuals]:
     y = _direct(x, kernel)
-    return y if activation is None else activate(y, activation), (x, kernel, activation, y)
+    return activate(y, activation), (x, kernel, activation, y)
 
 
 def _convolve_backward(residuals: _Residuals, dy: Array) -> tuple[Array, Array, Activation | None]:

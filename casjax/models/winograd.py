@@ -76,9 +76,8 @@ def _convolve_forward(
     tall = _stack_input(x, grid, len(kernel))
     tall_y = _convolve_tall(tall, kernel, None, grid)
     y = _unstack(tall_y, grid, *_output_shape(x, kernel))
-    if activation is None:
-        return y, (tall, kernel, None)
-    return activate(y, activation), (tall, kernel, (activation, tall_y))
+    activated = None if activation is None else (activation, tall_y)
+    return activate(y, activation), (tall, kernel, activated)
 
 
 def _convolve_backward(residuals: _Residuals, dy: Array) -> tuple[Array, Array, Activation | None]:
@@ -171,8 +170,7 @@ def _convolve_tall(
         ]
         lines = [jnp.stack([_weighted_sum(a, row) for a in a_transposed], 2) for row in products]
         y = jnp.stack([_weighted_sum(a, lines) for a in a_transposed], 1)
-        y = y.reshape(height, grid.columns * TILE, co)
-        return y if activation is None else activate(y, activation)
+        return activate(y.reshape(height, grid.columns * TILE, co), activation)
 
     y = lax.map(convolve_strip, jnp.arange(grid.strips))
     return y.reshape(-1, *y.shape[2:])
