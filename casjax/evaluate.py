@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from casjax.datasets import ImageSource
-    from casjax.methods import Method
+    from casjax.evaluation.methods import Method
 
 INTERRUPTED = 130
 
@@ -31,11 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = parser.parse_args(arguments)
     # Only now: --help and mistyped options need not wait for these.
-    from casjax import evaluator, inference, methods
     from casjax.datasets import open_source
+    from casjax.evaluation import evaluator, methods
+    from casjax.networks import compilation
 
     try:
-        inference.cache_compilations()
+        compilation.cache_compilations()
         method = methods.refine(
             methods.find_method(options.method, tile=options.tile),
             ensemble=options.ensemble,
@@ -127,7 +128,7 @@ def score(
     Raises:
       ValueError: the folder holds the results of another method.
     """
-    from casjax import evaluator
+    from casjax.evaluation import evaluator
 
     path = folder / "results.json"
     results = read_results(path, method)
@@ -220,7 +221,7 @@ def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> 
 
 def picture_path(dataset: str, kind: str, image: str) -> str:
     """Where a picture goes: `pictures/live1/qf20/sadct/bikes.png`."""
-    from casjax.data import readable_name
+    from casjax.files import readable_name
 
     return f"pictures/{readable_name(dataset)}/{kind}/{Path(image).with_suffix('.png')}"
 

@@ -67,3 +67,8 @@ def held(folder: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
         yield
+
+
+def readable_name(source_name: str) -> str:
+    """A source's name without what does not belong into a file's name."""
+    return re.sub(r"[^\w+-]+", "-", source_name).strip("-")

@@ -49,13 +49,15 @@ PROCESS = flags.DEFINE_integer(
 def main(_: Sequence[str]) -> None:
     """Run what the flags say; see `train.train_and_evaluate`."""
     # Only now: --help and mistyped flags need not wait for these.
-    from casjax import evaluator, inference, processes
-    from casjax.interruption import InterruptedRunError, InterruptedTrainingError
-    from casjax.train import train_and_evaluate
+    from casjax.evaluation import evaluator
+    from casjax.networks import compilation
+    from casjax.training import processes
+    from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
+    from casjax.training.train import train_and_evaluate
 
     logging.set_verbosity(logging.INFO)
     python_logging.getLogger("jax").setLevel(python_logging.WARNING)
-    inference.cache_compilations()
+    compilation.cache_compilations()
     workdir = Path(WORKDIR.value or f"runs/{Path(config_path()).stem}")
     try:
         processes.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)

@@ -7,7 +7,7 @@ Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` 
 
 from ml_collections import ConfigDict
 
-from casjax.pretrained import manifest
+from casjax.networks.pretrained import manifest
 from configs import base
 
 

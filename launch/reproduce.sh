@@ -56,7 +56,7 @@ evaluate jpeg jpeg --qualities 10,20,40,60,80 --pictures --datasets live1,classi
 
 if [ "$budget" = small ]; then
   other_qualities=10,40,80 # Figure 4: how a network fares where it was not trained for
-  place="" networks=$(python -c 'from casjax.pretrained import manifest
+  place="" networks=$(python -c 'from casjax.networks.pretrained import manifest
 for name, entry in manifest().items():
     lowest, highest = entry["qualities"]
     if lowest == highest:  # the blind one is none of the paper

@@ -14,11 +14,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from casjax import evaluator, pretrained, provenance
-from casjax.checkpoint import CONFIG_FILE, save_weights
 from casjax.datasets import open_source
+from casjax.evaluation import evaluator
 from casjax.files import replacing
-from casjax.inference import cache_compilations, make_restorer
+from casjax.networks import pretrained, provenance
+from casjax.networks.compilation import cache_compilations
+from casjax.networks.inference import make_restorer
+from casjax.networks.weights import save_weights
+from casjax.networks.workdir import CONFIG_FILE
 
 TEST_SETS = ("live1", "classic5")
 KEPT = ("dataset", "method", "qf", "psnr", "psnrb", "ssim")

@@ -182,8 +182,8 @@ def run_variants(options: argparse.Namespace, wild: Path | None) -> None:
 
 def stand_in() -> None:
     """Put a network that changes nothing in the place of those that ship."""
-    from casjax import pretrained
-    from casjax.inference import _checked
+    from casjax.networks import pretrained
+    from casjax.networks.inference import _checked
     from casjax.restoration import pictures
 
     os.environ["CASJAX_COMPILATION_CACHE"] = "off"

@@ -12,14 +12,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from casjax.checkpoint import (
-    WEIGHTS_FILE,
-    Checkpoints,
-    DamagedCheckpointError,
-    load_weights,
-    save_weights,
-    weights_sha256,
-)
+from casjax.networks.weights import load_weights, save_weights, weights_sha256
+from casjax.networks.workdir import WEIGHTS_FILE
+from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 
 VARIABLES = {"params": {"A1": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}}
 CONFIG = {"quality": 20, "data": {"sources": ("live1",)}}

@@ -13,8 +13,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from casjax.checkpoint import save_config, save_weights
 from casjax.models import create_model, initial_variables
+from casjax.networks.weights import save_weights
+from casjax.networks.workdir import save_config
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from casjax import checkpoint, loop, phases, resuming, steps, train
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
+from casjax.training import checkpoints, loop, optimizer, phases, resuming, steps, train
 from configs import ablation, base, codec, efficient
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
@@ -17,9 +17,9 @@ CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py")
 SECTIONS = {
     "multiscale": (phases.plan_phase, {"first_step", "batch_size"}),
     "finetune": (phases.plan_phase, {"first_step", "batch_size"}),
-    "optimizer": (steps.make_optimizer, set()),
+    "optimizer": (optimizer.make_optimizer, set()),
     "loss": (steps.make_train_step, set()),
-    "checkpoints": (checkpoint.Checkpoints, set()),
+    "checkpoints": (checkpoints.Checkpoints, set()),
     "data": (train.open_batches, None),
     "degradation": (train.open_batches, None),
     "loop": (loop.fit, None),

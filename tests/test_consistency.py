@@ -6,7 +6,7 @@ import scipy.fft
 import skimage.data
 
 from casjax.jpeg import degrade, quantization_table
-from casjax.restoration.consistency import ORTHONORMAL_DCT, project
+from casjax.networks.consistency import ORTHONORMAL_DCT, project
 
 CLEAN = skimage.data.camera()[100:171, 180:275]
 

@@ -9,7 +9,7 @@ import pytest
 from jax import lax
 
 from casjax.models import convolutions
-from casjax.models.activation import Activation
+from casjax.models.convolutions.activation import Activation
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 FORMULATIONS = ["direct", "winograd", "products"]

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from casjax import data, datasets
-from casjax.data import Batches, augment, load_cutouts
+from casjax import datasets
 from casjax.images.codecs import compress
+from casjax.training import cutouts
+from casjax.training.batches import Batches, augment
+from casjax.training.cutouts import load_cutouts
 
 SIZE = 8
 OPTIONS = {"count": 2000, "size": SIZE, "seed": 3, "images_dir": ""}
@@ -109,7 +111,7 @@ def test_an_interrupted_build_leaves_nothing(folder, tmp_path, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "_fill", interrupted)
+    monkeypatch.setattr(cutouts, "_fill", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_cutouts(tmp_path / "made" / "cutouts.npy", [f"folder:{folder}"], **OPTIONS)
     assert list((tmp_path / "made").iterdir()) == []
@@ -187,7 +189,7 @@ def test_training_from_a_ready_file_imports_no_tfds(tmp_path):
     (tmp_path / "cutouts.npy.json").write_text(json.dumps(description))
     program = f"""
 import sys
-from casjax.data import load_cutouts
+from casjax.training.cutouts import load_cutouts
 from casjax.images.codecs import compress
 load_cutouts({str(path)!r}, {names}, count=10, size={SIZE}, seed=3, images_dir={str(tmp_path)!r})
 unused = ("tensorflow_datasets", "tensorflow", "array_record", "tqdm", "skimage", "scipy")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from casjax.color import rgb_to_luma
-from casjax.datasets import open_source, published, readable_images, synthetic
+from casjax.datasets import checksums, open_source, published, readable_images, synthetic
 from casjax.images import UnreadableImageError
 
 open_here = functools.partial(open_source, images_dir="", seed=0)
@@ -112,7 +112,7 @@ def classic5_server(tmp_path, monkeypatch):
                 for path in served.iterdir()
             )
         )
-        monkeypatch.setattr(published, "PACKAGES", tmp_path)
+        monkeypatch.setattr(checksums, "PACKAGES", tmp_path)
         monkeypatch.setattr(
             Builder, "url_infos", tfds.core.download.checksums.load_url_infos(table)
         )
@@ -148,7 +148,7 @@ def test_without_network_the_way_out_is_named_at_once(tmp_path, monkeypatch):
     (tmp_path / "classic5").mkdir()
     row = f"http://127.0.0.1:9/1.bmp\t3\t{'0' * 64}\t1.bmp\n"
     (tmp_path / "classic5/checksums.tsv").write_text(row)
-    monkeypatch.setattr(published, "PACKAGES", tmp_path)
+    monkeypatch.setattr(checksums, "PACKAGES", tmp_path)
     with pytest.raises(ConnectionError, match=r"classic5 .* 127\.0\.0\.1:9 .*: set CASJAX_DATA"):
         read_prepared("classic5", ["test"], data_dir=str(tmp_path))
 

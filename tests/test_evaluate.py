@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import scipy.io
 
-from casjax.checkpoint import save_config, save_weights
 from casjax.evaluate import main
+from casjax.evaluation.sadct import restore
 from casjax.images import read_luma, write_png
-from casjax.inference import make_restorer
 from casjax.jpeg import degrade, quantization_table
 from casjax.models import create_model, initial_variables
 from casjax.models.arcnn import parameters_from_matlab
-from casjax.restoration.consistency import project
-from casjax.sadct import restore
+from casjax.networks.consistency import project
+from casjax.networks.inference import make_restorer
+from casjax.networks.weights import save_weights
+from casjax.networks.workdir import save_config
 
 MODEL = {
     "name": "arcnn",

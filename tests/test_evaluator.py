@@ -9,11 +9,11 @@ from PIL import Image
 
 from casjax import metrics
 from casjax.datasets import open_source
-from casjax.evaluator import before_after, evaluate, format_table, write_results
+from casjax.evaluation.evaluator import before_after, evaluate, format_table, write_results
 from casjax.images import UnreadableImageError
 from casjax.images.codecs import compress
-from casjax.inference import make_restorer
 from casjax.models.arcnn import ARCNN, parameters_from_matlab
+from casjax.networks.inference import make_restorer
 
 
 @dataclasses.dataclass

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from casjax import export, pretrained
+from casjax import export
 from casjax.benchmark.networks import OPTIONS
-from casjax.exporting.stablehlo import export_stablehlo
+from casjax.export.stablehlo import export_stablehlo
 from casjax.models import MODELS, create_model, variable_shapes
+from casjax.networks import pretrained
 
 PORTABLE = {"dtype": "float32", "convolution": "direct"}
 OTHERWISE = {
@@ -45,7 +46,7 @@ def pictures(sizes):
 def onnx_runner(network):
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
-    from casjax.exporting.onnx_graph import export_onnx
+    from casjax.export.onnx_graph import export_onnx
 
     content = export_onnx(network.model, network.variables, metadata={"purpose": "a test"})
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -85,7 +86,7 @@ def test_any_size_as_the_network_itself(make_runner, name, options):
 
 def test_every_network_has_its_graph():
     pytest.importorskip("onnx")
-    from casjax.exporting.onnx_graph import GRAPHS
+    from casjax.export.onnx_graph import GRAPHS
 
     assert set(GRAPHS) == set(MODELS.values())
 

@@ -13,12 +13,7 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from casjax.color import rgb_to_luma
-from casjax.images import (
-    UnreadableImageError,
-    find_images,
-    read_luma,
-    write_png,
-)
+from casjax.images import UnreadableImageError, find_images, read_luma, write_png
 from casjax.images.metadata import upright
 from casjax.images.photographs import Photograph, read_photograph
 from casjax.images.segments import read_header

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from casjax import inference
-from casjax.inference import make_restorer, restore_batch
 from casjax.models import create_model
+from casjax.networks import inference
+from casjax.networks.inference import make_restorer, restore_batch
 
 
 class Pooling(nn.Module):
@@ -195,7 +195,7 @@ def test_bare_parameters_are_refused():
 def run_with_cache(**environment):
     program = """
 import jax, jax.numpy as jnp
-from casjax.inference import cache_compilations
+from casjax.networks.compilation import cache_compilations
 print(cache_compilations())
 
 @jax.jit

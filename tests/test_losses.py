@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from casjax.losses import edge_error, multiscale_mse
+from casjax.training.losses import edge_error, multiscale_mse
 
 
 def test_each_output_is_compared_with_the_mean_of_its_pixels():

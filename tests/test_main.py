@@ -10,8 +10,8 @@ import pytest
 from absl import flags
 
 from casjax import main as command
-from casjax import train
-from casjax.interruption import InterruptedTrainingError
+from casjax.training import train
+from casjax.training.interruption import InterruptedTrainingError
 
 ROOT = Path(__file__).parent.parent
 BASE = f"--config={ROOT}/configs/base.py"

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from casjax.inference import make_restorer
-from casjax.memory import default_memory, free_memory, largest_tile
+from casjax.networks.inference import make_restorer
+from casjax.networks.memory import default_memory, free_memory, largest_tile
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def test_what_a_compilation_leaves_is_given_back_once():
     program = """
 import ctypes, types
 import jax
-from casjax.memory import return_what_compilers_leave
+from casjax.networks.memory import return_what_compilers_leave
 ctypes.CDLL = lambda _: types.SimpleNamespace(malloc_trim=lambda _: print("trimmed"))
 return_what_compilers_leave()
 return_what_compilers_leave()

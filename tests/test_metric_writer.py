@@ -6,7 +6,7 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from casjax.metric_writer import MetricWriter
+from casjax.training.metric_writer import MetricWriter
 
 
 def events(folder):

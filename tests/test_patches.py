@@ -10,7 +10,7 @@ from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
 from casjax.models import patches
-from casjax.models.activation import Activation
+from casjax.models.convolutions.activation import Activation
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2**-7)])

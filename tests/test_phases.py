@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
-from casjax.phases import learning_rate_at, loss_weights_at, phase_at, plan_phases
+from casjax.training.phases import learning_rate_at, loss_weights_at, phase_at, plan_phases
 
 SECTION = {
     "epochs": 2.0,

@@ -13,9 +13,9 @@ import skimage.data
 from PIL import Image
 
 import casjax
-from casjax import pretrained
 from casjax.color import rgb_to_luma
 from casjax.images.photographs import read_photograph
+from casjax.networks import pretrained
 from casjax.restoration import pictures
 from casjax.restoration.pictures import restore_image, restore_photograph, shown
 

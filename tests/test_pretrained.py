@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from casjax import pretrained
-from casjax.checkpoint import save_config, save_weights
 from casjax.models import create_model, initial_variables
+from casjax.networks import pretrained
+from casjax.networks.weights import save_weights
+from casjax.networks.workdir import save_config
 
 MODEL = {
     "name": "arcnn",

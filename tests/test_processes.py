@@ -15,7 +15,8 @@ import pytest
 import safetensors.numpy
 import small
 
-from casjax import models, train
+from casjax import models
+from casjax.training import train
 
 ROOT = Path(__file__).parent.parent
 LONG = ("--config.multiscale.epochs=4000", "--config.loop.log_every=1")  # 20,000 steps

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from casjax.restoration.refinement import refined
+from casjax.networks.refinement import refined
 
 STEPS = np.full((8, 8), 16, np.int32)
 SQUARE = np.full((1, 40, 40, 1), 100, np.uint8)

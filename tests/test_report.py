@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from casjax import evaluate, evaluator, methods
-from casjax.checkpoint import save_config
-from casjax.metric_writer import MetricWriter
+from casjax import evaluate
+from casjax.evaluation import evaluator, methods
+from casjax.networks.workdir import save_config
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
 from casjax.report.figures import draw_all, learning_curves
 from casjax.report.runs import Score, read_runs, scores_of
+from casjax.training.metric_writer import MetricWriter
 
 NETWORK = {"model": {"name": "cascnn"}, "qualities": [20, 20], "data": "photographs"}
 NETWORK |= {"cutouts": 1200, "steps": 60}

@@ -16,7 +16,7 @@ import pytest
 import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
-from casjax import pretrained
+from casjax.networks import pretrained
 from casjax.restoration import pictures
 from casjax.restore import main
 

@@ -6,9 +6,7 @@ from scipy import fft
 from skimage import data
 
 from casjax.datasets import open_source
-from casjax.jpeg import degrade
-from casjax.metrics import psnr
-from casjax.sadct import (
+from casjax.evaluation.sadct import (
     DIRECTIONS,
     THRESHOLDING_LENGTHS,
     ShapeAdaptiveDCT,
@@ -17,6 +15,8 @@ from casjax.sadct import (
     octagons,
     restore,
 )
+from casjax.jpeg import degrade
+from casjax.metrics import psnr
 
 LONGEST = len(THRESHOLDING_LENGTHS) - 1
 scales_at_gamma_2 = functools.partial(adaptive_scales, lengths=THRESHOLDING_LENGTHS, gamma=2.0)

@@ -8,11 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from casjax import jpeg, steps
-from casjax.data import augment
-from casjax.losses import edge_error
+from casjax import jpeg
 from casjax.models import create_model
-from casjax.phases import plan_phases
+from casjax.training import steps
+from casjax.training.batches import augment
+from casjax.training.losses import edge_error
+from casjax.training.phases import plan_phases
 from configs import base
 
 PARAMS = {"conv1": {"kernel": jnp.ones(3)}, "conv2": {"kernel": jnp.ones(2), "bias": jnp.ones(1)}}

@@ -13,8 +13,9 @@ import pytest
 import safetensors.numpy
 import small
 
-from casjax import models, resuming, train
-from casjax.interruption import InterruptedRunError, InterruptedTrainingError
+from casjax import models
+from casjax.training import resuming, train
+from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
 
 
 @pytest.fixture(autouse=True)

@@ -140,11 +140,11 @@ def make_settings(options: argparse.Namespace) -> Any:
     """
     import importlib.util
 
-    from casjax import inference
     from casjax.benchmark import networks
     from casjax.benchmark.parts import Settings
+    from casjax.networks import compilation
 
-    inference.cache_compilations()
+    compilation.cache_compilations()
     models = options.models or sorted(networks.OPTIONS)
     unknown = sorted(set(models) - networks.OPTIONS.keys())
     if unknown:

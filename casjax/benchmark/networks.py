@@ -9,9 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax import data, memory, phases, steps
 from casjax.models import create_model, initial_variables
+from casjax.networks import memory
 from casjax.restoration.pictures import BUCKET
+from casjax.training import phases, steps
+from casjax.training.batches import Batches
+from casjax.training.optimizer import make_optimizer
 
 CUTOUT = 120  # pixels
 QUALITY = 20
@@ -86,9 +89,9 @@ def _flops(function: Callable[..., Any], name: str, shape: tuple[int, ...]) -> f
     return cost["flops"]
 
 
-def make_batches(batch_size: int) -> data.Batches:
+def make_batches(batch_size: int) -> Batches:
     """Batches of noise."""
-    return data.Batches(
+    return Batches(
         cutouts=pictures(EXAMPLES, CUTOUT, CUTOUT),
         batch_size=batch_size,
         seed=0,
@@ -117,7 +120,7 @@ class Training:
             warmup_steps=0,
             decay="constant",
         )
-        optimizer = steps.make_optimizer(
+        optimizer = make_optimizer(
             [plan],
             name="adam",
             beta1=0.9,

@@ -11,10 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from casjax import evaluator, inference, jpeg, metrics
+from casjax import jpeg, metrics
 from casjax.benchmark import networks
 from casjax.benchmark.timing import Case
 from casjax.datasets import open_source
+from casjax.evaluation import evaluator
+from casjax.networks import inference
 from casjax.restoration.pictures import BUCKET
 
 PAPERS_BATCH = 20  # cut-outs a step

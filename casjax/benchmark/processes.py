@@ -19,11 +19,11 @@ from typing import Any
 
 import jax
 
-from casjax import inference, pretrained
 from casjax.benchmark import networks
 from casjax.benchmark.parts import PAPERS_BATCH, Settings
 from casjax.benchmark.timing import Call, Record, interleave
 from casjax.images import write_png
+from casjax.networks import compilation, inference, pretrained
 from casjax.restoration.pictures import BUCKET
 
 SIDES = (64, 128, 256, 512, 1024, 2048, 4096, 10_000)  # pixels: up to 100 megapixels
@@ -45,7 +45,7 @@ def start_up(settings: Settings) -> Iterator[Record]:
             command += ["--quiet", "--qf", str(networks.QUALITY), "--model", name]
             for detail in ("empty cache", "warm cache"):
                 start = time.perf_counter()
-                _run(command, {inference.CACHE_VARIABLE: str(Path(folder, name))})
+                _run(command, {compilation.CACHE_VARIABLE: str(Path(folder, name))})
                 seconds = time.perf_counter() - start
                 task = _task("restore", entry["model"]["name"], "float32", (1, 256, 256, 1))
                 yield _record("start_up", detail, task, "s", [seconds])
@@ -196,5 +196,5 @@ def _peak_of_host() -> int:
 
 
 if __name__ == "__main__":
-    inference.cache_compilations()
+    compilation.cache_compilations()
     print(json.dumps(run_task(**json.loads(sys.argv[1]))))

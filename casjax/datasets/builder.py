@@ -1,9 +1,6 @@
 """What the TFDS builders of the published sets have in common."""
 
-import contextlib
 import importlib
-import io
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,38 +10,30 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from casjax.datasets.published import published_files
+from casjax.datasets.checksums import published_files
 
 
 def read_prepared(
-    dataset: str,
-    splits: Sequence[str],
-    *,
-    local: Mapping[str, Path] | None = None,
-    data_dir: str | None = None,
+    dataset: str, splits: Sequence[str], *, data_dir: str | None = None
 ) -> dict[str, bytes]:
-    """Prepare a published set unless that is done, and read the encoded images of splits.
+    """Download and prepare a published set unless that is done, and read the images of splits.
 
     Args:
       dataset: name of the set and of its package here.
       splits: names of splits.
-      local: paths of local files by name, to take instead of downloads.
       data_dir: where TFDS prepares the set; None for its usual place.
 
     Returns:
       The bytes of the image files, by name.
     """
     module = importlib.import_module(f"casjax.datasets.{dataset}.{dataset}_dataset_builder")
-    builder = module.Builder(local=local, data_dir=data_dir, file_format="array_record")
-    # Of local files, prepared for this run only, TFDS would report that they were downloaded.
-    tfds.display_progress_bar(local is None)
-    if not local and not Path(builder.data_dir).exists():
+    builder = module.Builder(data_dir=data_dir, file_format="array_record")
+    if not Path(builder.data_dir).exists():
         _require_server(dataset)
-    with contextlib.redirect_stdout(io.StringIO() if local else sys.stdout):
-        # Only the files' own addresses are asked, not TFDS's public bucket.
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-        )
+    # Only the files' own addresses are asked, not TFDS's public bucket.
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+    )
     as_stored = {"image": tfds.decode.SkipDecoding()}
     examples = builder.as_data_source(splits, decoders=as_stored)
     return {
@@ -74,10 +63,6 @@ def _require_server(dataset: str) -> None:
 class PublishedImages(tfds.core.GeneratorBasedBuilder):
     """A builder of clean images with their file names; the files' bytes are kept as they are."""
 
-    def __init__(self, *, local: Mapping[str, Path] | None = None, **options: Any):
-        self._local = local
-        super().__init__(**options)
-
     def images_info(self, description: str, homepage: str, citation: str) -> tfds.core.DatasetInfo:
         """Describe a set of images; a subclass's `_info` returns it."""
         return tfds.core.DatasetInfo(
@@ -94,11 +79,10 @@ class PublishedImages(tfds.core.GeneratorBasedBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         files = published_files(self.name)
-        paths = self._local or dl_manager.download({file.name: file.url for file in files})
+        paths = dl_manager.download({file.name: file.url for file in files})
         images: dict[str, dict[str, Path]] = {}
         for file in files:
-            if file.name in paths:
-                images.setdefault(file.split, {})[file.name] = Path(paths[file.name])
+            images.setdefault(file.split, {})[file.name] = Path(paths[file.name])
         return {split: self._generate_examples(images[split]) for split in images}
 
     def _generate_examples(self, paths: Mapping[str, Path]) -> Iterator[tuple[str, dict[str, Any]]]:

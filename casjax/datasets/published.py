@@ -1,14 +1,13 @@
 """The published sets live1, classic5 and bsds500: their files, downloaded or from a local folder.
 
-Which files a set consists of is said by the checksum file in its package, which
-TFDS uses too; TFDS itself is imported when the first image is read.
+Local files are read as they are. Downloads are made, checked and kept by TFDS, which is imported
+when the first of them is read.
 """
 
 import dataclasses
 import functools
 import hashlib
 import io
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,39 +15,11 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from casjax.datasets.checksums import PublishedFile, published_files
 from casjax.images import find_images, read_luma
 
 PUBLISHED = ("live1", "classic5", "bsds500")
 TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are to learn from
-PACKAGES = Path(__file__).parent
-
-
-@dataclasses.dataclass(frozen=True)
-class PublishedFile:
-    """A file of a published set.
-
-    Attributes:
-      name: path below the folder of the set; its parent, if any, is the split.
-      url: where to download it from.
-      sha256: checksum of its content.
-    """
-
-    name: str
-    url: str
-    sha256: str
-
-    @property
-    def split(self) -> str:
-        """The split it belongs to: the sets without folders are test sets."""
-        return Path(self.name).parent.name or "test"
-
-
-def published_files(dataset: str) -> list[PublishedFile]:
-    """List the files of a published set from its checksum file, sorted by name."""
-    table = (PACKAGES / dataset / "checksums.tsv").read_text().splitlines()
-    rows = (line.split("\t") for line in table)
-    files = [PublishedFile(name, url, sha256) for url, _, sha256, name in rows]
-    return sorted(files, key=lambda file: file.name)
 
 
 def open_published(name: str, *, images_dir: str) -> "PublishedSource":
@@ -121,18 +92,14 @@ class PublishedSource:
         return len(self.files)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        file_name = self.files[index].name
-        return read_luma(io.BytesIO(self._encoded[file_name]), name=file_name)
+        name = self.files[index].name
+        if name in self.local:
+            return read_luma(self.local[name])
+        return read_luma(io.BytesIO(self._downloaded[name]), name=name)
 
     @functools.cached_property
-    def _encoded(self) -> dict[str, bytes]:
-        """The image files' bytes by name, read through TFDS: some 30 MB for the largest set."""
+    def _downloaded(self) -> dict[str, bytes]:
+        """The image files' bytes by name: some 30 MB for the largest set."""
         from casjax.datasets.builder import read_prepared
 
-        splits = sorted({file.split for file in self.files})
-        if not self.local:
-            return read_prepared(self.dataset, splits)
-        # What TFDS prepares it reuses by name and version alone. Another folder's images must
-        # not be served under the same name, so those of a folder are prepared for this run only.
-        with tempfile.TemporaryDirectory(prefix="casjax-") as data_dir:
-            return read_prepared(self.dataset, splits, local=self.local, data_dir=data_dir)
+        return read_prepared(self.dataset, sorted({file.split for file in self.files}))

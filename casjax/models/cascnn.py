@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from casjax.models import convolutions
-from casjax.models.activation import Activation, activate
+from casjax.models.convolutions.activation import Activation, activate
 from casjax.models.initial import Initializer, Kind, initial_bias, initial_kernel
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from casjax import provenance
+from casjax.networks import provenance
 
 Record: TypeAlias = Mapping[str, Any]
 

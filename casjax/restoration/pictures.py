@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casjax import pretrained
 from casjax.color import (
     STUDIO_PER_FULL,
     YCBCR_TO_RGB,
@@ -21,12 +20,13 @@ from casjax.color import (
     ycbcr_to_rgb,
 )
 from casjax.images.photographs import Coding, Photograph
-from casjax.inference import Restorer, make_restorer
 from casjax.jpeg import ANNEX_K_LUMA
-from casjax.memory import default_memory, largest_tile
-from casjax.restoration.consistency import project
+from casjax.networks import pretrained
+from casjax.networks.consistency import project
+from casjax.networks.inference import Restorer, make_restorer
+from casjax.networks.memory import default_memory, largest_tile
+from casjax.networks.refinement import restore_turned
 from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
-from casjax.restoration.refinement import restore_turned
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_quality
 

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from casjax import inference, memory, pretrained
 from casjax.images import write_png
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, read_photograph
 from casjax.images.writing import encode, write_atomically
+from casjax.networks import compilation, memory, pretrained
 from casjax.restoration import pictures
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import Job
@@ -66,7 +66,7 @@ def prepare(options: argparse.Namespace) -> None:
       ValueError: the network is damaged, or `options.memory` too small for it.
       OSError: there is no such network.
     """
-    inference.cache_compilations()
+    compilation.cache_compilations()
     memory.return_what_compilers_leave()
     if options.model is None and options.qf is not None:
         options.model = pictures.nearest_network(options.qf)

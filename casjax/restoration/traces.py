@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from casjax.color import rgb_to_ycbcr
 from casjax.jpeg import ANNEX_K_LUMA
-from casjax.restoration.consistency import ORTHONORMAL_DCT
+from casjax.networks.consistency import ORTHONORMAL_DCT
 from casjax.restoration.quality import libjpeg_tables
 
 BLOCKS = 512  # that are looked at, spread over the picture

@@ -9,10 +9,8 @@ what it would see in the whole picture.
 import functools
 import itertools
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
@@ -22,10 +20,8 @@ import numpy as np
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
 """Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
 
-CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
 
-
-class Network(Protocol):
+class ImageModel(Protocol):
     """What inference needs to know of a network."""
 
     alignment: Any  # pixels: height and width must be a multiple of this
@@ -39,7 +35,7 @@ class Network(Protocol):
 
 
 def make_restorer(
-    model: Network, variables: Mapping[str, Any], *, tile: int, bucket: int = 1
+    model: ImageModel, variables: Mapping[str, Any], *, tile: int, bucket: int = 1
 ) -> Restorer:
     """Make the function that restores pictures of any size with a network.
 
@@ -97,14 +93,14 @@ def make_restorer(
     return restorer
 
 
-def context(model: Network) -> int:
+def context(model: ImageModel) -> int:
     """The pixels on each side of a window, on the network's grid, that are not kept of it."""
     return _round_up(model.halo, model.alignment)
 
 
 @functools.cache
 def restore_batch(
-    model: Network,
+    model: ImageModel,
 ) -> Callable[[Mapping[str, Any], np.ndarray | jax.Array], jax.Array]:
     """Return the jitted function `(variables, degraded) -> restored` of a network.
 
@@ -203,39 +199,3 @@ def _paste(pictures: np.ndarray, windows: Sequence[Window], pixels: jax.Array) -
         pictures[picture, top:bottom, left:right] = restored[
             top - rows.start : bottom - rows.start, left - columns.start : right - columns.start
         ]
-
-
-def cache_compilations() -> Path | None:
-    """Let JAX keep its compilations between runs, in the user's cache folder; for commands.
-
-    The folder is `casjax/jax` under `$XDG_CACHE_HOME` or `~/.cache`. The environment variable
-    `CASJAX_COMPILATION_CACHE` names another one, or is `off`.
-
-    Returns:
-      The folder; None where it is switched off, or where the user's cache folder cannot be
-      written: runs then start slower, and nothing else changes.
-
-    Raises:
-      ValueError: if the folder that the environment names cannot be written.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen == "off":
-        return None
-    try:
-        folder = Path(chosen) if chosen else _user_cache_folder() / "casjax" / "jax"
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except (OSError, RuntimeError):  # the latter for a user without a home
-        writable = False
-    if not writable:
-        if chosen:
-            raise ValueError(f"{CACHE_VARIABLE}={chosen}: expected a folder to write to, or 'off'")
-        return None
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    # The default of a second leaves out the many small programs: metrics, one for each shape.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    return folder
-
-
-def _user_cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from casjax import processes
 from casjax.files import replacing
-from casjax.interruption import InterruptedRunError
-from casjax.metric_writer import MetricWriter
+from casjax.training import processes
+from casjax.training.interruption import InterruptedRunError
+from casjax.training.metric_writer import MetricWriter
 
 STATUS_FILE = "status.txt"
 Say = Callable[[str], None]

@@ -18,30 +18,28 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from casjax import data, evaluator, inference, processes
-from casjax.checkpoint import (
-    CONFIG_FILE,
-    WEIGHTS_FILE,
-    Checkpoints,
-    load_weights,
-    save_config,
-    save_weights,
-    weights_sha256,
-)
 from casjax.datasets import ImageSource, open_source
-from casjax.files import held, remove_abandoned
+from casjax.evaluation import evaluator
+from casjax.files import held, readable_name, remove_abandoned
 from casjax.images import write_png
-from casjax.interruption import sigterm_stops
-from casjax.journal import Say, read_status, status_file
-from casjax.loop import Batch, fit
 from casjax.models import create_model, initial_variables
-from casjax.phases import Phase, phase_at, plan_phases
-from casjax.pretrained import find_weights
-from casjax.resuming import resume
-from casjax.steps import (
+from casjax.networks import inference
+from casjax.networks.pretrained import find_weights
+from casjax.networks.weights import load_weights, save_weights, weights_sha256
+from casjax.networks.workdir import CONFIG_FILE, WEIGHTS_FILE, save_config
+from casjax.training import processes
+from casjax.training.batches import Batches
+from casjax.training.checkpoints import Checkpoints
+from casjax.training.cutouts import cutouts_file_name, load_cutouts
+from casjax.training.interruption import sigterm_stops
+from casjax.training.journal import Say, read_status, status_file
+from casjax.training.loop import Batch, fit
+from casjax.training.optimizer import make_optimizer
+from casjax.training.phases import Phase, phase_at, plan_phases
+from casjax.training.resuming import resume
+from casjax.training.steps import (
     TrainState,
     everywhere,
-    make_optimizer,
     make_train_step,
     make_validation_step,
     on_devices,
@@ -216,16 +214,16 @@ def open_batches(
     """The training batch of any step, and the batches of a validation, split over devices.
 
     Each array of a batch is ``[device_count, batch_size / device_count, ...]``; see
-    `data.Batches.at`. Validation leaves out what does not fill a batch.
+    `batches.Batches.at`. Validation leaves out what does not fill a batch.
     """
 
     def load(names: Sequence[str], count: int) -> np.ndarray:
         contents: dict[str, Any] = {"count": count, "size": cutout_size, "seed": seed}
-        path = Path(cutouts_dir, data.cutouts_file_name(names, **contents))
-        return data.load_cutouts(path, names, images_dir=images_dir, **contents)
+        path = Path(cutouts_dir, cutouts_file_name(names, **contents))
+        return load_cutouts(path, names, images_dir=images_dir, **contents)
 
     batches = partial(
-        data.Batches,
+        Batches,
         batch_size=batch_size,
         seed=seed,
         codec=codec,
@@ -280,7 +278,7 @@ def score(
         results["rows"] += scores["rows"]
         results["images"] += scores["images"]
         picture = evaluator.example(restorer, source, codec=codec, quality=qualities[0])
-        write_png(workdir / f"{data.readable_name(source.name)}.png", picture)
+        write_png(workdir / f"{readable_name(source.name)}.png", picture)
     results["parameters_sha256"] = weights_sha256(variables)
     evaluator.write_results(workdir / "results.json", results)
     return results

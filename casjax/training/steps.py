@@ -4,22 +4,20 @@ They run on one device's share of a batch, under a mapped axis called ``"batch"`
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-import optax.contrib
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from casjax import jpeg
-from casjax.data import augment
-from casjax.losses import edge_error, multiscale_mse
-from casjax.phases import Phase, learning_rate_at, loss_weights_at
+from casjax.training.batches import augment
+from casjax.training.losses import edge_error, multiscale_mse
+from casjax.training.phases import Phase, loss_weights_at
 
 Batch = Mapping[str, jax.Array]
 Metrics = Mapping[str, jax.Array]
@@ -43,110 +41,6 @@ class TrainState(flax.struct.PyTreeNode):
         """The variables to validate, score and keep: with averaged parameters, if there are any."""
         average = optax.tree_utils.tree_get(self.optimizer_state, "average")
         return self.variables if average is None else {**self.variables, "params": average}
-
-
-def make_optimizer(
-    phases: Sequence[Phase],
-    *,
-    name: Literal["adam", "muon"],
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    gradient_clip_norm: float,
-    slow_layers: Sequence[str],
-    slow_rate: float,
-    average_decay: float,
-) -> optax.GradientTransformation:
-    """Adam or Muon with the learning rates of ``phases``.
-
-    Muon (Jordan et al., 2024) gives the step of each kernel the same length in all directions: a
-    kernel is the matrix from its taps and input channels to its output channels. Scaled as in
-    arXiv:2502.16982, its steps are about as long as Adam's at the same rate. What is no such
-    matrix (biases, slopes, kernels of the image or to one) learns by Adam.
-
-    Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
-    down to it; 0 leaves all as they are. The layers of these names learn with ``slow_rate`` times
-    the learning rate. A name that the network does not have is a ValueError of ``init``. With
-    an ``average_decay`` above 0 the state has an `averaging` of the parameters.
-
-    Raises:
-      ValueError: there is no optimizer of such a name, or the decay is not in [0, 1).
-    """
-    rate = learning_rate_at(phases)
-    if name == "adam":
-        optimizer = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
-    elif name == "muon":
-        optimizer = optax.contrib.muon(
-            rate,
-            adam_b1=beta1,
-            adam_b2=beta2,
-            eps=epsilon,
-            muon_weight_dimension_numbers=as_matrices,
-            consistent_rms=0.2,
-        )
-    else:
-        raise ValueError(f"optimizer.name={name!r}: expected 'adam' or 'muon'")
-    if not 0 <= average_decay < 1:
-        raise ValueError(f"optimizer.average_decay={average_decay}: expected 0, or a share below 1")
-    clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
-    is_slow = partial(layers_called, slow_layers)
-    slow = [optax.masked(optax.scale(slow_rate), is_slow)] if slow_layers else []
-    average = [averaging(average_decay)] if average_decay else []
-    return optax.chain(*clip, optimizer, *slow, *average)
-
-
-class AveragingState(NamedTuple):
-    """The number of steps taken, int32, and the average, of the structure of the parameters."""
-
-    step: jax.Array
-    average: Any
-
-
-def averaging(decay: float) -> optax.GradientTransformation:
-    """The last link of a chain, which leaves the steps as they are and averages where they lead.
-
-    After step t = 1, 2, ... the average keeps a share of ``min(decay, t / (t + 10))`` of what it
-    was, so that the first steps, far from the last, are soon forgotten.
-    """
-
-    def init(params: Any) -> AveragingState:
-        # Copied, because a step that is given the state's memory must not be given it twice.
-        return AveragingState(jnp.int32(0), jax.tree.map(jnp.copy, params))
-
-    def update(steps: Any, state: AveragingState, params: Any) -> tuple[Any, AveragingState]:
-        step = state.step + 1
-        share = jnp.minimum(decay, step / (step + 10))
-        reached = optax.apply_updates(params, steps)
-        average = optax.incremental_update(reached, state.average, 1 - share)
-        return steps, AveragingState(step, average)
-
-    return optax.GradientTransformation(init, update)
-
-
-def as_matrices(params: Any) -> Any:
-    """For each parameter how Muon sees it as a matrix, or None where it does not."""
-
-    def dimensions(x: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-        if x.ndim < 4 or 1 in x.shape[2:]:
-            return None
-        return optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
-
-    return jax.tree.map(dimensions, params)
-
-
-def layers_called(names: Sequence[str], params: Mapping[str, Any]) -> dict[str, bool]:
-    """For each layer of the parameters, whether its name is among ``names``.
-
-    Raises:
-      ValueError: there is no layer of such a name.
-    """
-    unknown = set(names) - params.keys()
-    if unknown:
-        raise ValueError(
-            f"optimizer.slow_layers: the network has no {', '.join(sorted(unknown))}, expected "
-            f"some of {', '.join(params)}"
-        )
-    return {name: name in names for name in params}
 
 
 def on_devices(
@@ -176,7 +70,7 @@ def make_train_step(
     """The function that takes one step on a batch.
 
     The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
-    It takes the state and a batch as `data.Batches.at` gives it, degrades the cut-outs, and
+    It takes the state and a batch as `batches.Batches.at` gives it, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
     ``jpeg_mse`` (of the degraded cut-outs, by whatever codec), both of pixels in [0, 1].
     """

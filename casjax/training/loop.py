@@ -9,18 +9,18 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from casjax import processes
-from casjax.checkpoint import save_weights
-from casjax.interruption import InterruptedTrainingError, StopRequest
-from casjax.journal import Journal, Say
-from casjax.phases import Phase, phase_at
-from casjax.steps import Metrics, TrainState
+from casjax.networks.weights import save_weights
+from casjax.training import processes
+from casjax.training.interruption import InterruptedTrainingError, StopRequest
+from casjax.training.journal import Journal, Say
+from casjax.training.phases import Phase, phase_at
+from casjax.training.steps import Metrics, TrainState
 
 Batch = Mapping[str, np.ndarray]
 
 
 class Save(Protocol):
-    """Writes a checkpoint, as `checkpoint.Checkpoints.save` does."""
+    """Writes a checkpoint, as `checkpoints.Checkpoints.save` does."""
 
     def __call__(self, step: int, state: Any, *, metrics: Mapping[str, float] | None) -> None:
         """``metrics`` are those of the validation at this step, if there was one."""

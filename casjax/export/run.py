@@ -1,4 +1,4 @@
-"""Run an exported file: ``python -m casjax.exporting.run FORMAT FILE INPUTS.npz OUTPUTS.npz``.
+"""Run an exported file: ``python -m casjax.export.run FORMAT FILE INPUTS.npz OUTPUTS.npz``.
 
 Uses none of what made the file, so that what runs here runs elsewhere. Each array of the inputs is
 restored by itself.

@@ -14,8 +14,8 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from casjax.models import patches, products, winograd
-from casjax.models.activation import Activation, activate
+from casjax.models.convolutions import patches, products, winograd
+from casjax.models.convolutions.activation import Activation, activate
 
 Formulation = Literal["auto", "direct", "winograd", "products"]
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
-from casjax.inference import Network, context
+from casjax.networks.inference import ImageModel, context
 
 PROBE = 512  # pixels: side of the picture whose computation is looked at
 LARGEST_TILE = 4096
@@ -23,7 +23,7 @@ ENOUGH = 2**30 * 5 // 4
 
 
 def largest_tile(
-    model: Network, variables: Mapping[str, Any], *, memory: int, multiple: int
+    model: ImageModel, variables: Mapping[str, Any], *, memory: int, multiple: int
 ) -> int:
     """Return the side of the largest square tile that the network can run on within `memory`.
 
@@ -100,7 +100,7 @@ def return_what_compilers_leave() -> None:
     jax.monitoring.register_event_duration_secs_listener(listen)
 
 
-def _peak_bytes(model: Network, variables: Mapping[str, Any]) -> int:
+def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
     """The most memory at once if each step of the computation made its results in full.
 
     XLA fuses steps, so that it takes less, and convolutions want scratch space, so that it takes

@@ -19,8 +19,8 @@ import numpy as np
 from casjax.datasets import ImageSource, readable_images
 from casjax.files import replacing
 from casjax.images.codecs import CODECS, compress
-from casjax.inference import Restorer
 from casjax.metrics import METRICS
+from casjax.networks.inference import Restorer
 
 Record: TypeAlias = dict[str, Any]
 Results: TypeAlias = dict[str, list[Record]]

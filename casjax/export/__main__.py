@@ -22,7 +22,7 @@ from casjax.files import replacing
 if TYPE_CHECKING:
     import numpy as np
 
-    from casjax.pretrained import Network
+    from casjax.networks.pretrained import Network
 
 # With the libraries that each one needs beside the package's own.
 FORMATS = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         existing = [path for path in paths if path.exists()]
         if existing and not options.overwrite:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
-        from casjax import inference, pretrained
+        from casjax.networks import compilation, pretrained
 
-        inference.cache_compilations()
+        compilation.cache_compilations()
         network = pretrained.load_network(options.network)
         # The formulation for every platform, and exact, whatever the network was trained in.
         model = network.model.clone(convolution="direct", dtype="float32")
@@ -126,7 +126,7 @@ def export(network: "Network", options: argparse.Namespace) -> None:
 
 def describe(network: "Network") -> dict[str, str]:
     """Return what a user of the files must know, as ONNX files hold it: texts by name."""
-    from casjax.inference import context
+    from casjax.networks.inference import context
 
     lowest, highest = network.qualities
     alignment, overlap = network.model.alignment, context(network.model)
@@ -150,10 +150,10 @@ def serialize(
 ) -> bytes:
     """Return the content of a file."""
     if file_format == "onnx":
-        from casjax.exporting.onnx_graph import export_onnx
+        from casjax.export.onnx_graph import export_onnx
 
         return export_onnx(network.model, network.variables, metadata=facts)
-    from casjax.exporting.stablehlo import export_stablehlo
+    from casjax.export.stablehlo import export_stablehlo
 
     return export_stablehlo(network.model, network.variables, platforms=platforms)
 
@@ -191,7 +191,7 @@ def largest_difference(
     with tempfile.TemporaryDirectory() as folder:
         inputs, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
         np.savez(inputs, *pictures)
-        program = [sys.executable, "-m", "casjax.exporting.run"]
+        program = [sys.executable, "-m", "casjax.export.run"]
         done = subprocess.run(
             [*program, file_format, str(path), str(inputs), str(outputs)],
             capture_output=True,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any, Self
 
-from casjax import processes
+from casjax.training import processes
 
 
 class InterruptedRunError(BaseException):

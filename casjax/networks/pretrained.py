@@ -15,11 +15,12 @@ from typing import Any
 
 import flax.linen as nn
 
-from casjax import provenance
-from casjax.checkpoint import CONFIG_FILE, load_weights
 from casjax.models import create_model, variable_shapes
+from casjax.networks import provenance
+from casjax.networks.weights import load_weights
+from casjax.networks.workdir import CONFIG_FILE
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parent.parent / "weights"
 
 
 @dataclasses.dataclass(frozen=True)

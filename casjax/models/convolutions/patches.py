@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from casjax.models.activation import Activation, activate
+from casjax.models.convolutions.activation import Activation, activate
 
 _Residuals = tuple[Array, Array, Activation | None, Array]
 

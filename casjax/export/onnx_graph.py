@@ -26,7 +26,7 @@ Tree = Mapping[str, Any]
 
 
 def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str]) -> bytes:
-    """Return the function of `casjax.exporting` as an ONNX file, weights included.
+    """Return the function of `casjax.export` as an ONNX file, weights included.
 
     Args:
       model: the network.

@@ -6,8 +6,8 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from casjax.checkpoint import Checkpoints, DamagedCheckpointError
-from casjax.steps import TrainState
+from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
+from casjax.training.steps import TrainState
 
 # What may change between two runs in one workdir: the training does not depend on it.
 FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from casjax.inference import Restorer
-from casjax.restoration.consistency import project
+from casjax.networks.consistency import project
+from casjax.networks.inference import Restorer
 
 TURNS = 8  # quarter turns, and the same in the mirror
 

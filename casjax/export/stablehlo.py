@@ -11,7 +11,7 @@ import jax.numpy as jnp
 def export_stablehlo(
     model: nn.Module, variables: Mapping[str, Any], *, platforms: Sequence[str]
 ) -> bytes:
-    """Return the function of `casjax.exporting` for any batch, height and width, weights included.
+    """Return the function of `casjax.export` for any batch, height and width, weights included.
 
     ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax and without casjax.
 

@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from casjax.models.activation import Activation, activate
+from casjax.models.convolutions.activation import Activation, activate
 
 TILE = 4  # outputs along a side of a tile
 # About so many: enough rows for efficient matrix products, few enough to stay cached.

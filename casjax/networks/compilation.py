@@ -1,0 +1,44 @@
+"""JAX's compilations, kept between runs."""
+
+import os
+from pathlib import Path
+
+import jax
+
+CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
+
+
+def cache_compilations() -> Path | None:
+    """Let JAX keep its compilations between runs, in the user's cache folder; for commands.
+
+    The folder is `casjax/jax` under `$XDG_CACHE_HOME` or `~/.cache`. The environment variable
+    `CASJAX_COMPILATION_CACHE` names another one, or is `off`.
+
+    Returns:
+      The folder; None where it is switched off, or where the user's cache folder cannot be
+      written: runs then start slower, and nothing else changes.
+
+    Raises:
+      ValueError: if the folder that the environment names cannot be written.
+    """
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen == "off":
+        return None
+    try:
+        folder = Path(chosen) if chosen else _user_cache_folder() / "casjax" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+    except (OSError, RuntimeError):  # the latter for a user without a home
+        writable = False
+    if not writable:
+        if chosen:
+            raise ValueError(f"{CACHE_VARIABLE}={chosen}: expected a folder to write to, or 'off'")
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # The default of a second leaves out the many small programs: metrics, one for each shape.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
+
+
+def _user_cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -1,0 +1,129 @@
+"""Batches that are a pure function of the step, and what becomes of a cut-out on the device.
+
+Nothing here keeps a position: the state of the feeding is the step, so a resumed run sees the
+batches that it would have seen.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batches:
+    """Batches of clean cut-outs as a pure function of (seed, stream, step).
+
+    The cut-outs come in a new random order each epoch, and batches run across
+    the borders of epochs: nothing is left out. Together the processes see the
+    same global batch, however many they are.
+
+    Attributes:
+      cutouts: uint8 [n, size, size] luma.
+      batch_size: cut-outs in the global batch, over all processes.
+      seed: of the order, the turns and the qualities.
+      stream: a number for each phase of a training, so that phases differ.
+      augment: whether cut-outs are flipped and turned.
+      codec: what degrades them, one of `casjax.images.codecs.CODECS`.
+      qualities: lowest and highest quality of the codec, both included.
+      process_index: which share of the global batch to give.
+      process_count: number of shares.
+
+    Raises:
+      ValueError: the batch does not divide by the processes, or the qualities
+        are no range within 1..100.
+    """
+
+    cutouts: np.ndarray
+    batch_size: int
+    seed: int
+    stream: int
+    augment: bool
+    codec: str
+    qualities: tuple[int, int]
+    process_index: int = 0
+    process_count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.process_count:
+            raise ValueError(
+                f"batch_size {self.batch_size} does not divide by {self.process_count} processes"
+            )
+        lowest, highest = self.qualities
+        if not 1 <= lowest <= highest <= 100:
+            raise ValueError(f"qualities {self.qualities} are not (lowest, highest) within 1..100")
+
+    def at(self, step: int, *, count: int) -> dict[str, np.ndarray]:
+        """Give this process's share of the batch at a step, counted from the phase's start.
+
+        Args:
+          step: 0, 1, ...
+          count: only the first `count` cut-outs are used.
+
+        Returns:
+          `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
+          0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
+          with another codec `degraded` is there too, like `clean`, which is turned already.
+
+        Raises:
+          ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
+        """
+        if not 1 <= count <= len(self.cutouts):
+            raise ValueError(f"asked for {count} cut-outs of a file of {len(self.cutouts)}")
+        share = self.batch_size // self.process_count
+        mine = slice(self.process_index * share, (self.process_index + 1) * share)
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)[mine]
+        chosen = [
+            _epoch_order(self.seed, self.stream, epoch, count)[offset]
+            for epoch, offset in zip(*divmod(positions, count), strict=True)
+        ]
+        # The whole global batch is drawn, so that it is the same for any number of processes.
+        generator = np.random.default_rng((self.seed, self.stream, step, 1))
+        turn = generator.integers(8, size=self.batch_size, dtype=np.uint8)
+        quality = generator.integers(
+            *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
+        )
+        batch = {
+            "clean": self.cutouts[chosen][..., np.newaxis],
+            "turn": turn[mine] * np.uint8(self.augment),
+            "quality": quality[mine],
+        }
+        return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
+
+
+def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:
+    """Turn a batch and degrade it, by a codec that there is for the host only."""
+    from casjax.images.codecs import compress  # not at the top: JPEG needs no image library
+
+    clean = np.asarray(augment(jnp.asarray(batch["clean"]), jnp.asarray(batch["turn"])))
+    pictures = zip(clean[..., 0], batch["quality"], strict=True)
+    degraded = np.stack([compress(luma, q, codec=codec)[0] for luma, q in pictures])
+    turn = np.zeros_like(batch["turn"])
+    return batch | {"clean": clean, "degraded": degraded[..., np.newaxis], "turn": turn}
+
+
+@functools.lru_cache(maxsize=2)  # the epoch running, and the next when a batch crosses the border
+def _epoch_order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
+    return np.random.default_rng((seed, stream, epoch, 0)).permutation(count)
+
+
+def augment(clean: jax.Array, turn: jax.Array) -> jax.Array:
+    """Flip and turn each cut-out: the eight symmetries of the square.
+
+    Args:
+      clean: [b, size, size, 1] of any dtype.
+      turn: integers [b] in 0..7. Bit 0 transposes, then bit 1 flips top and
+        bottom, then bit 2 flips left and right; 0 changes nothing.
+
+    Returns:
+      The cut-outs, in the shape and dtype of `clean`.
+    """
+
+    def where(bit: int, changed: jax.Array, unchanged: jax.Array) -> jax.Array:
+        return jnp.where((turn & bit).astype(bool)[:, None, None, None], changed, unchanged)
+
+    clean = where(1, jnp.swapaxes(clean, 1, 2), clean)
+    clean = where(2, clean[:, ::-1], clean)
+    return where(4, clean[:, :, ::-1], clean)
