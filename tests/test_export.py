@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from casjax import export
 from casjax.benchmark.networks import OPTIONS
+from casjax.export import __main__ as export
 from casjax.export.stablehlo import export_stablehlo
 from casjax.models import MODELS, create_model, variable_shapes
 from casjax.networks import pretrained

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from casjax.models import create_model
 from casjax.networks import inference
+from casjax.networks.compilation import cache_compilations
 from casjax.networks.inference import make_restorer, restore_batch
 
 
@@ -225,9 +226,9 @@ def test_compilations_are_kept_in_the_users_cache_folder(tmp_path):
 def test_the_cache_can_be_moved_and_switched_off(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
-    assert inference.cache_compilations() is None
+    assert cache_compilations() is None
     assert not list(tmp_path.iterdir())
     (tmp_path / "file").touch()
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", str(tmp_path / "file"))
     with pytest.raises(ValueError, match="CASJAX_COMPILATION_CACHE="):
-        inference.cache_compilations()
+        cache_compilations()

@@ -13,6 +13,7 @@ from casjax.models import create_model
 from casjax.training import steps
 from casjax.training.batches import augment
 from casjax.training.losses import edge_error
+from casjax.training.optimizer import make_optimizer
 from casjax.training.phases import plan_phases
 from configs import base
 
@@ -28,7 +29,7 @@ def phases_of(config):
 
 def optimizer_of(**options):
     config = base.get_config()
-    return steps.make_optimizer(phases_of(config), **config.optimizer.to_dict() | options)
+    return make_optimizer(phases_of(config), **config.optimizer.to_dict() | options)
 
 
 def test_slow_layers_learn_at_their_rate():
@@ -98,7 +99,7 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
     config = base.get_config()
     phases = phases_of(config)
     model = create_model(name="l4", dtype="float32", convolution="direct")
-    optimizer = steps.make_optimizer(phases, **config.optimizer)
+    optimizer = make_optimizer(phases, **config.optimizer)
     clean = np.random.default_rng(0).integers(0, 256, (1, 2, 8, 8, 1)).astype(np.uint8)
     batch = {"clean": clean, "turn": np.zeros((1, 2), np.uint8), "quality": np.full((1, 2), 20)}
     variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
