@@ -20,6 +20,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return re.sub(r"\{\{ (\w+) \}\}", lambda match: TABLES[match[1]](), markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Put drawings into the page itself, where they take its colours, light or dark."""
+    return re.sub(
+        r'<img [^>]*src="[./]*(figures/\w+\.svg)"[^>]*>',
+        lambda match: (ROOT / "docs" / match[1]).read_text(encoding="utf-8"),
+        html,
+    )
+
+
 def layers() -> str:
     """The layers of the package, from the top."""
     stated = tomllib.loads((ROOT / "docs/layers.toml").read_text(encoding="utf-8"))["layers"]

@@ -282,7 +282,8 @@ def test_standard_input_to_standard_output():
     Image.fromarray(PHOTOGRAPH).save(file, format="JPEG")
     program = (
         "import sys; sys.path.insert(0, 'tests'); from test_restore import Identity\n"
-        "from casjax import pretrained, restore\n"
+        "from casjax import restore\n"
+        "from casjax.networks import pretrained\n"
         "network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))\n"
         "pretrained.load_network = lambda name: network\n"
         "sys.exit(restore.main(['-', '--model=identity', '--explain', '--format=webp']))"
