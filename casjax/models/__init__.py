@@ -50,4 +50,6 @@ def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
     """The shapes and dtypes of a network's variables, without computing or compiling any."""
+    if hasattr(model, "convolution"):
+        model = model.clone(convolution="direct")  # all have the same; this one is traced soonest
     return jax.eval_shape(partial(initial_variables, model), 0)

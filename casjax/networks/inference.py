@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.networks.graphs import kept_call
+
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
 """Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
 
@@ -102,19 +104,20 @@ def context(model: ImageModel) -> int:
 def restore_batch(
     model: ImageModel,
 ) -> Callable[[Mapping[str, Any], np.ndarray | jax.Array], jax.Array]:
-    """Return the jitted function `(variables, degraded) -> restored` of a network.
+    """Return the compiled function `(variables, degraded) -> restored` of a network.
 
     Both pictures are uint8 [n, h, w, 1] with h and w multiples of `model.alignment`. The finest
     output is clipped to the range of uint8 and rounded, halves to the even neighbour. Equal
-    networks share one function, and with it its compilations.
+    networks share one function, and with it its compilations; of the package's own networks, what
+    tracing them gave is kept for later runs too.
     """
 
-    @jax.jit
     def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
         finest, *_ = model.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
-    return restore
+    is_own = type(model).__module__.startswith("casjax.")
+    return kept_call(restore, name=f"restore by {model!r}") if is_own else jax.jit(restore)
 
 
 class Span(NamedTuple):

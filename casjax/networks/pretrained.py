@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
+import flax.traverse_util
+import jax
+import numpy as np
 
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
+from casjax.networks.graphs import kept_fact
 from casjax.networks.weights import load_weights
 from casjax.networks.workdir import CONFIG_FILE
 
@@ -79,8 +83,20 @@ def load_network(name: str) -> Network:
         options = config["model"]
         qualities = degradation["lowest_quality"], degradation["highest_quality"]
     model = create_model(**options)
-    variables = load_weights(path, variable_shapes(model))
+    variables = load_weights(path, _shapes(model))
     return Network(name, model, variables, (qualities[0], qualities[1]))
+
+
+def _shapes(model: nn.Module) -> dict[str, Any]:
+    """The shapes of a network's variables, from an earlier run where there was one."""
+
+    def by_name() -> dict[str, list[int]]:
+        variables = flax.traverse_util.flatten_dict(variable_shapes(model), sep="/")
+        return {name: list(leaf.shape) for name, leaf in variables.items()}
+
+    shapes = kept_fact(by_name, name=f"shapes of the variables of {model!r}")
+    leaves = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
+    return flax.traverse_util.unflatten_dict(leaves, sep="/")
 
 
 def describe_network(name: str) -> dict[str, Any]:
