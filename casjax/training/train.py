@@ -24,7 +24,7 @@ from casjax.files import held, readable_name, remove_abandoned
 from casjax.images import write_png
 from casjax.models import create_model, initial_variables
 from casjax.networks import inference
-from casjax.networks.pretrained import find_weights
+from casjax.networks.manifest import find_weights
 from casjax.networks.weights import load_weights, save_weights, weights_sha256
 from casjax.networks.workdir import CONFIG_FILE, WEIGHTS_FILE, save_config
 from casjax.training import processes
