@@ -1,4 +1,4 @@
-"""Score a method on test sets: ``python -m casjax.evaluate sadct -o runs/sadct``.
+"""Score a method on test sets: ``casjax evaluate sadct -o runs/sadct``.
 
 The folder then holds ``results.json``, as `casjax.main` writes it, and with --pictures the clean,
 the JPEG and the restored images as PNG files. What it holds already is not scored again: the same
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.evaluate",
+        prog="casjax evaluate",
         description="Score a method that removes JPEG artifacts on test sets.",
         epilog="Exit status: 0 done, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,
