@@ -1,9 +1,8 @@
 """Files that are whole or not there, and folders that one process holds."""
 
 import contextlib
-import errno
-import fcntl
 import glob
+import logging
 import os
 import re
 import secrets
@@ -42,7 +41,9 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of this number on this host."""
+    """Whether there is a process of this number on this host; on Windows, true for all."""
+    if os.name == "nt":  # where os.kill is no question, but a command
+        return True
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -56,16 +57,24 @@ def is_running(process: int) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """Hold a folder against every other process that wants to, till the block or process ends.
 
+    Where the system or the file system knows no locks, as some network file systems, a warning is
+    logged, and it is left to the user.
+
     Raises:
       BlockingIOError: another process holds it.
     """
+    import filelock  # which warns where there are no locks: who needs none shall not hear of it
+
     with (folder / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_ours = filelock.lock_descriptor(lock.fileno(), blocking=False)
         except OSError as error:
-            # Some network file systems know no locks: there it is left to the user.
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
+            logging.warning(
+                "%s cannot be locked (%s): start one run there at a time", folder, error
+            )
+            is_ours = True
+        if not is_ours:
+            raise BlockingIOError(f"{folder} is held by another process")
         yield
 
 

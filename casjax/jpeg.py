@@ -93,9 +93,17 @@ def quantization_table(quality: ArrayLike) -> jax.Array:
             raise ValueError(f"JPEG quality must lie in 1..100, got {quality}")
     if not jnp.issubdtype(quality.dtype, jnp.integer):
         raise ValueError(f"JPEG quality must be an integer, got {quality.dtype}")
-    quality = jnp.asarray(quality, jnp.int32)[..., None, None]
+    return scaled_table(ANNEX_K_LUMA, jnp.asarray(quality, jnp.int32))
+
+
+def scaled_table(base: np.ndarray, quality: jax.Array, *, limit: int = 255) -> jax.Array:
+    """Scale a table of quality 50 [8, 8] by quality factors [...]: int32 [..., 8, 8] (jcparam.c).
+
+    Steps are at most `limit`: 255 in baseline files, 32767 in others.
+    """
+    quality = quality[..., None, None]
     percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return jnp.clip((ANNEX_K_LUMA * percent + 50) // 100, 1, 255)
+    return jnp.clip((base * percent + 50) // 100, 1, limit)
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""Restore photographs: ``python -m casjax.restore photo.jpg``.
+"""Restore photographs: ``casjax restore photo.jpg``.
 
 Results are written beside the photographs, as PNG files with `-restored` in their names, or
 where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted.
@@ -10,12 +10,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, TextIO
 
 from casjax.files import remove_abandoned
 from casjax.images.writing import SUFFIXES
 from casjax.restoration.jobs import ClusterError, Job, Plan, UsageError, plan
+from casjax.restoration.options import Options
 from casjax.restoration.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,27 +27,42 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    options = options_of(given)
     try:
         todo = plan(
-            options.inputs,
-            output=options.output,
-            file_format=options.format,
+            given.inputs,
+            output=given.output,
+            file_format=given.format,
             only_jpeg=options.qf is None and options.model is None,
         )
         check_streams(todo, options)
-        check_cluster(todo, options)
+        if given.ray:
+            check_cluster(todo, options)
         if not todo.jobs and not todo.missing:
-            raise UsageError(f"no pictures to restore in {', '.join(options.inputs)}")
-        prepare(options)
-        failures = list_of_failures(options)
+            raise UsageError(f"no pictures to restore in {', '.join(given.inputs)}")
+        if not given.ray:  # whose workers do it for themselves
+            prepare(options)
+        failures = list_of_failures(given.failures)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     sizes = [0] * len(todo.missing) + [size_of(job) for job in todo.jobs]
-    progress = Progress(sys.stderr, sizes=sizes, quiet=options.quiet)
+    progress = Progress(sys.stderr, sizes=sizes, quiet=given.quiet)
+    jobs_run = (
+        run_on_cluster(todo, options, address=given.ray, workers=given.workers)
+        if given.ray
+        else run_here(todo, options, progress)
+    )
     try:
         with failures:
-            restore_all(todo, options, progress, failures)
+            if todo.left_out and not given.quiet:
+                left_out = f"left out {todo.left_out} files that are no JPEG"
+                print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
+            for folder in {job.destination.parent for job in todo.jobs if job.destination}:
+                remove_abandoned(folder)
+            for name, reason in todo.missing.items():
+                fail(f"{name}: {reason}", name, progress, failures)
+            follow(jobs_run, progress, failures)
     except KeyboardInterrupt:
         print("\ninterrupted; with --resume the same command goes on", file=sys.stderr)
         return 130
@@ -59,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.restore",
+        prog="casjax restore",
         description="Remove JPEG compression artifacts from photographs.",
         epilog="Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,
@@ -136,7 +153,12 @@ def memory_size(text: str) -> int:
     return int(float(match[1]) * 2 ** (20 if match[2].upper() == "M" else 30))
 
 
-def check_streams(todo: Plan, options: argparse.Namespace) -> None:
+def options_of(given: argparse.Namespace) -> Options:
+    """Return those options of the command line that concern a single picture."""
+    return Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
+
+
+def check_streams(todo: Plan, options: Options) -> None:
     """Refuse what standard output cannot take."""
     if all(job.destination for job in todo.jobs):
         return
@@ -146,10 +168,8 @@ def check_streams(todo: Plan, options: argparse.Namespace) -> None:
         raise UsageError("the picture would go to the terminal: redirect it, or name a file by -o")
 
 
-def check_cluster(todo: Plan, options: argparse.Namespace) -> None:
+def check_cluster(todo: Plan, options: Options) -> None:
     """Refuse what a cluster cannot do."""
-    if not options.ray:
-        return
     if not importlib.util.find_spec("ray"):
         raise UsageError("--ray needs Ray, which is not installed: pip install 'casjax[ray]'")
     if options.overwrite or options.explain:
@@ -158,9 +178,9 @@ def check_cluster(todo: Plan, options: argparse.Namespace) -> None:
         raise UsageError("standard input and output are for one machine, without --ray")
 
 
-def list_of_failures(options: argparse.Namespace) -> TextIO:
+def list_of_failures(path: str | None) -> TextIO:
     """Begin the file that is asked for, or one that keeps nothing."""
-    return open(options.failures or os.devnull, "w", encoding="utf-8")
+    return open(path or os.devnull, "w", encoding="utf-8")
 
 
 def size_of(job: Job) -> int:
@@ -171,49 +191,47 @@ def size_of(job: Job) -> int:
         return 0
 
 
-def prepare(options: argparse.Namespace) -> None:
+def prepare(options: Options) -> None:
     """Import JAX and load the network if it is known which: what is wrong there is wrong usage."""
     from casjax.restoration import running
 
-    if not options.ray:  # whose workers do it for themselves
-        running.prepare(options)
+    running.prepare(options)
 
 
-def restore_all(
-    todo: Plan, options: argparse.Namespace, progress: Progress, failures: TextIO
-) -> None:
-    """Restore all pictures; what fails is said, listed, and does not stop the others."""
-    if todo.left_out and not options.quiet:
-        left_out = f"left out {todo.left_out} files that are no JPEG"
-        print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
-    for folder in {job.destination.parent for job in todo.jobs if job.destination}:
-        remove_abandoned(folder)
-    for outcome in outcomes(todo, options, progress):
+def run_here(todo: Plan, options: Options, progress: Progress) -> Iterator["Outcome"]:
+    """Do the work in this process; yield what becomes of each picture."""
+    from casjax.restoration import running
+
+    for job in todo.jobs:
+        progress.begin(job.name)
+        yield running.run_job(job, options)
+
+
+def run_on_cluster(
+    todo: Plan, options: Options, *, address: str, workers: int | None
+) -> Iterator["Outcome"]:
+    """Do the work on a cluster; yield what becomes of each picture."""
+    from casjax.restoration import cluster
+
+    yield from cluster.run_jobs(todo.jobs, options, address=address, workers=workers)
+
+
+def follow(outcomes: Iterable["Outcome"], progress: Progress, failures: TextIO) -> None:
+    """Say what becomes of each picture; what fails is listed, and does not stop the others."""
+    for outcome in outcomes:
         match outcome.kind:
             case "restored":
                 progress.restore(outcome.message, pixels=outcome.pixels)
             case "skipped":
                 progress.skip(outcome.message)
             case "failed":
-                progress.fail(outcome.message)
-                failure = {"source": outcome.name, "error": outcome.message}
-                print(json.dumps(failure), file=failures, flush=True)
+                fail(outcome.message, outcome.name, progress, failures)
 
 
-def outcomes(todo: Plan, options: argparse.Namespace, progress: Progress) -> Iterator["Outcome"]:
-    """Do the work, here or on a cluster; yield what becomes of each input."""
-    from casjax.restoration import running
-
-    for name, reason in todo.missing.items():
-        yield running.Outcome("failed", name, f"{name}: {reason}")
-    if options.ray:
-        from casjax.restoration import cluster
-
-        yield from cluster.run_jobs(todo.jobs, options)
-        return
-    for job in todo.jobs:
-        progress.begin(job.name)
-        yield running.run_job(job, options)
+def fail(message: str, name: str, progress: Progress, failures: TextIO) -> None:
+    """Say and list that an input failed."""
+    progress.fail(message)
+    print(json.dumps({"source": name, "error": message}), file=failures, flush=True)
 
 
 if __name__ == "__main__":

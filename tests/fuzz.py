@@ -184,11 +184,11 @@ def stand_in() -> None:
     """Put a network that changes nothing in the place of those that ship."""
     from casjax.networks import pretrained
     from casjax.networks.inference import _checked
-    from casjax.restoration import pictures
+    from casjax.restoration import restoring
 
     os.environ["CASJAX_COMPILATION_CACHE"] = "off"
     pretrained.manifest = lambda: {"identity": {"qualities": [1, 100]}}
-    pictures.load_restorer = lambda model, memory: _checked
+    restoring.load_restorer = lambda model, memory: _checked
 
 
 @dataclasses.dataclass(frozen=True)

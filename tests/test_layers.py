@@ -87,7 +87,7 @@ def test_no_modules_import_one_another_in_a_circle():
             found
             for name in imports(path)
             for found in (name, name.rpartition(".")[0])
-            if found in names and not module.startswith(f"{found}.")  # a package's own face
+            if found in names and not f"{module}.".startswith(f"{found}.")  # a package's own face
         }
         for module, path in names.items()
     }

@@ -17,7 +17,7 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from casjax.networks import pretrained
-from casjax.restoration import pictures
+from casjax.restoration import restoring
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent
@@ -60,7 +60,7 @@ def networks(monkeypatch):
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     monkeypatch.setattr(pretrained, "load_network", load_network)
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
-    pictures.load_restorer.cache_clear()
+    restoring.load_restorer.cache_clear()
 
 
 @pytest.fixture
@@ -79,6 +79,21 @@ def run(capsys, monkeypatch, tmp_path):
         return status, output, errors
 
     return run
+
+
+def run_in_a_process(program, *arguments, **options):
+    """Run a program with stand-ins for the networks; options as those of `subprocess.run`."""
+    start = (
+        "import sys; sys.path.insert(0, 'tests'); from test_restore import Identity\n"
+        "from casjax.networks import pretrained\n"
+        "pretrained.manifest = lambda: {'identity': {'qualities': [1, 100]}}\n"
+        "network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))\n"
+        "pretrained.load_network = lambda name: network\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", start + program, *map(str, arguments)],
+        **({"capture_output": True, "cwd": ROOT} | options),
+    )
 
 
 def save(name, pixels=PHOTOGRAPH, **options):
@@ -281,15 +296,10 @@ def test_standard_input_to_standard_output():
     file = io.BytesIO()
     Image.fromarray(PHOTOGRAPH).save(file, format="JPEG")
     program = (
-        "import sys; sys.path.insert(0, 'tests'); from test_restore import Identity\n"
-        "from casjax import pretrained, restore\n"
-        "network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))\n"
-        "pretrained.load_network = lambda name: network\n"
+        "from casjax import restore\n"
         "sys.exit(restore.main(['-', '--model=identity', '--explain', '--format=webp']))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=file.getvalue(), capture_output=True, cwd=ROOT
-    )
+    done = run_in_a_process(program, input=file.getvalue())
     assert done.returncode == 0, done.stderr
     restored = Image.open(io.BytesIO(done.stdout))
     assert restored.format == "WEBP"
@@ -482,7 +492,36 @@ def test_interruption_says_how_to_go_on(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("photo.jpg")
-    monkeypatch.setattr(pictures, "restore_photograph", interrupt)
+    monkeypatch.setattr(restoring, "restore_photograph", interrupt)
     status, _, errors = run("photo.jpg")
     assert status == 130
     assert "--resume" in errors
+
+
+def test_where_there_are_no_modules_of_unix(tmp_path):
+    """On Windows, that is, where `fcntl` and `resource` cannot be imported."""
+    save(tmp_path / "photo.jpg")
+    program = (
+        "import sys; sys.modules |= dict.fromkeys(['fcntl', 'resource', 'termios', 'pwd', 'grp'])\n"
+        "from casjax.restore import main; sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "photo.jpg", "--model=l4-qf20"],
+        capture_output=True,
+        cwd=ROOT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert opened(tmp_path / "photo-restored.png").size == PHOTOGRAPH.shape[1::-1]
+
+
+def test_restoring_needs_no_training():
+    """What loads weights comes without what saves the state of a training, and without its data."""
+    program = (
+        "import sys, casjax.restoration.running, casjax.networks.pretrained\n"
+        "training = {'orbax', 'optax', 'ml_collections', 'tensorflow_datasets', 'tensorboardX',"
+        " 'array_record', 'casjax.training', 'casjax.datasets'}\n"
+        "print(sorted(training & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, text=True)
+    assert done.stdout.strip() == "[]", done.stderr

@@ -11,7 +11,7 @@ import numpy as np
 
 from casjax.models import create_model, initial_variables
 from casjax.networks import memory
-from casjax.restoration.pictures import BUCKET
+from casjax.restoration.restoring import BUCKET
 from casjax.training import phases, steps
 from casjax.training.batches import Batches
 from casjax.training.optimizer import make_optimizer

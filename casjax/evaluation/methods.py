@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.io
 
-from casjax.evaluation import sadct
+from casjax.evaluation import PAPERS_QUALITIES, sadct
 from casjax.jpeg import quantization_table
 from casjax.models import create_model
 from casjax.models.arcnn import parameters_from_matlab
@@ -17,8 +17,6 @@ from casjax.networks import inference, pretrained
 from casjax.networks.inference import Restorer
 from casjax.networks.refinement import refined
 from casjax.networks.weights import weights_sha256
-
-PAPERS_QUALITIES = (10, 20, 40, 60, 80)
 
 
 class Method(NamedTuple):

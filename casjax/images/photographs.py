@@ -46,9 +46,9 @@ class Photograph:
     notes: tuple[str, ...]
 
     @property
-    def is_as_stored(self) -> bool:
-        """Whether the pixels are those of a JPEG file's own components, of known quantisation."""
-        return self.header is not None and self.coding == self.header.coding
+    def has_steps(self) -> bool:
+        """Whether the channels are a JPEG file's own components, luma first, of known steps."""
+        return self.header is not None and self.coding == self.header.coding != "RGB"
 
 
 def read_photograph(

@@ -79,6 +79,18 @@ class JpegHeader:
                 raise ValueError("its components are sampled at fractions of each other")
         return [(tallest // c.vertical, widest // c.horizontal) for c in self.components]
 
+    @property
+    def steps(self) -> list[npt.NDArray[np.int32]]:
+        """Quantisation steps by component, each [8, 8], vertical frequency first.
+
+        Raises:
+          ValueError: the file lacks a table that it names.
+        """
+        missing = {component.table for component in self.components} - self.tables.keys()
+        if missing:
+            raise ValueError(f"the file has no quantisation table {min(missing)}")
+        return [self.tables[component.table] for component in self.components]
+
 
 def read_header(data: bytes) -> JpegHeader:
     """Read the marker segments of a JPEG file, up to its end or to where it is damaged.

@@ -6,6 +6,7 @@ so that one loss and one inference path serve them all. Its class says what infe
 """
 
 import dataclasses
+import typing
 from functools import partial
 from typing import Any
 
@@ -24,7 +25,8 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
     """The network called ``name`` with its ``options``, the attributes of its class.
 
     Raises:
-      ValueError: there is no such network, or its options are others; the message names them.
+      ValueError: there is no such network, or its options or their values are others; the message
+        names them.
     """
     if name not in MODELS:
         raise ValueError(f"model.name={name!r}: expected one of {', '.join(sorted(MODELS))}")
@@ -36,6 +38,13 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
         raise ValueError(
             f"{name} {', '.join(wrong)} in config.model: expected {', '.join(sorted(attributes))}"
         )
+    for option, kind in typing.get_type_hints(model).items():
+        choices = (True, False) if kind is bool else typing.get_args(kind)
+        if choices and option in options and options[option] not in choices:
+            raise ValueError(
+                f"config.model.{option}={options[option]!r}: expected one of "
+                f"{', '.join(map(str, choices))}"
+            )
     return model(**options)
 
 
@@ -48,6 +57,14 @@ def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
     return jax.jit(partial(model.lazy_init, degraded=image))(key)
 
 
+def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
+    """How many images a network gives, told by shapes alone; those of its variables will do."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    return len(jax.eval_shape(model.apply, variables, image))
+
+
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
     """The shapes and dtypes of a network's variables, without computing or compiling any."""
+    if hasattr(model, "convolution"):
+        model = model.clone(convolution="direct")  # all have the same; this one is traced soonest
     return jax.eval_shape(partial(initial_variables, model), 0)

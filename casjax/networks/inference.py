@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.networks.graphs import kept_call
+
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
 """Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
 
@@ -60,12 +62,8 @@ def make_restorer(
     """
     if "params" not in variables:
         raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
+    require_tile(model, tile)
     overlap = context(model)
-    if tile % model.alignment or tile <= 2 * overlap:
-        raise ValueError(
-            f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
-            f"twice the overlap that {type(model).__name__} needs"
-        )
     multiple = math.lcm(bucket, model.alignment)
     restore = restore_batch(model)
     variables = jax.device_put(variables)
@@ -93,6 +91,20 @@ def make_restorer(
     return restorer
 
 
+def require_tile(model: ImageModel, tile: int) -> None:
+    """Check a tile's side in pixels.
+
+    Raises:
+      ValueError: it is not on the network's grid or leaves nothing between overlaps.
+    """
+    overlap = context(model)
+    if tile % model.alignment or tile <= 2 * overlap:
+        raise ValueError(
+            f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
+            f"twice the overlap that {type(model).__name__} needs"
+        )
+
+
 def context(model: ImageModel) -> int:
     """The pixels on each side of a window, on the network's grid, that are not kept of it."""
     return _round_up(model.halo, model.alignment)
@@ -102,19 +114,20 @@ def context(model: ImageModel) -> int:
 def restore_batch(
     model: ImageModel,
 ) -> Callable[[Mapping[str, Any], np.ndarray | jax.Array], jax.Array]:
-    """Return the jitted function `(variables, degraded) -> restored` of a network.
+    """Return the compiled function `(variables, degraded) -> restored` of a network.
 
     Both pictures are uint8 [n, h, w, 1] with h and w multiples of `model.alignment`. The finest
     output is clipped to the range of uint8 and rounded, halves to the even neighbour. Equal
-    networks share one function, and with it its compilations.
+    networks share one function, and with it its compilations; of the package's own networks, what
+    tracing them gave is kept for later runs too.
     """
 
-    @jax.jit
     def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
         finest, *_ = model.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
-    return restore
+    is_own = type(model).__module__.startswith("casjax.")
+    return kept_call(restore, name=f"restore by {model!r}") if is_own else jax.jit(restore)
 
 
 class Span(NamedTuple):

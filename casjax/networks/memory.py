@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
+from casjax.networks.graphs import kept_fact
 from casjax.networks.inference import ImageModel, context
 
 PROBE = 512  # pixels: side of the picture whose computation is looked at
@@ -106,8 +107,13 @@ def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
     XLA fuses steps, so that it takes less, and convolutions want scratch space, so that it takes
     more: hence the allowance.
     """
-    picture = jax.ShapeDtypeStruct((1, PROBE, PROBE, 1), jnp.float32)
-    return _peak(jax.make_jaxpr(lambda x: model.apply(variables, x))(picture).jaxpr)
+
+    def peak() -> int:
+        picture = jax.ShapeDtypeStruct((1, PROBE, PROBE, 1), jnp.float32)
+        return _peak(jax.make_jaxpr(lambda x: model.apply(variables, x))(picture).jaxpr)
+
+    is_own = type(model).__module__.startswith("casjax.")
+    return kept_fact(peak, name=f"peak bytes of {model!r}") if is_own else peak()
 
 
 def _peak(jaxpr: Jaxpr) -> int:

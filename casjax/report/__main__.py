@@ -1,4 +1,4 @@
-"""Tables, figures and a page from results: ``python -m casjax.report runs -o report``.
+"""Tables, figures and a page from results: ``casjax report runs -o report``.
 
 Reads what `casjax.main` and `casjax.evaluate` wrote below some folders and loads no network. Writes
 Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and dark
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.report",
+        prog="casjax report",
         description="Make tables, figures and a page from results, beside the paper's own.",
         epilog="Exit status: 0 done, 2 wrong usage.",
         allow_abbrev=False,

@@ -5,7 +5,7 @@ pictures with results are skipped, as with --resume, so that each is restored on
 All machines need the package and see the same files by the same paths.
 """
 
-import argparse
+import dataclasses
 import logging
 import math
 import os
@@ -18,6 +18,7 @@ import ray.data
 import ray.exceptions
 
 from casjax.restoration.jobs import ClusterError, Job
+from casjax.restoration.options import Options
 from casjax.restoration.running import Outcome, prepare, run_job
 
 TASK = 32  # pictures at most: outcomes come, and work is dealt, by the task
@@ -25,16 +26,24 @@ DEATHS = 3  # of workers at one task, until its pictures are tried one by one
 OBJECT_STORE = 200 * 2**20  # bytes, of a local cluster: paths and outcomes are all that travels
 
 
-def run_jobs(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outcome]:
-    """Run jobs on the cluster at `options.ray`, and yield their outcomes as they come.
+def run_jobs(
+    jobs: Sequence[Job], options: Options, *, address: str, workers: int | None
+) -> Iterator[Outcome]:
+    """Run jobs on a Ray cluster, and yield their outcomes as they come.
 
     Every job gets an outcome, also one that kills each worker that takes it.
+
+    Args:
+      jobs: with files as sources and destinations.
+      options: of all; results that exist are skipped in any case.
+      address: of the cluster; `local` starts one on this machine.
+      workers: how many; None is one for each GPU or, without any, for each machine.
 
     Raises:
       ClusterError: there is no such cluster, or its workers cannot start.
     """
     try:
-        workers = _connect(options)
+        workers = _connect(address, workers)
         pending = {job.name: job for job in map(_absolute, jobs)}
         for task in (min(TASK, math.ceil(len(jobs) / workers)), 1):
             if pending:
@@ -46,7 +55,7 @@ def run_jobs(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outco
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         *_, reason = [type(error).__name__, *filter(str.strip, str(error).splitlines())]
         # Before the last line there is the whole traceback of a worker.
-        raise ClusterError(f"--ray {options.ray}: {reason.strip()}") from error
+        raise ClusterError(f"--ray {address}: {reason.strip()}") from error
     finally:
         ray.shutdown()
 
@@ -54,7 +63,7 @@ def run_jobs(jobs: Sequence[Job], options: argparse.Namespace) -> Iterator[Outco
 class Worker:
     """A process of the cluster that restores pictures."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: Options) -> None:
         """Load the network, if it is known which."""
         self._options = options
         prepare(options)
@@ -75,19 +84,19 @@ class Worker:
         return run_job(job, self._options)
 
 
-def _connect(options: argparse.Namespace) -> int:
+def _connect(address: str, workers: int | None) -> int:
     """Connect to the cluster, or start one on this machine; return its number of workers."""
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
-    if options.ray == "local":
+    if address == "local":
         ray.init(
             address="local",
-            num_cpus=options.workers or 1,
+            num_cpus=workers or 1,
             object_store_memory=OBJECT_STORE,
             include_dashboard=False,
             **quiet,
         )
     else:
-        ray.init(address=options.ray, **quiet)
+        ray.init(address=address, **quiet)
     # A worker's death is told by the outcome of its pictures, not by Ray's own traceback.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
@@ -95,7 +104,7 @@ def _connect(options: argparse.Namespace) -> int:
     context.print_on_execution_start = False
     context.max_errored_blocks = -1  # the pictures of such a task are tried again
     machines = sum(node["Alive"] for node in ray.nodes())
-    return options.workers or int(ray.cluster_resources().get("GPU", 0)) or machines
+    return workers or int(ray.cluster_resources().get("GPU", 0)) or machines
 
 
 def _absolute(job: Job) -> Job:
@@ -105,13 +114,12 @@ def _absolute(job: Job) -> Job:
 
 
 def _outcomes(
-    jobs: Sequence[Job], options: argparse.Namespace, *, workers: int, task: int
+    jobs: Sequence[Job], options: Options, *, workers: int, task: int
 ) -> Iterator[Outcome]:
     """Run jobs in tasks of so many pictures; yield what became of those whose worker lived."""
-    sent = argparse.Namespace(**vars(options))
-    sent.resume = True
+    sent = dataclasses.replace(options, resume=True)
     if sent.model and Path(sent.model).is_dir():
-        sent.model = str(Path(sent.model).absolute())
+        sent = dataclasses.replace(sent, model=str(Path(sent.model).absolute()))
     tasks = math.ceil(len(jobs) / task)
     rows = ray.data.from_items([_row(job) for job in jobs], override_num_blocks=tasks)
     results = rows.map_batches(

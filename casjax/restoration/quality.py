@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from casjax.jpeg import ANNEX_K_LUMA
+from casjax.jpeg import ANNEX_K_LUMA, scaled_table
 
 # ITU-T T.81, table K.2: chrominance quantisation steps, vertical frequency first.
 ANNEX_K_CHROMA = np.full((8, 8), 99, np.int32)
@@ -64,7 +65,5 @@ def estimate_quality(
 
 
 def libjpeg_tables(base: npt.NDArray[np.int32], *, limit: int) -> npt.NDArray[np.int32]:
-    """Return libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8] (jcparam.c)."""
-    quality = np.arange(1, 101)[:, None, None]
-    percent = np.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return np.clip((base * percent + 50) // 100, 1, limit)
+    """Return libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8]."""
+    return np.asarray(scaled_table(base, jnp.arange(1, 101), limit=limit))

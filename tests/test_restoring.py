@@ -16,8 +16,9 @@ import casjax
 from casjax.color import rgb_to_luma
 from casjax.images.photographs import read_photograph
 from casjax.networks import pretrained
-from casjax.restoration import pictures
-from casjax.restoration.pictures import restore_image, restore_photograph, shown
+from casjax.restoration import restoring
+from casjax.restoration.choosing import nearest_network
+from casjax.restoration.restoring import restore_image, restore_photograph, shown
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
 
@@ -107,7 +108,7 @@ def test_less_luma_is_less_of_all_colours():
 
 def restore_with(restorer, image, **options):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "load_restorer", lambda model, memory: restorer)
+        patch.setattr(restoring, "load_restorer", lambda model, memory: restorer)
         return restore_image(image, model="stand-in", **options)
 
 
@@ -153,7 +154,7 @@ def test_quality_or_model_is_needed_where_pixels_do_not_tell(monkeypatch):
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     loaded = []
     monkeypatch.setattr(
-        pictures, "load_restorer", lambda model, _: loaded.append(model) or identity
+        restoring, "load_restorer", lambda model, _: loaded.append(model) or identity
     )
     former = shown(photograph(quality=30))
     assert np.array_equal(restore_image(former), former)
@@ -168,7 +169,7 @@ def test_the_nearest_network(monkeypatch, quality, name):
     ranges = {"wide": [5, 95], "low": [10, 10], "high": [20, 20]}
     manifest = {name: {"qualities": qualities} for name, qualities in ranges.items()}
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
-    assert pictures.nearest_network(quality) == name
+    assert nearest_network(quality) == name
 
 
 def test_baselines_that_ship_are_never_chosen(monkeypatch):
@@ -177,11 +178,11 @@ def test_baselines_that_ship_are_never_chosen(monkeypatch):
         "cascnn-qf40": {"qualities": [40, 40]},
     }
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
-    assert pictures.nearest_network(20) == "cascnn-qf40"
+    assert nearest_network(20) == "cascnn-qf40"
 
 
 def test_what_is_chosen_of_what_ships_is_cascnn():
-    chosen = {pictures.nearest_network(quality) for quality in range(1, 101)}
+    chosen = {nearest_network(quality) for quality in range(1, 101)}
     assert {pretrained.manifest()[name]["model"]["name"] for name in chosen} == {"cascnn"}
 
 
@@ -189,7 +190,7 @@ def test_what_is_chosen_of_what_ships_is_cascnn():
 def test_no_network_ships(monkeypatch, manifest):
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     with pytest.raises(ValueError, match="no networks ship"):
-        pictures.nearest_network(20)
+        nearest_network(20)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,11 +207,11 @@ class Halve:
 def test_through_a_real_restorer_in_tiles(monkeypatch):
     network = pretrained.Network("stand-in", Halve(), {"params": {}}, (1, 100))
     monkeypatch.setattr(pretrained, "load_network", lambda name: network)
-    pictures.load_restorer.cache_clear()
+    restoring.load_restorer.cache_clear()
     image = np.full((400, 300), 219, np.uint8)  # of MATLAB's levels 204, which become 102
     restored = restore_image(image, model="stand-in", memory=2**18)
     assert (restored == 219 - 119).all()
-    pictures.load_restorer.cache_clear()
+    restoring.load_restorer.cache_clear()
 
 
 def test_the_package_offers_it_without_starting_jax():

@@ -20,13 +20,12 @@ from casjax.color import (
     ycbcr_to_rgb,
 )
 from casjax.images.photographs import Coding, Photograph
-from casjax.jpeg import ANNEX_K_LUMA
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
-from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
+from casjax.restoration.choosing import nearest_network
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_quality
 
@@ -102,8 +101,7 @@ def restore_photograph(
     """
     header, coding = photograph.header, photograph.coding
     components = _components(photograph.pixels, coding, chroma=chroma)
-    if header and has_steps(photograph):
-        tables = component_tables(photograph)
+    if header and photograph.has_steps:
         changes = [
             _change(
                 component,
@@ -112,63 +110,15 @@ def restore_photograph(
                 factors=factors,
                 steps=steps if consistent and factors == (1, 1) else None,
             )
-            for component, factors, steps in zip(components, header.factors, tables, strict=False)
+            for component, factors, steps in zip(
+                components, header.factors, header.steps, strict=False
+            )
         ]
     elif consistent:
         raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
     else:
         changes = [_change(component, restorer, ensemble=ensemble) for component in components]
     return _changed(photograph.pixels, coding, changes)
-
-
-def has_steps(photograph: Photograph) -> bool:
-    """Whether a photograph can be kept within what its file's quantisation steps allow."""
-    return photograph.is_as_stored and photograph.coding != "RGB"
-
-
-def component_tables(photograph: Photograph) -> list[npt.NDArray[np.int32]]:
-    """Return the quantisation steps [8, 8] of each component; none for other files than JPEG.
-
-    Raises:
-      ValueError: the file lacks a table that it names.
-    """
-    header = photograph.header
-    if header is None:
-        return []
-    missing = {component.table for component in header.components} - header.tables.keys()
-    if missing:
-        raise ValueError(f"the file has no quantisation table {min(missing)}")
-    return [header.tables[component.table] for component in header.components]
-
-
-def estimate_qualities(photograph: Photograph) -> list[Quality]:
-    """Estimate the quality factors of luma and, where there is any, chroma; none without tables."""
-    coding = photograph.header.coding if photograph.header else ""
-    bases = [ANNEX_K_LUMA, ANNEX_K_LUMA if coding == "RGB" else ANNEX_K_CHROMA]
-    tables = component_tables(photograph)[:2]
-    return [estimate_quality(table, base=base) for table, base in zip(tables, bases, strict=False)]
-
-
-def nearest_network(quality: int) -> str:
-    """Return the name of the network that ships whose quality factor is nearest.
-
-    One made for a single quality, kept within what the file allows, does better on those in between
-    too than the blind network. Of two as near the milder is taken, for the higher quality. Those
-    that ship as baselines, to compare with, are not chosen.
-
-    Raises:
-      ValueError: none ships.
-    """
-    manifest = pretrained.manifest()
-    networks = {name: entry for name, entry in manifest.items() if not entry.get("baseline")}
-    if not networks:
-        raise ValueError("no networks ship with this installation: name one with --model")
-
-    def unfitness(name: str) -> tuple[bool, int, int]:
-        lowest, highest = networks[name]["qualities"]
-        return lowest < highest, max(lowest - quality, quality - highest, 0), -highest
-
-    return min(networks, key=unfitness)
 
 
 @functools.cache

@@ -1,0 +1,116 @@
+"""What is learnt by tracing a network, kept between runs beside JAX's compilations.
+
+To trace a network takes seconds, more than to restore a small picture with it. So its graph for
+each shape is kept as `jax.export` writes it, and with it the few facts that tracing is needed for
+besides. All of it is made anew where the code, the versions or the machine are others.
+"""
+
+import functools
+import hashlib
+import json
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import jax.export
+import jaxlib
+
+from casjax.files import replacing
+
+CODE = Path(__file__).parent.parent / "models", Path(__file__).parent
+
+T = TypeVar("T")
+
+
+def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[..., jax.Array]:
+    """Jit a function so that it is traced once for each shape, and in later runs not at all.
+
+    Args:
+      function: of trees of arrays; what it does depends on its `name` and on the code of `models`
+        and `networks`, and on nothing else.
+      name: what it is.
+
+    Returns:
+      A function that gives the same. Where no compilations are kept (see
+      `compilation.cache_compilations`) it is what `jax.jit` makes of it.
+    """
+    jitted = jax.jit(function)
+    calls: dict[str, Callable[..., jax.Array]] = {}
+
+    def call(*arguments: Any) -> jax.Array:
+        if _folder() is None:
+            return jitted(*arguments)
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
+        key = str(shapes)
+        if key not in calls:
+            graph = _kept(
+                f"{name} of {key}",
+                make=lambda: bytes(jax.export.export(jitted)(*shapes).serialize()),
+                read=lambda content: jax.export.deserialize(bytearray(content)),
+            )
+            calls[key] = jax.jit(graph.call)
+        return calls[key](*arguments)
+
+    return call
+
+
+def kept_fact(compute: Callable[[], Any], *, name: str) -> Any:
+    """Compute a value that JSON can hold, or read what was computed under its name before.
+
+    Args:
+      compute: gives it; depends on no more than `kept_call`'s function does.
+      name: what it is.
+    """
+    return _kept(name, make=lambda: json.dumps(compute()).encode(), read=json.loads)
+
+
+def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
+    """Read what is kept under a name; make and keep it where it is not there, or damaged."""
+    folder = _folder()
+    if folder is None:
+        return read(make())
+    key = hashlib.sha256("\n".join([name, *_circumstances()]).encode())
+    path = folder / key.hexdigest()
+    try:
+        return read(path.read_bytes())
+    except Exception:  # whatever a damaged file brings about
+        content = make()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError:
+        pass  # the next run traces again, and nothing else changes
+    return read(content)
+
+
+def _folder() -> Path | None:
+    compilations = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    return Path(compilations) / "graphs" if compilations else None
+
+
+@functools.cache
+def _circumstances() -> tuple[str, ...]:
+    """All that a graph depends on besides its name."""
+    code = hashlib.sha256()
+    for path in sorted(path for folder in CODE for path in folder.rglob("*.py")):
+        code.update(path.read_bytes())
+    return (
+        code.hexdigest(),
+        jax.__version__,
+        jaxlib.__version__,
+        jax.default_backend(),
+        jax.devices()[0].device_kind,
+        _processor(),
+    )
+
+
+def _processor() -> str:
+    """What the processor can do: the choice of a formulation may depend on it."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line for line in file if line.startswith(("flags", "Features")))
+    except (OSError, StopIteration):
+        return f"{platform.machine()} {platform.processor()}"

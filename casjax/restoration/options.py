@@ -1,0 +1,44 @@
+"""How pictures are to be restored and written: what a command line asks for, in types."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of the command that concern a single picture; each field is one of the same name.
+
+    Attributes:
+      qf: the JPEG quality factor, 1..100, in place of the file's own.
+      model: a network that ships, by name, or the workdir of a run; None is the one that the
+        quality asks for.
+      chroma: restore colour as well as luma.
+      consistent: keep within what the file's coefficients allow; None is where the network was made
+        for another quality.
+      ensemble: average over eight flips and turns.
+      memory: bytes for a tile; None is a share of what is free.
+      output_quality: of JPEG and lossy WebP, 1..100; None is 95, and WebP without loss.
+      subsampling: of a JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
+      strip: write no metadata but what says which colours the pixels mean.
+      compare: write a comparison beside each result.
+      overwrite: replace results that exist.
+      resume: skip results that exist.
+      salvage: restore damaged files as far as they go.
+      max_megapixels: larger pictures are refused.
+      explain: print what was read from each file and chosen for it.
+    """
+
+    qf: int | None = None
+    model: str | None = None
+    chroma: bool = False
+    consistent: bool | None = None
+    ensemble: bool = False
+    memory: int | None = None
+    output_quality: int | None = None
+    subsampling: str = "4:4:4"
+    strip: bool = False
+    compare: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    salvage: bool = False
+    max_megapixels: int = 200
+    explain: bool = False

@@ -1,0 +1,123 @@
+"""Tables of the documentation, made from what they are about; MkDocs puts them into the pages.
+
+``python docs/tables.py`` writes the one of the README anew; a test sees that it is up to date.
+"""
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+MARKED = re.compile(r"(<!-- table: scores -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace ``{{ NAME }}`` on a page by the table of that name; MkDocs calls this."""
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: TABLES[match[1]](), markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Put drawings into the page itself, where they take its colours, light or dark."""
+    return re.sub(
+        r'<img [^>]*src="[./]*(figures/\w+\.svg)"[^>]*>',
+        lambda match: (ROOT / "docs" / match[1]).read_text(encoding="utf-8"),
+        html,
+    )
+
+
+def layers() -> str:
+    """The layers of the package, from the top."""
+    stated = tomllib.loads((ROOT / "docs/layers.toml").read_text(encoding="utf-8"))["layers"]
+    return table(
+        ["layer", "room", "what is in it"],
+        (
+            [layer["name"] if i == 0 else "", f"`{room}`", what]
+            for layer in reversed(stated)
+            for i, (room, what) in enumerate(layer["rooms"].items())
+        ),
+    )
+
+
+def scores() -> str:
+    """What the CAS-CNN that ship score on LIVE1, beside the paper."""
+    rows = []
+    for entry in shipped().values():
+        lowest, highest = entry["qualities"]
+        if entry["model"]["name"] != "cascnn" or lowest != highest:
+            continue
+        ours = {r["method"]: r for r in entry["scores"] if r["dataset"] == "live1"}
+        papers = published()[lowest]["CAS-CNN FT"]
+        rows.append([lowest, triple(ours["jpeg"]), triple(ours["cascnn"]), triple(papers)])
+    return table(["quality", "JPEG", "casjax", "the paper's CAS-CNN"], sorted(rows))
+
+
+def networks() -> str:
+    """All networks that ship: for which qualities, from what, and their scores."""
+    rows = []
+    for name, entry in sorted(shipped().items()):
+        for score in entry["scores"]:
+            if score["method"] != "jpeg":
+                rows.append(
+                    [f"`{name}`", score["dataset"], score["qf"], triple(score), entry["cutouts"]]
+                )
+    return table(["network", "test set", "quality", "PSNR / PSNR-B / SSIM", "cut-outs"], rows)
+
+
+def sources() -> str:
+    """What images a config or the evaluator can name."""
+    return table(
+        ["name in `config.data.sources`, `config.evaluation.datasets` and `--datasets`", "what"],
+        [
+            [
+                "`bsds500/train+test`, `bsds500/val`, `live1`, `classic5`",
+                "published sets, downloaded and checked on first use",
+            ],
+            ["`folder:PATH`", "all images below a folder; unreadable ones are named and skipped"],
+            ["`tfds:NAME/SPLIT`", "any TFDS image data set, as `tfds:imagenet2012/train`"],
+            ["`synthetic:COUNT`", "dead-leaves images, drawn on the spot"],
+            ["`skimage`", "the photographs that come with scikit-image"],
+        ],
+    )
+
+
+def published() -> dict[int, dict[str, dict[str, str]]]:
+    """The paper's Table II by quality and method."""
+    values: dict[int, dict[str, dict[str, str]]] = {}
+    with (ROOT / "casjax/report/table2.tsv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            values.setdefault(int(row["qf"]), {})[row["algorithm"]] = row
+    return values
+
+
+def shipped() -> dict[str, Any]:
+    """The manifest of the networks that ship."""
+    [manifest] = ROOT.glob("casjax/**/manifest.json")
+    return json.loads(manifest.read_text(encoding="utf-8"))
+
+
+def triple(row: dict[str, Any]) -> str:
+    """PSNR, PSNR-B and SSIM with the digits of the paper."""
+    return f"{float(row['psnr']):.2f} / {float(row['psnrb']):.2f} / {float(row['ssim']):.3f}"
+
+
+def table(titles: list[str], rows: Iterator[list[Any]] | list[list[Any]]) -> str:
+    """Lay out a table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+TABLES = {"layers": layers, "scores": scores, "networks": networks, "sources": sources}
+
+
+def with_tables(readme: str) -> str:
+    """Put the table of scores between its marks."""
+    return MARKED.sub(lambda match: f"{match[1]}\n{scores()}\n\n{match[2]}", readme)
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
