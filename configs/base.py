@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
     config.model.dtype = "float32"  # or "bfloat16": on accelerators, and on CPUs with AMX
-    # "direct", "winograd", "products"; auto: what the backend runs fastest in this dtype
+    # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"
 
     config.data = ConfigDict()
