@@ -160,7 +160,10 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y, crop = activate(convolutions.conv_to_one(inputs, kernel), activation), 1
+            y, crop = (
+                activate(convolutions.conv_to_one(inputs, kernel, self.convolution), activation),
+                1,
+            )
         elif self.kind == "conv":
             y, crop = convolutions.conv3x3(inputs, kernel, self.convolution, activation), 1
         else:
