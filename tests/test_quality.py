@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from casjax.images.segments import read_header
-from casjax.jpeg import ANNEX_K_LUMA
-from casjax.restoration.quality import ANNEX_K_CHROMA, estimate_quality
+from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
+from casjax.restoration.quality import estimate_quality
 
 
 def tables_of_libjpeg(quality, **options):

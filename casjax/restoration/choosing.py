@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 from casjax.images.photographs import Photograph
-from casjax.jpeg import ANNEX_K_LUMA
+from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
 from casjax.networks import pretrained
 from casjax.restoration.options import Options
-from casjax.restoration.quality import ANNEX_K_CHROMA, Quality, estimate_quality
+from casjax.restoration.quality import Quality, estimate_quality
 from casjax.restoration.traces import find_quality
 
 UNLIKE = 10  # quality factors between a file and its network from which on a note is given

@@ -8,10 +8,6 @@ import numpy.typing as npt
 
 from casjax.jpeg import ANNEX_K_LUMA, scaled_table
 
-# ITU-T T.81, table K.2: chrominance quantisation steps, vertical frequency first.
-ANNEX_K_CHROMA = np.full((8, 8), 99, np.int32)
-ANNEX_K_CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
-
 FAR = 0.1
 """Root mean square deviation above which a table is no rounding of a scaled Annex K table."""
 

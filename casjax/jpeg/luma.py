@@ -1,8 +1,7 @@
-"""JPEG compression artifacts, computed on the device: grayscale JPEG without its entropy coder.
+"""Grayscale JPEG, and the coding of one component that colour is made of too.
 
-What Huffman coding packs it also unpacks, so the loss lies wholly in the integer DCT, the
-quantisation and the integer inverse DCT. Here they are the ones of libjpeg's default `islow` codec
-(jfdctint.c, jcdctmgr.c, jidctint.c), to the bit.
+Integer DCT, quantisation and integer inverse DCT are the ones of libjpeg's default `islow` codec
+(jfdctint.c, jcdctmgr.c, jidctint.c).
 """
 
 import jax
@@ -10,20 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-# ITU-T T.81, table K.1: luminance quantisation steps, vertical frequency first.
-ANNEX_K_LUMA = np.array(
-    [
-        [16, 11, 10, 16, 24, 40, 51, 61],
-        [12, 12, 14, 19, 26, 58, 60, 55],
-        [14, 13, 16, 24, 40, 57, 69, 56],
-        [14, 17, 22, 29, 51, 87, 80, 62],
-        [18, 22, 37, 56, 68, 109, 103, 77],
-        [24, 35, 55, 64, 81, 104, 113, 92],
-        [49, 64, 78, 87, 103, 121, 120, 101],
-        [72, 92, 95, 98, 112, 100, 103, 99],
-    ],
-    np.int32,
-)
+from casjax.jpeg.tables import quantization_table
 
 # The 8-point DCT of islow, row k the k-th frequency: sqrt(8) times the orthonormal DCT in 13-bit
 # fixed point. The fast algorithm of Loeffler, Ligtenberg and Moschytz (ICASSP 1989) rounds its
@@ -71,58 +57,44 @@ def degrade(luma: jax.Array | np.ndarray, quality: ArrayLike) -> jax.Array:
             f"expected one quality or one for each of {luma.shape[0]} images, "
             f"got the shape {list(steps.shape[:-2])}"
         )
-    return _encode_and_decode(luma, steps)
-
-
-def quantization_table(quality: ArrayLike) -> jax.Array:
-    """Return libjpeg's luminance quantisation table: Annex K's, scaled by the quality factor.
-
-    Args:
-      quality: integers [...] in 1..100. May be traced: then, and when it is a JAX array, whose
-        values are perhaps not computed yet, its range is not checked.
-
-    Returns:
-      int32 [..., 8, 8] in 1..255, vertical frequency first.
-
-    Raises:
-      ValueError: `quality` is not integral, or a Python or NumPy value outside 1..100.
-    """
-    if not isinstance(quality, jax.Array):
-        quality = np.asarray(quality)
-        if np.any((quality < 1) | (quality > 100)):
-            raise ValueError(f"JPEG quality must lie in 1..100, got {quality}")
-    if not jnp.issubdtype(quality.dtype, jnp.integer):
-        raise ValueError(f"JPEG quality must be an integer, got {quality.dtype}")
-    return scaled_table(ANNEX_K_LUMA, jnp.asarray(quality, jnp.int32))
-
-
-def scaled_table(base: np.ndarray, quality: jax.Array, *, limit: int = 255) -> jax.Array:
-    """Scale a table of quality 50 [8, 8] by quality factors [...]: int32 [..., 8, 8] (jcparam.c).
-
-    Steps are at most `limit`: 255 in baseline files, 32767 in others.
-    """
-    quality = quality[..., None, None]
-    percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return jnp.clip((base * percent + 50) // 100, 1, limit)
+    return code(luma[..., 0], steps)[..., None]
 
 
 @jax.jit
-def _encode_and_decode(luma: jax.Array, steps: jax.Array) -> jax.Array:
-    n, h, w, _ = luma.shape
-    padded = jnp.pad(luma[..., 0], ((0, 0), (0, -h % 8), (0, -w % 8)), mode="edge")
-    # [n image, a block row, y, b block column, x], the letters below: cutting moves no pixel. A
+def code(samples: jax.Array, steps: jax.Array) -> jax.Array:
+    """Encode and decode one component of a picture, filled up to whole blocks by its edge.
+
+    Args:
+      samples: integers [..., h, w] in 0..255.
+      steps: int32 [..., 8, 8], the quantisation tables, vertical frequency first. Their leading
+        axes broadcast to those of the samples.
+
+    Returns:
+      uint8 [..., h, w] in 0..255.
+    """
+    *_, h, w = samples.shape
+    padded = pad_by_edge(samples, height=-(-h // 8) * 8, width=-(-w // 8) * 8)
+    # [a block row, y, b block column, x], the letters below: cutting moves no pixel. A
     # coefficient's vertical frequency k and horizontal frequency l take the places of y and x.
-    blocks = padded.reshape(n, padded.shape[1] // 8, 8, padded.shape[2] // 8, 8)
+    *images, height, width = padded.shape
+    blocks = padded.reshape(*images, height // 8, 8, width // 8, 8)
     coefficients = _forward_dct(blocks.astype(jnp.int32) - 128)
     quantised = _quantise(coefficients, steps[..., None, :, None, :])
     decoded = jnp.clip(_inverse_dct(quantised) + 128, 0, 255).astype(jnp.uint8)
-    return decoded.reshape(padded.shape)[:, :h, :w, None]
+    return decoded.reshape(padded.shape)[..., :h, :w]
+
+
+def pad_by_edge(samples: jax.Array, *, height: int, width: int) -> jax.Array:
+    """Enlarge [..., h, w] to a height and width by repeating its last row and column."""
+    *images, h, w = samples.shape
+    padding = [(0, 0)] * len(images) + [(0, height - h), (0, width - w)]
+    return jnp.pad(samples, padding, mode="edge")
 
 
 def _forward_dct(blocks: jax.Array) -> jax.Array:
     """Eight times the orthonormal DCT; two more bits are kept between rows and columns."""
-    rows = jnp.einsum("naybx,lx->naybl", blocks, DCT)
-    columns = jnp.einsum("naybl,ky->nakbl", _shift_right(rows, 11), DCT)
+    rows = jnp.einsum("...aybx,lx->...aybl", blocks, DCT)
+    columns = jnp.einsum("...aybl,ky->...akbl", _shift_right(rows, 11), DCT)
     return _shift_right(columns, 15)
 
 
@@ -134,8 +106,8 @@ def _quantise(coefficients: jax.Array, steps: jax.Array) -> jax.Array:
 
 
 def _inverse_dct(coefficients: jax.Array) -> jax.Array:
-    columns = jnp.einsum("nakbl,ky->naybl", coefficients, DCT)
-    rows = jnp.einsum("naybl,lx->naybx", _shift_right(columns, 11), DCT)
+    columns = jnp.einsum("...akbl,ky->...aybl", coefficients, DCT)
+    rows = jnp.einsum("...aybl,lx->...aybx", _shift_right(columns, 11), DCT)
     return _shift_right(rows, 18)
 
 
