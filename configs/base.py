@@ -24,7 +24,9 @@ def get_config() -> ConfigDict:
     config.model.residual = False  # the paper saw no gain
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
-    config.model.dtype = "float32"  # or "bfloat16": on accelerators, and on CPUs with AMX
+    # or "bfloat16": on accelerators, and on CPUs that have units for it; or "auto": the faster one
+    # where a run begins, which it keeps wherever it goes on
+    config.model.dtype = "float32"
     # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"
 

@@ -71,6 +71,25 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypat
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_a_run_keeps_the_dtype_it_was_begun_with(config, tmp_path, monkeypatch):
+    """Where the fastest one is another after an interruption: the same to the bit, in bfloat16."""
+    config.model = {"name": "l4", "dtype": "auto", "convolution": "auto"}
+    for phase in (config.multiscale, config.finetune):
+        phase.loss_weights = (1.0,)
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "bfloat16")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    expected = train.train_and_evaluate(config, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "fit", stopping_after(4))
+        with pytest.raises(KeyboardInterrupt):
+            train.train_and_evaluate(config, stopped)
+    assert json.loads((stopped / "config.json").read_text())["model"]["dtype"] == "bfloat16"
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "float32")
+    results = train.train_and_evaluate(config, stopped)
+    assert results["parameters_sha256"] == expected["parameters_sha256"]
+    assert config.model.dtype == "auto"
+
+
 def stopping_after(steps):
     """`loop.fit` that Ctrl-C ends at the begin of a step."""
     fit = train.fit

@@ -138,7 +138,7 @@ def _words(x: Array) -> Array:
 
 def _matmul(a: Array, b: Array, dtype: DTypeLike) -> Array:
     """The product of matrices, summed in float32, in a dtype."""
-    config = {"onednn_matmul_config": {}}
+    config: dict[str, object] = {"onednn_matmul_config": {}}
     result = jax.ShapeDtypeStruct((len(a), b.shape[1]), dtype)
     return _call(MATMUL, config, result, a, b)
 

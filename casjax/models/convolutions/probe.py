@@ -57,12 +57,14 @@ def verdict() -> Verdict:
     """What is known of this machine, or is found out now."""
     if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return Verdict(fault="it is for x86-64 processors", bfloat16_gain=0.0)
-    folder = Path(jax.config.jax_compilation_cache_dir or _user_cache())
+    folder = Path(
+        jax.config.jax_compilation_cache_dir or _user_cache()  # type: ignore[attr-defined]
+    )
     digest = hashlib.sha256(processor().encode()).hexdigest()[:16]
     path = folder / f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json"
     try:
-        return Verdict(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return _read(path.read_text())
+    except (OSError, ValueError, TypeError, KeyError):
         found = _ask_child()
     if found["fault"]:
         logging.warning("oneDNN is left out, slower forms serve: %s", found["fault"])
@@ -74,6 +76,11 @@ def verdict() -> Verdict:
     except OSError:
         pass  # It is found out again next time.
     return found
+
+
+def _read(text: str) -> Verdict:
+    fields = json.loads(text)
+    return Verdict(fault=fields["fault"], bfloat16_gain=fields["bfloat16_gain"])
 
 
 def _user_cache() -> Path:
@@ -103,7 +110,7 @@ def _ask_child() -> Verdict:
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         return Verdict(fault=f"its trial ended with {child.returncode}: {last}", bfloat16_gain=0.0)
-    return Verdict(**json.loads(child.stdout.splitlines()[-1]))
+    return _read(child.stdout.splitlines()[-1])
 
 
 def _try() -> None:
