@@ -14,6 +14,7 @@ from casjax.models import create_model
 from casjax.report import table
 from casjax.training import checkpoints, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
+from casjax.training.train import with_dtype
 from configs import ablation, base, codec, efficient, paper, pretrained
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
@@ -46,7 +47,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_sections_fit_their_functions(name):
+def test_sections_fit_their_functions(name, tmp_path):
     config = load(name)
     for section, (function, given) in SECTIONS.items():
         keys = set(config[section])
@@ -55,7 +56,7 @@ def test_sections_fit_their_functions(name):
             assert keys == keywords(function) - given, section
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases.plan_phases(sections, batch_size=config.batch_size)
-    create_model(**config.model)
+    create_model(**with_dtype(config, tmp_path).model)
     require_valid(config.to_dict())
 
 
