@@ -3,8 +3,11 @@
 ``weights/manifest.json`` describes what ships. It maps a network's name to its ``file`` of
 float16 weights with its ``sha256``, to what it is (``model``, as in a config) and for which
 ``qualities`` (lowest and highest JPEG quality factor), and to how it came about: the network it
-started from, data, cut-outs, steps, date, and the scores of the weights as they ship. Networks that
-are there to compare with have ``baseline``: true; restoring photographs does not choose them.
+started from, data, cut-outs, steps, loss, date, and the scores of the weights as they ship, as far
+as they are known with ``command``, ``revision``, ``versions``, ``machine`` and ``wall_time``
+(seconds), the ``learning_curve`` (see `provenance.learning_curve`), the ``multiscale_scores`` that
+it had before fine-tuning, and ``earlier`` trainings of it, oldest first. Networks that are there to
+compare with have ``baseline``: true; restoring photographs does not choose them.
 """
 
 import dataclasses
@@ -25,6 +28,8 @@ from casjax.networks.weights import load_weights
 from casjax.networks.workdir import CONFIG_FILE
 
 FOLDER = Path(__file__).parent.parent / "weights"
+MANIFEST_FILE = "manifest.json"
+NOT_DESCRIBING = ("scores", "multiscale_scores", "learning_curve", "earlier")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Network:
 
 def manifest() -> dict[str, dict[str, Any]]:
     """What ships, by name, as described above."""
-    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    return json.loads((FOLDER / MANIFEST_FILE).read_text(encoding="utf-8"))
 
 
 def find_weights(name: str) -> Path:
@@ -102,13 +107,13 @@ def _shapes(model: nn.Module) -> dict[str, Any]:
 def describe_network(name: str) -> dict[str, Any]:
     """How a network, named as for `load_network`, came about: see `provenance.of_run`.
 
-    Of one that ships it is what the manifest says, without its scores.
+    Of one that ships it is what the manifest says, without its scores and its history.
 
     Raises:
       FileNotFoundError: there is none.
     """
     if name in manifest():
-        return {key: value for key, value in manifest()[name].items() if key != "scores"}
+        return {key: value for key, value in manifest()[name].items() if key not in NOT_DESCRIBING}
     phase = Path(name).stem
     last_phase = phase if phase in provenance.PHASES else provenance.PHASES[-1]
     return provenance.of_run(_config_of_run(name), last_phase=last_phase)
