@@ -96,6 +96,7 @@ def of_runs(folder: Path) -> dict[str, Curve]:
 def draw(curves: Mapping[str, Curve]) -> "Figure":
     """Draw curves with a logarithmic axis of cut-outs, each marked at its end."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()
@@ -109,9 +110,10 @@ def draw(curves: Mapping[str, Curve]) -> "Figure":
             markevery=[len(curve) - 1],
             label=f"{name}: {curve[-1][1]:+.3f} dB after {curve[-1][0]:,}",
         )
-    axes.axhline(0, linewidth=0.8, color="gray")
     axes.set(xlabel="cut-outs seen", ylabel="gain over JPEG on validation images [dB]")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter("")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
