@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # what is set here is used there
 # Sourced by the sweeps beside it. A grid is words KEY=VALUE,... of config keys, as quality=5,15
 # optimizer.name=adam,muon: a network for each quality and combination of the other settings.
 
