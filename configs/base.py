@@ -46,6 +46,10 @@ def get_config() -> ConfigDict:
     config.degradation.augment = False  # random flips and quarter turns
     config.degradation.lowest_quality = config.get_oneway_ref("quality")  # drawn uniformly
     config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one
+    # Share of the cut-outs that were JPEGs already, on a grid of blocks that lies elsewhere
+    config.degradation.recompress = 0.0
+    config.degradation.recompress_lowest_quality = 10  # of that first time, drawn uniformly
+    config.degradation.recompress_highest_quality = 95
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # or "muon": more from few steps

@@ -28,12 +28,14 @@ class Batches:
       augment: whether cut-outs are flipped and turned.
       codec: what degrades them, one of `casjax.images.codecs.CODECS`.
       qualities: lowest and highest quality of the codec, both included.
+      recompress: share of the cut-outs, 0..1, that were JPEGs already, on another grid of blocks.
+      recompress_qualities: lowest and highest quality of that first time, both included.
       process_index: which share of the global batch to give.
       process_count: number of shares.
 
     Raises:
-      ValueError: the batch does not divide by the processes, or the qualities
-        are no range within 1..100.
+      ValueError: the batch does not divide by the processes, some qualities are no range within
+        1..100, or `recompress` is no share, or one of another codec than JPEG.
     """
 
     cutouts: np.ndarray
@@ -43,6 +45,8 @@ class Batches:
     augment: bool
     codec: str
     qualities: tuple[int, int]
+    recompress: float
+    recompress_qualities: tuple[int, int]
     process_index: int = 0
     process_count: int = 1
 
@@ -51,9 +55,15 @@ class Batches:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide by {self.process_count} processes"
             )
-        lowest, highest = self.qualities
-        if not 1 <= lowest <= highest <= 100:
-            raise ValueError(f"qualities {self.qualities} are not (lowest, highest) within 1..100")
+        for lowest, highest in (self.qualities, self.recompress_qualities):
+            if not 1 <= lowest <= highest <= 100:
+                raise ValueError(
+                    f"qualities {lowest, highest} are not (lowest, highest) within 1..100"
+                )
+        if not 0 <= self.recompress <= 1:
+            raise ValueError(f"recompress {self.recompress} is no share from 0 to 1")
+        if self.recompress and self.codec != "jpeg":
+            raise ValueError(f"recompress is for the codec jpeg alone, not for {self.codec}")
 
     def at(self, step: int, *, count: int) -> dict[str, np.ndarray]:
         """Give this process's share of the batch at a step, counted from the phase's start.
@@ -66,6 +76,8 @@ class Batches:
           `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
           0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
           with another codec `degraded` is there too, like `clean`, which is turned already.
+          With `recompress` also `first_quality` int32 [b], 0 where a cut-out was no JPEG before,
+          and `shift` uint8 [b, 2] in 0..7, as `jpeg.with_shifted_grid` takes it.
 
         Raises:
           ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
@@ -90,6 +102,13 @@ class Batches:
             "turn": turn[mine] * np.uint8(self.augment),
             "quality": quality[mine],
         }
+        if self.recompress:
+            is_second = generator.random(self.batch_size) < self.recompress
+            first_quality = generator.integers(
+                *self.recompress_qualities, size=self.batch_size, dtype=np.int32, endpoint=True
+            )
+            shift = generator.integers(8, size=(self.batch_size, 2), dtype=np.uint8)
+            batch |= {"first_quality": (first_quality * is_second)[mine], "shift": shift[mine]}
         return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
 
 

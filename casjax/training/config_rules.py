@@ -27,11 +27,20 @@ def require_valid(config: Mapping[str, Any]) -> None:
             raise ValueError(f"config.{key}: there is no such key, see configs/base.py")
         if not RULES[key].holds(values[key]):
             raise ValueError(f"config.{key}={values[key]!r}: expected {RULES[key].expected}")
-    lowest, highest = (values[f"degradation.{end}_quality"] for end in ("lowest", "highest"))
-    if lowest > highest:
+    for kind in ("", "recompress_"):
+        lowest, highest = (
+            values[f"degradation.{kind}{end}_quality"] for end in ("lowest", "highest")
+        )
+        if lowest > highest:
+            raise ValueError(
+                f"config.degradation.{kind}lowest_quality={lowest}: expected at most "
+                f"{kind}highest_quality, {highest}"
+            )
+    recompress, codec = values["degradation.recompress"], values["degradation.codec"]
+    if recompress and codec != "jpeg":
         raise ValueError(
-            f"config.degradation.lowest_quality={lowest}: expected at most highest_quality, "
-            f"{highest}"
+            f"config.degradation.recompress={recompress}: expected 0 for the codec {codec}, "
+            "only JPEG is compressed twice"
         )
     count, batch_size = values["data.validation_cutouts"], values["batch_size"]
     if count < batch_size:
@@ -136,6 +145,9 @@ RULES: dict[str, Rule] = {
     "degradation.augment": _FLAG,
     "degradation.lowest_quality": _QUALITY,
     "degradation.highest_quality": _QUALITY,
+    "degradation.recompress": Rule("a share from 0 to 1", lambda x: _is_number(x) and 0 <= x <= 1),
+    "degradation.recompress_lowest_quality": _QUALITY,
+    "degradation.recompress_highest_quality": _QUALITY,
     "optimizer.name": _one_of("adam", "muon"),
     "optimizer.beta1": _SHARE,
     "optimizer.beta2": _SHARE,

@@ -121,5 +121,20 @@ def pair(batch: Batch) -> tuple[jax.Array, jax.Array]:
     Where the batch does not bring them degraded, they are turned and degraded by JPEG here.
     """
     clean = augment(batch["clean"], batch["turn"])
-    degraded = batch["degraded"] if "degraded" in batch else jpeg.degrade(clean, batch["quality"])
+    if "degraded" in batch:
+        degraded = batch["degraded"]
+    else:
+        found = saved_before(clean, batch) if "first_quality" in batch else clean
+        degraded = jpeg.degrade(found, batch["quality"])
     return clean.astype(jnp.float32) / 255, degraded.astype(jnp.float32) / 255
+
+
+def saved_before(clean: jax.Array, batch: Batch) -> jax.Array:
+    """Pictures as a second JPEG finds them: some were saved and cropped already."""
+    quality = batch["first_quality"]
+
+    def save(larger: jax.Array) -> jax.Array:
+        return jpeg.degrade(larger, jnp.maximum(quality, 1))  # there is no quality of 0
+
+    saved = jpeg.with_shifted_grid(save, clean, batch["shift"], period=8)
+    return jnp.where((quality > 0)[:, None, None, None], saved, clean)
