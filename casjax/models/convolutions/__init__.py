@@ -21,7 +21,7 @@ from casjax.models.convolutions.onednn import sum_of_shifts
 Formulation = Literal["auto", "direct", "winograd", "onednn"]
 
 # With fewer channels the transforms of Winograd's form take longer than its products save.
-CHANNELS_FOR_WINOGRAD = 128
+CHANNELS_FOR_WINOGRAD = 64
 # A training step of CAS-CNN in float32 is so many times as fast by it as by oneDNN.
 GAIN_OF_WINOGRAD = 1.7
 
