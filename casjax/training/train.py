@@ -253,14 +253,14 @@ def score(
     restorer = inference.make_restorer(model, variables, tile=config.evaluation.tile)
     codec = config.degradation.codec
     qualities = config.evaluation.qualities or (config.quality,)
-    results: dict[str, Any] = {"rows": [], "images": []}
-    results["parameters_sha256"] = weights_sha256(variables)
+    results: dict[str, Any] = {"rows": [], "images": [], "failures": []}
     for source in tests:
         scores = evaluator.evaluate(
             restorer, source, method=config.model.name, codec=codec, qualities=qualities
         )
-        results["rows"] += scores["rows"]
-        results["images"] += scores["images"]
+        for part, records in scores.items():
+            results[part] += records
+    results["parameters_sha256"] = weights_sha256(variables)
     evaluator.write_results(workdir / RESULTS_FILE, results)
     for source in tests:
         picture = evaluator.example(restorer, source, codec=codec, quality=qualities[0])
