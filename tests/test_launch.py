@@ -76,6 +76,7 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "tools").mkdir()
     for name in TOOLS:
         (tmp_path / "tools" / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PYTHON", "python")
     monkeypatch.setenv("PATH", f"{tmp_path}/.venv/bin:{tmp_path}/tools")
     return tmp_path
 
@@ -256,23 +257,33 @@ def test_the_pods_are_as_many_as_the_processes_and_find_the_first():
     assert set(re.findall(r'"(JAX_\w+)"', source)) == set(environment)
 
 
+COMMAND = r"(first=\$\(|[A-Z]+=\S+ )?(apt-get|bash|casjax|kubectl|pip|python|sbatch) [\w./-]{3,}"
+
+
 def documented_commands():
-    """The commands in the heads of scripts and in the docstrings that are help: where, and what."""
+    """The commands in heads of scripts, on pages, and in docstrings that are help: where, what."""
     for path in sorted((ROOT / "launch").iterdir()):
         head = re.match(r"(#.*\n)*", path.read_text(encoding="utf-8"))[0]
         for command in re.findall(r"^#   (.+)$", head, re.MULTILINE):
-            if re.match(
-                r"(first=|[A-Z]+=\S+ )?\$?\(?(apt-get|bash|kubectl|pip|python|sbatch) ", command
-            ):
+            if re.match(COMMAND, command):
                 yield path.name, command
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]:
+        for block in re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for command in block.replace("\\\n", " ").splitlines():
+                if re.match(COMMAND, command):
+                    yield path.name, command
     modules = [ROOT / "launch/ship.py", *(ROOT / "casjax").rglob("*.py")]
     for path in [*modules, *(ROOT / "configs").glob("*.py")]:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         blocks = re.findall(r"(?:^    .+\n)+", text, re.MULTILINE)
         inline = re.findall(r"``([^`]+)``", text)
-        for command in [*blocks, *inline]:
-            if re.search(r"^ *(for .*\n *do )?(casjax|python|bash) \S{3,}", command):
-                yield str(path.relative_to(ROOT)), textwrap.dedent(command).strip()
+        for command in map(textwrap.dedent, [*blocks, *inline]):
+            if re.match(rf"(for .*\n *do )?{COMMAND}", command):
+                yield str(path.relative_to(ROOT)), command.strip()
 
 
 # What a reader fills in.
@@ -292,7 +303,7 @@ def test_commands_are_found():
     places = {place for place, _ in documented_commands()}
     scripts = {path.name for path in SCRIPTS}
     assert scripts - places == {"environment.sh", "grid.sh"}  # which others source
-    assert places >= {"kubernetes.yaml", "casjax/restore.py", "casjax/main.py", "configs/l4.py"}
+    assert places >= {"kubernetes.yaml", "README.md", "casjax/restore.py", "configs/l4.py"}
 
 
 @pytest.mark.parametrize(("place", "command"), [*documented_commands()])
