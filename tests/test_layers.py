@@ -99,6 +99,7 @@ def test_no_modules_import_one_another_in_a_circle():
     [
         "casjax",
         "casjax.benchmark.__main__",
+        "casjax.cli",
         "casjax.evaluate",
         "casjax.export.__main__",
         "casjax.main",

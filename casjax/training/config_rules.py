@@ -155,7 +155,6 @@ RULES: dict[str, Rule] = {
     "optimizer.gradient_clip_norm": _NOT_NEGATIVE,
     "optimizer.slow_layers": _many(_NAME, "names of layers"),
     "optimizer.slow_rate": _NOT_NEGATIVE,
-    "optimizer.average_decay": _SHARE,
     "loss.edge_weight": _NOT_NEGATIVE,
     **{f"{phase}.{key}": rule for phase in PHASES for key, rule in _PHASE.items()},
     "loop.log_every": _integer(1),

@@ -36,12 +36,6 @@ class TrainState(flax.struct.PyTreeNode):
     variables: dict[str, Any]
     optimizer_state: Any
 
-    @property
-    def network(self) -> dict[str, Any]:
-        """The variables to validate, score and keep: with averaged parameters, if there are any."""
-        average = optax.tree_utils.tree_get(self.optimizer_state, "average")
-        return self.variables if average is None else {**self.variables, "params": average}
-
 
 def on_devices(
     function: Callable[..., Any], devices: Sequence[jax.Device], **options: Any

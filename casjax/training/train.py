@@ -194,7 +194,7 @@ def train(
             write_json(workdir / CONFIG_FILE, settings)
         first_step, last_step = int(state.step), phases[-1].end_step
         if first_step == last_step:
-            return jax.device_get(state.network)
+            return jax.device_get(state.variables)
 
         own_devices = [d for d in devices if d.process_index == jax.process_index()]
         with processes.first_goes_ahead("preparation"):
@@ -227,7 +227,7 @@ def train(
                 journal=journal,
                 workdir=workdir,
             )
-        return jax.device_get(state.network)
+        return jax.device_get(state.variables)
 
 
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
