@@ -97,7 +97,7 @@ def evaluate(
             try:
                 scores, shown = _judge(picture, outcome(), methods=(codec, method))
             except ValueError as error:
-                failures.append(facts | {"method": method, "reason": str(error)})
+                failures.append(facts | {"method": method, "reason": " ".join(str(error).split())})
                 logging.warning("%s", sentence(failures[-1]))
                 continue
             facts |= {
