@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     # the name of a network that ships, such as "cascnn-qf20"
     config.devices = 0  # to train on, in each process; 0: all
     config.parallelism = "pmap"  # or "shard_map", its successor in JAX: the same bits
+    config.tracker = ""  # or "trackio", beside metrics.jsonl and TensorBoard: pip install trackio
     config.batch_size = 20  # cut-outs a step, over all devices of all processes
 
     config.model = ConfigDict()

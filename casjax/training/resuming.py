@@ -18,6 +18,7 @@ FREE_KEYS = (
     "evaluation",
     "loop",
     "parallelism",
+    "tracker",
 )
 
 

@@ -216,7 +216,15 @@ def train(
             spread(train_step, donate_argnums=0),
             spread(make_validation_step(model)),
         )
-        journal = Journal(workdir, say, record, first_step=first_step, last_step=last_step)
+        journal = Journal(
+            workdir,
+            say,
+            record,
+            first_step=first_step,
+            last_step=last_step,
+            tracker=config.tracker,
+            config=settings,
+        )
         profile = profiling(steps.train, workdir / PROFILE_FOLDER, count=profile_steps)
         with contextlib.closing(journal), profile as watched_step:
             state = fit(
