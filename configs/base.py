@@ -13,6 +13,8 @@ def get_config() -> ConfigDict:
     config.initial_weights = ""  # to start from: a finished workdir, a .safetensors file, or
     # the name of a network that ships, such as "cascnn-qf20"
     config.devices = 0  # to train on, in each process; 0: all
+    config.parallelism = "pmap"  # or "shard_map", its successor in JAX: the same bits
+    config.tracker = ""  # or "trackio", beside metrics.jsonl and TensorBoard: pip install trackio
     config.batch_size = 20  # cut-outs a step, over all devices of all processes
 
     config.model = ConfigDict()

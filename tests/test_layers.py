@@ -36,6 +36,7 @@ HOMES = {
     "skimage": {"datasets"},
     "tarfile": set(),  # ... or reach out of its folder
     "tensorboardX": {"training"},
+    "trackio": {"training"},
     "tensorflow": set(),
     "tensorflow_datasets": {"datasets"},
     "torch": {"benchmark", "evaluation"},

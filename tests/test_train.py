@@ -55,6 +55,19 @@ def test_two_and_four_devices_do_as_one(config, tmp_path):
             np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("devices", [2, 4])
+def test_shard_map_gives_the_bits_of_pmap(devices, config, tmp_path):
+    config.devices = devices
+    files = {}
+    for parallelism in ("pmap", "shard_map"):
+        config.parallelism = parallelism
+        workdir = tmp_path / parallelism
+        train.train_and_evaluate(config, workdir)
+        names = ("multiscale.safetensors", "weights.safetensors", "metrics.jsonl")
+        files[parallelism] = [(workdir / name).read_bytes() for name in names]
+    assert files["shard_map"] == files["pmap"]
+
+
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     expected = train.train_and_evaluate(config, whole)

@@ -8,6 +8,7 @@ goes on as if nothing had happened.
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,15 +211,24 @@ def train(
         begin = f"{weights_sha256(state.variables)[:16]} at step {first_step}"
         processes.require_agreement("weights", begin)
         train_step = make_train_step(model, optimizer, phases, **config.loss)
+        spread = partial(on_devices, devices=devices, parallelism=config.parallelism)
         steps = Steps(
-            on_devices(train_step, devices, donate_argnums=0),
-            on_devices(make_validation_step(model), devices),
+            spread(train_step, donate_argnums=0),
+            spread(make_validation_step(model)),
         )
-        journal = Journal(workdir, say, record, first_step=first_step, last_step=last_step)
+        journal = Journal(
+            workdir,
+            say,
+            record,
+            first_step=first_step,
+            last_step=last_step,
+            tracker=config.tracker,
+            config=settings,
+        )
         profile = profiling(steps.train, workdir / PROFILE_FOLDER, count=profile_steps)
         with contextlib.closing(journal), profile as watched_step:
             state = fit(
-                everywhere(state, own_devices),
+                everywhere(state, devices, parallelism=config.parallelism),
                 phases,
                 steps._replace(train=watched_step),
                 feed,
