@@ -80,7 +80,9 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
 
         def restore_file(picture: Degraded) -> Restored:
             restored, seconds, cpu_seconds = _clocked(of_file, picture.file)
-            pixels = _of_the_shape(_luma(restored), picture.pixels)
+            if picture.pixels.ndim == 2:
+                restored = _luma(restored)
+            pixels = _of_the_shape(restored, picture.pixels)
             return Restored(pixels, seconds, cpu_seconds if alone else math.nan)
 
         return restore_file
@@ -89,12 +91,16 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
     seen: set[tuple[int, ...]] = set()
 
     def restore_pixels(picture: Degraded) -> Restored:
-        degraded = picture.pixels[None, :, :, None]
+        degraded = picture.pixels[None]
+        if degraded.ndim == 3:
+            degraded = degraded[..., None]
         if degraded.shape not in seen:
             seen.add(degraded.shape)
             of_pixels(degraded)
         restored, *times = _clocked(of_pixels, degraded)
-        return Restored(_of_the_shape(restored[0, ..., 0], picture.pixels), *times)
+        if picture.pixels.ndim == 2:
+            restored = restored[..., 0]
+        return Restored(_of_the_shape(restored[0], picture.pixels), *times)
 
     return restore_pixels
 
