@@ -2,9 +2,9 @@
 # All that the paper shows, from images to numbers to a report: Table II, figures 2 to 6, its claims.
 # The same command goes on where an earlier one stopped, and scores nothing twice.
 #
-#   bash launch/reproduce.sh --budget small   for two CPU cores: scores the networks that ship, and
-#                                             trains the others briefly
-#   bash launch/reproduce.sh --budget paper   for GPUs: trains every network at full scale
+#   bash launch/reproduce.sh --budget small   # for two CPU cores: scores the networks that ship,
+#                                             # and trains the others briefly
+#   bash launch/reproduce.sh --budget paper   # for GPUs: trains every network at full scale
 #
 # RUNS, from the environment, is where all of it goes; default runs/reproduce-small or -paper.
 # The report is RUNS/report/index.html.

@@ -164,14 +164,17 @@ def test_a_download_with_a_wrong_checksum_is_refused(classic5_server):
 
 
 def test_without_network_the_way_out_is_named_at_once(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
     from casjax.datasets.builder import read_prepared
 
     (tmp_path / "classic5").mkdir()
     row = f"http://127.0.0.1:9/1.bmp\t3\t{'0' * 64}\t1.bmp\n"
     (tmp_path / "classic5/checksums.tsv").write_text(row)
     monkeypatch.setattr(checksums, "PACKAGES", tmp_path)
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / "prepared"))
     with pytest.raises(ConnectionError, match=r"classic5 .* 127\.0\.0\.1:9 .*: set CASJAX_DATA"):
-        read_prepared("classic5", ["test"], data_dir=str(tmp_path))
+        read_prepared("classic5", ["test"])
 
 
 def test_the_shipped_checksum_files_are_found_by_tfds():
@@ -303,6 +306,20 @@ def test_leaf_sizes_follow_the_cubic_law():
     # Of a density r^-3, a quarter lies above twice the smallest.
     deviation = np.sqrt(0.25 * 0.75 / len(sizes))
     assert np.mean(sizes > 2 * synthetic.SMALLEST) == pytest.approx(0.25, abs=4 * deviation)
+
+
+def test_colour_where_it_is_asked_for(tmp_path):
+    colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(colour).save(tmp_path / "a.png")
+    in_luma, in_colour = (
+        open_source(f"folder:{tmp_path}", images_dir="", seed=0, channels=channels)
+        for channels in (1, 3)
+    )
+    assert in_luma[0].shape == (20, 30)
+    np.testing.assert_array_equal(in_colour[0], colour)
+    assert in_colour.description == in_luma.description | {"channels": 3}
+    with pytest.raises(ValueError, match="'synthetic:2' gives luma alone"):
+        open_source("synthetic:2", images_dir="", seed=0, channels=3)
 
 
 def test_the_photographs_of_scikit_image():

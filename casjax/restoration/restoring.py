@@ -25,9 +25,10 @@ from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
+from casjax.restoration import safeguard
 from casjax.restoration.choosing import nearest_network
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
-from casjax.restoration.traces import find_quality
+from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
 ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
@@ -47,8 +48,8 @@ def restore_image(
     """Remove JPEG compression artifacts from a picture.
 
     Args:
-      image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, its grid of blocks
-        beginning at the top left.
+      image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, as it was or turned
+        or mirrored.
       quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
         it is told from the pixels.
       model: instead, a network that ships, by name, or the workdir of a finished run.
@@ -68,20 +69,28 @@ def restore_image(
         raise ValueError(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
+    trace = find_trace(image)
     if model is None:
-        quality = quality or find_quality(image)
+        quality = quality or (trace.quality if trace else None)
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
         model = nearest_network(quality)
     restorer = load_restorer(model, memory)
     coding: Coding = "grey" if image.ndim == 2 else "RGB"
     components = _components(image, coding, chroma=chroma)
-    changes = [_change(c, restorer, ensemble=ensemble) for c in components]
+    grid = trace.grid if trace else (0, 0)
+    changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
     return _changed(image, coding, changes)
 
 
 def restore_photograph(
-    photograph: Photograph, restorer: Restorer, *, chroma: bool, consistent: bool, ensemble: bool
+    photograph: Photograph,
+    restorer: Restorer,
+    *,
+    chroma: bool,
+    consistent: bool,
+    ensemble: bool,
+    grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore a photograph with what its file says of its components.
 
@@ -92,6 +101,7 @@ def restore_photograph(
       consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
         components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
+      grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
@@ -117,7 +127,7 @@ def restore_photograph(
     elif consistent:
         raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
     else:
-        changes = [_change(component, restorer, ensemble=ensemble) for component in components]
+        changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
     return _changed(photograph.pixels, coding, changes)
 
 
@@ -136,9 +146,10 @@ def load_restorer(model: str, memory: int | None) -> Restorer:
 
 def shown(photograph: Photograph) -> Pixels:
     """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
-    if photograph.coding != "YCbCr":
-        return photograph.pixels
-    return _changed(photograph.pixels, "YCbCr", [np.zeros(photograph.pixels.shape[:2], np.int16)])
+    shown = np.empty_like(photograph.pixels)
+    for rows in _strips(shown):
+        shown[rows] = _shown(photograph.pixels[rows], photograph.coding)
+    return shown
 
 
 def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
@@ -163,8 +174,14 @@ def _change(
     ensemble: bool,
     factors: Factors = (1, 1),
     steps: npt.NDArray[np.int32] | None = None,
+    grid: tuple[int, int] = (0, 0),
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
+    if grid != (0, 0):  # networks expect it at the top left: the edge is continued to there
+        margins = [(-place % 8, 0) for place in grid]
+        (top, _), (left, _) = margins
+        continued = np.pad(component, margins, mode="edge")
+        return _change(continued, restorer, ensemble=ensemble)[top:, left:]
     samples = undo_upsampling(component, factors)
     degraded = _TO_STUDIO_RANGE[samples]
     if ensemble:
@@ -185,25 +202,44 @@ def _change(
 
 
 def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
-    """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3]."""
+    """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3].
+
+    What `safeguard` names stays as it is.
+    """
     restored = np.empty_like(pixels)
     for rows in _strips(pixels):
-        if coding == "grey":
-            restored[rows] = _rounded(pixels[rows] + changes[0][rows])
-            continue
-        change = np.stack([change[rows] for change in changes], axis=-1)
-        if coding == "YCbCr":
-            ycbcr = pixels[rows].astype(np.float32)
-            ycbcr[..., : len(changes)] += change
-            restored[rows] = _rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
-        else:
-            rgb_change = change @ YCBCR_TO_RGB[:, : len(changes)].T
-            restored[rows] = _rounded(pixels[rows] + rgb_change)
+        near = slice(max(0, rows.start - safeguard.REACH), rows.stop + safeguard.REACH)
+        inner = slice(rows.start - near.start, rows.stop - near.start)
+        if len(changes) == 3:
+            has_none = safeguard.neutral(*_chroma(pixels[near], coding))[inner]
+            changes[1][rows][has_none] = changes[2][rows][has_none] = 0
+        restored[rows] = _added(pixels[rows], coding, [change[rows] for change in changes])
+        safeguard.keep_pure(restored[rows], _shown(pixels[near], coding), inner)
     return restored
 
 
+def _added(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
+    if coding == "grey":
+        return _rounded(pixels + changes[0])
+    change = np.stack(changes, axis=-1)
+    if coding == "YCbCr":
+        ycbcr = pixels.astype(np.float32)
+        ycbcr[..., : len(changes)] += change
+        return _rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
+    return _rounded(pixels + change @ YCBCR_TO_RGB[:, : len(changes)].T)
+
+
+def _shown(pixels: Pixels, coding: Coding) -> Pixels:
+    return _rounded(ycbcr_to_rgb(pixels.astype(np.float32))) if coding == "YCbCr" else pixels
+
+
+def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
+    ycbcr = pixels if coding == "YCbCr" else _rounded(rgb_to_ycbcr(pixels))
+    return ycbcr[..., 1], ycbcr[..., 2]
+
+
 def _strips(pixels: Pixels) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, len(pixels), ROWS))
+    return (slice(start, min(start + ROWS, len(pixels))) for start in range(0, len(pixels), ROWS))
 
 
 def _rounded(values: npt.NDArray[Any]) -> Pixels:

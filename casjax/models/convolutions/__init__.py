@@ -59,6 +59,11 @@ def resolve(
     return "direct" if formulation == "winograd" and not for_winograd else formulation
 
 
+def without_onednn() -> Literal["direct", "winograd"]:
+    """The fastest formulation for CAS-CNN in float32 whose compilations JAX can keep."""
+    return "winograd" if jax.default_backend() == "cpu" else "direct"
+
+
 def fastest_dtype() -> Literal["float32", "bfloat16"]:
     """The dtype of activations in which CAS-CNN is trained fastest by JAX's default backend."""
     if jax.default_backend() != "cpu":
