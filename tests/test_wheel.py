@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import casjax
+from casjax.datasets import open_source
 from casjax.images import read_luma, write_png
 from casjax.images.codecs import compress
 from casjax.training.configs import shipped
@@ -69,7 +70,7 @@ def test_it_is_small_and_has_the_package_alone(wheel):
 
 
 def test_it_restores_a_photograph(casjax_command, tmp_path):
-    clean = np.kron(np.arange(0, 250, 25).reshape(2, 5), np.ones((24, 24))).astype(np.uint8)
+    clean = open_source("skimage", images_dir="", seed=0)[0][100:196, 100:196]
     degraded, _ = compress(clean, 10, codec="jpeg")
     write_png(tmp_path / "photo.png", degraded)
     run(casjax_command, "restore", "photo.png", "--qf", "10", cwd=tmp_path)
@@ -80,7 +81,8 @@ def test_it_restores_a_photograph(casjax_command, tmp_path):
 
 def test_it_trains_the_quickstart_to_its_end(casjax_command, tmp_path):
     """With fewer steps than it takes by default."""
-    shorter = ["--config.multiscale.epochs=0.05", "--config.multiscale.warmup_steps=1"]
+    shorter = ["--config.multiscale.epochs=0.02", "--config.multiscale.warmup_steps=1"]
+    shorter += ["--config.finetune.epochs=0.01"]
     done = run(casjax_command, "train", "--config=quickstart", *shorter, cwd=tmp_path)
     assert "parameters sha256" in done.stdout
     assert (tmp_path / "runs/quickstart/results.json").is_file()
