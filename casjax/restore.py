@@ -29,11 +29,10 @@ from casjax.restoration.jobs import (
 )
 from casjax.restoration.options import Options
 from casjax.restoration.progress import Progress, say
+from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from casjax.restoration.running import Outcome
-
-SOME_FAILED, INTERRUPTED, READER_GONE = 1, 130, 141  # the latter two as shells have them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return restore(arguments)
     except BrokenPipeError:  # nobody reads the picture any more
-        return READER_GONE
+        return ExitStatus.READER_GONE
     finally:
         say("", sys.stdout, end="")  # what is left to print, of --help say
 
@@ -93,12 +92,12 @@ def restore(arguments: Sequence[str] | None) -> int:
             follow(jobs_run, progress, failures)
     except KeyboardInterrupt:
         say("\ninterrupted; with --resume the same command goes on", sys.stderr)
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except ClusterError as error:
         say(f"error: {error}; the same command goes on", sys.stderr)
-        return SOME_FAILED
+        return ExitStatus.FAILED
     progress.summarise()
-    return SOME_FAILED if progress.failed else 0
+    return ExitStatus.FAILED if progress.failed else ExitStatus.DONE
 
 
 def make_parser() -> argparse.ArgumentParser:

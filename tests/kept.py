@@ -218,8 +218,8 @@ def table() -> str:
 
 
 REMARKS = """
-JPEG 2000 files are restored without metadata. Of EXIF data, what describes the old file is set
-right or taken out: orientation (pixels are turned upright), sizes, thumbnail and previews,
+Of JPEG 2000 files the ICC profile and comments are kept. Of EXIF data, what describes the old file
+is set right or taken out: orientation (pixels are turned upright), sizes, thumbnail and previews,
 compression, subject areas of turned pictures; XMP likewise, with motion photos, gain maps and depth
 maps, which are not in the copy, and are named. ICC profiles that are broken, or for another kind of
 pixels than the copy has, are left out and named, as is all other metadata that cannot be read: it

@@ -575,3 +575,11 @@ def test_profiles_of_jpeg_2000_and_bmp_are_kept():
     header[56:60], header[60:64] = bytes(4), b"\1\2\3\4"
     photograph = read_photograph(start + bytes(header) + pixels, name="", max_pixels=10**6)
     assert photograph.metadata.lost == ("colorimetry",)
+
+
+def test_tags_of_tiff_that_no_copy_has_are_named():
+    tags = Image.Exif()
+    tags[0x010F], tags[285], tags[33550] = "camera", "page", (1.0, 1.0, 0.0)
+    metadata = photograph_of(Image.fromarray(COLOUR), "TIFF", exif=tags).metadata
+    assert metadata.lost == ("TIFF tags 285, 33550",)
+    assert photograph_of(Image.fromarray(COLOUR), "TIFF").metadata.lost == ()

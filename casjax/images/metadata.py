@@ -24,6 +24,13 @@ DESCRIPTIVE_TAGS = (
 )
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 ORIENTATION, IPTC_TAG, PHOTOSHOP_TAG = 0x0112, 0x83BB, 0x8649
+# Of a TIFF file's tags, those that are true of the file alone, or told in another way: kind, bits,
+# order, orientation, lowest and highest value, resolution, fax, page, predictor, sample format, XMP
+# and ICC profile.
+STRUCTURAL_TAGS = exif_data.OF_THE_FILE | {
+    *(254, 255, 266, 274, 280, 281, 282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 297, 317),
+    *(332, 334, 336, 339, 340, 341, 347, 700, 34675),
+}
 COLORIMETRY_TAGS = (301, 318, 319)  # TIFF's transfer function, white point and primaries
 # Texts of PNG files that describe another file: the one they were made of, or for thumbnails.
 OLD_TEXTS = re.compile(r"(exif|tiff|png|jpeg|Thumb):.*")
@@ -106,6 +113,9 @@ def read_metadata(
         iptc = _bytes(tags.get(IPTC_TAG))
         iptc = iptc or iptc_data.in_photoshop_resources(_bytes(tags.get(PHOTOSHOP_TAG)))
         lost += ["colorimetry"] if any(tag in tags for tag in COLORIMETRY_TAGS) else []
+        known_tags = {*DESCRIPTIVE_TAGS, *DESCRIPTIVE_DIRECTORIES, *COLORIMETRY_TAGS}
+        others = sorted(set(tags) - known_tags - STRUCTURAL_TAGS)
+        lost += [f"TIFF tags {', '.join(map(str, others[:9]))}"] if others else []
     exif = exif.removeprefix(exif_data.PREFIX)
     is_said = dpi is not None and min(dpi) > 1  # which is what TIFF files have that say none
     return Metadata(

@@ -10,5 +10,6 @@ class ExitStatus(enum.IntEnum):
     FAILED = 1
     WRONG_USAGE = 2  # or wrong config, or wrong data; as argparse has it
     INTERRUPTED = 130  # by Ctrl-C; as shells have it
+    READER_GONE = 141  # nobody reads the output any more (SIGPIPE); as shells have it
     # EX_TEMPFAIL of sysexits.h: stopped with its state saved, or by the loss of another process
     QUEUE_AGAIN = 75
