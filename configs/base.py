@@ -27,6 +27,8 @@ def get_config() -> ConfigDict:
     config.model.dtype = "float32"  # or "bfloat16": on accelerators, and on CPUs with AMX
     # "direct", "winograd", "products"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"
+    config.model.channels = 1  # or 3: in colour, Y, Cb and Cr; see configs/colour.py
+    config.model.condition = 0  # in colour 2: numbers that tell of the quantisation tables
 
     config.data = ConfigDict()
     # Names as `casjax.datasets.open_source` takes them. The paper used ImageNet 2013 DET:

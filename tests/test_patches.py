@@ -9,15 +9,15 @@ import pytest
 from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
-from casjax.models import patches
+from casjax.models.convolutions import patches
 from casjax.models.convolutions.activation import Activation
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 2**-7)])
-@pytest.mark.parametrize("size", [3, 11])
-def test_equals_direct_form(size, dtype, tolerance):
+@pytest.mark.parametrize(("size", "channels"), [(3, 1), (11, 1), (3, 5)])
+def test_equals_direct_form(size, channels, dtype, tolerance):
     rng = np.random.default_rng(0)
-    shapes = (3, 12, 14, 1), (size, size, 1, 5), (3, 13 - size, 15 - size, 5)
+    shapes = (3, 12, 14, channels), (size, size, channels, 5), (3, 13 - size, 15 - size, 5)
     x, kernel, dy = (jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes)
     activation = Activation(jnp.linspace(-1, 1, 5), jnp.linspace(-0.5, 1.5, 5))
 

@@ -132,12 +132,13 @@ def _convolve(
     channels, channels_out = kernel.shape[2:]
     if activation is not None:
         activation = Activation(*(jnp.broadcast_to(v, channels_out) for v in activation))
-    if chosen == "winograd" and channels > 1:
+    few = channels <= patches.MOST_CHANNELS
+    if chosen == "winograd" and not few:
         return winograd.convolve(_laid_side_by_side(parts), kernel, activation)
     # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
     # XLA's fast path on CPU.
     x = jnp.pad(jnp.concatenate(parts, axis=-1), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    if chosen != "direct" and channels == 1:
+    if chosen != "direct" and few:
         return patches.convolve(x, kernel, activation)
     if chosen == "products":
         y = products.convolve(x, kernel)
@@ -158,24 +159,25 @@ def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, placed)
 
 
-def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
-    """Convolution to one channel of the concatenation of ``parts``, with zero padding.
+def conv_to_few(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+    """Convolution to few channels of the concatenation of ``parts``, with zero padding.
 
-    A matrix product gives the k x k taps of every pixel, as many shifted planes are summed: the
-    concatenation, 257 channels at full resolution, never exists. Sums are float32 whatever
-    the dtype, because this is an image and bfloat16 has fewer than 8 bits.
+    A matrix product gives the k x k taps of every pixel and channel, as many shifted planes are
+    summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
+    whatever the dtype, because this is an image and bfloat16 has fewer than 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
-      kernel: ``[k, k, c_in, 1]``, k odd.
+      kernel: ``[k, k, c_in, c_out]``, k odd.
 
     Returns:
-      ``[n, h, w, 1]`` float32.
+      ``[n, h, w, c_out]`` float32.
     """
     _, h, w, _ = parts[0].shape
-    size = len(kernel)
-    taps = kernel[..., 0].reshape(size**2, -1).T
-    taps = jnp.pad(taps, ((0, 0), (0, -(size**2) % 16)))  # 16 columns: twice as fast as 9 on CPU
+    size, _, _, c_out = kernel.shape
+    count = size**2 * c_out
+    taps = kernel.transpose(2, 0, 1, 3).reshape(-1, count)
+    taps = jnp.pad(taps, ((0, 0), (0, -count % 16)))  # 16 columns: twice as fast as 9 on CPU
     ends = np.cumsum([part.shape[-1] for part in parts])
     planes = functools.reduce(
         jnp.add,
@@ -186,10 +188,9 @@ def conv_to_one(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
     )
     rim = size // 2
     planes = jnp.pad(planes, ((0, 0), (rim, rim), (rim, rim), (0, 0)))
-    shifted = (
-        planes[:, i : i + h, j : j + w, size * i + j] for i in range(size) for j in range(size)
-    )
-    return functools.reduce(jnp.add, shifted)[..., None]
+    firsts = ((i, j, c_out * (size * i + j)) for i in range(size) for j in range(size))
+    shifted = (planes[:, i : i + h, j : j + w, first : first + c_out] for i, j, first in firsts)
+    return functools.reduce(jnp.add, shifted)
 
 
 @jax.custom_vjp

@@ -1,4 +1,4 @@
-"""Convolution of an image, which has one channel: its fast form on CPUs.
+"""Convolution of an image, which has few channels: its fast form on CPUs.
 
 Forwards it is XLA's own. Backwards that would transpose all of the result in memory to sum over its
 pixels. Here images are taken one by one, and a matrix product of what each tap sees of an image
@@ -11,6 +11,8 @@ from jax import Array, lax
 
 from casjax.models.convolutions.activation import Activation, activate
 
+MOST_CHANNELS = 8
+
 _Residuals = tuple[Array, Array, Activation | None, Array]
 
 
@@ -19,8 +21,8 @@ def convolve(x: Array, kernel: Array, activation: Activation | None) -> Array:
     """Convolves with stride 1, without padding, and activates.
 
     Args:
-      x: float32 or bfloat16 [n, h, w, 1], h and w at least k.
-      kernel: [k, k, 1, c], the same dtype.
+      x: float32 or bfloat16 [n, h, w, ci], h and w at least k.
+      kernel: [k, k, ci, c], the same dtype.
       activation: of the c channels; None leaves them as they are.
 
     Returns:
@@ -38,7 +40,7 @@ def _convolve_forward(
 
 def _convolve_backward(residuals: _Residuals, dy: Array) -> tuple[Array, Array, Activation | None]:
     x, kernel, activation, y = residuals
-    size, _, _, c = kernel.shape
+    size, _, ci, c = kernel.shape
     n, h, w, _ = y.shape
 
     def add_image(image: Array, sums: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -48,13 +50,18 @@ def _convolve_backward(residuals: _Residuals, dy: Array) -> tuple[Array, Array, 
             z = y[image].astype(jnp.float32) + activation.bias
             dslope += jnp.where(z < 0, z * dz, 0).sum((0, 1))
             dz = _before(activation, z, dz)
-        by_taps = [x[image, i : i + h, j : j + w, 0] for i in range(size) for j in range(size)]
+        by_taps = [
+            x[image, i : i + h, j : j + w, channel]
+            for i in range(size)
+            for j in range(size)
+            for channel in range(ci)
+        ]
         by_bias = jnp.ones((h, w), x.dtype)
         seen = jnp.stack([*by_taps, by_bias]).reshape(-1, h * w)
         dtaps += lax.dot(seen, dz.reshape(-1, c), preferred_element_type=jnp.float32)
         return dtaps, dslope
 
-    zeros = jnp.zeros((size**2 + 1, c)), jnp.zeros(c)
+    zeros = jnp.zeros((size**2 * ci + 1, c)), jnp.zeros(c)
     dtaps, dslope = lax.fori_loop(0, n, add_image, zeros)
     dkernel = dtaps[:-1].reshape(kernel.shape).astype(kernel.dtype)
     dz = dy
