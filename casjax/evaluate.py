@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casjax.images import write_png
+from casjax.networks.workdir import RESULTS_FILE
+from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     import numpy as np
 
     from casjax.datasets import ImageSource
     from casjax.evaluation.methods import Method
-
-INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on", file=sys.stderr)
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
     print(evaluator.format_table(results))
-    print(f"All results: {options.output / 'results.json'}")
-    return 0
+    print(f"All results: {options.output / RESULTS_FILE}")
+    return ExitStatus.DONE
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -130,7 +130,7 @@ def score(
     """
     from casjax.evaluation import evaluator
 
-    path = folder / "results.json"
+    path = folder / RESULTS_FILE
     results = read_results(path, method)
     for source in sources:
         if pictures:

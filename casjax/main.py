@@ -23,7 +23,9 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-INTERRUPTED = 130  # as shells have it
+from casjax.networks.workdir import RESULTS_FILE
+from casjax.training.config_errors import what_is_wrong
+from casjax.training.exit_status import ExitStatus
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "What to do: a file under configs/.")
 WORKDIR = flags.DEFINE_string(
@@ -35,14 +37,16 @@ COORDINATOR = flags.DEFINE_string(
     "Of several processes: host:port of the first. Default: JAX_COORDINATOR_ADDRESS.",
 )
 PROCESSES = flags.DEFINE_integer(
-    "processes",
-    os.environ.get("JAX_NUM_PROCESSES"),
-    "How many there are. Default: JAX_NUM_PROCESSES.",
+    "processes", None, "How many there are. Default: JAX_NUM_PROCESSES.", lower_bound=1
 )
 PROCESS = flags.DEFINE_integer(
-    "process",
-    os.environ.get("JAX_PROCESS_ID"),
-    "Which this is, from 0. Default: JAX_PROCESS_ID.",
+    "process", None, "Which this is, from 0. Default: JAX_PROCESS_ID.", lower_bound=0
+)
+PROFILE = flags.DEFINE_integer(
+    "profile",
+    0,
+    "Write a trace of so many steps into the workdir, for TensorBoard's profile tab.",
+    lower_bound=0,
 )
 
 
@@ -60,37 +64,56 @@ def main(_: Sequence[str]) -> None:
     compilation.cache_compilations()
     workdir = Path(WORKDIR.value or f"runs/{Path(config_path()).stem}")
     try:
-        processes.join(COORDINATOR.value, PROCESSES.value, PROCESS.value)
-        results = train_and_evaluate(CONFIG.value, workdir)
+        processes.join(
+            COORDINATOR.value,
+            from_environment(PROCESSES.value, "JAX_NUM_PROCESSES"),
+            from_environment(PROCESS.value, "JAX_PROCESS_ID"),
+        )
+        results = train_and_evaluate(CONFIG.value, workdir, profile_steps=PROFILE.value)
     except (ValueError, OSError) as error:
         logging.debug("The error in full:", exc_info=True)
-        leave(str(error), status=2, exit_with=processes.exit_alone)
+        leave(str(error), status=ExitStatus.WRONG_USAGE, exit_with=processes.exit_alone)
     except FloatingPointError as error:
-        leave(str(error), status=1)
+        leave(str(error), status=ExitStatus.FAILED)
     except InterruptedRunError as error:
-        status = os.EX_TEMPFAIL if error.signal == signal.SIGTERM else INTERRUPTED
+        preempted = error.signal == signal.SIGTERM
+        status = ExitStatus.QUEUE_AGAIN if preempted else ExitStatus.INTERRUPTED
         message = f"{error}; the same command goes on from there"
         if isinstance(error, InterruptedTrainingError):  # all of the run's processes stop so
             leave(message, status=status)
         leave(message, status=status, exit_with=processes.exit_alone)
     except KeyboardInterrupt:
         message = "interrupted; the same command goes on from the last checkpoint"
-        leave(message, status=INTERRUPTED, exit_with=processes.exit_alone)
+        leave(message, status=ExitStatus.INTERRUPTED, exit_with=processes.exit_alone)
     except Exception as error:
         if not processes.is_loss(error):
             traceback.print_exc()
-            processes.exit_alone(1)
+            processes.exit_alone(ExitStatus.FAILED)
         [cause, *_] = str(error).splitlines()
         message = f"another process of the run is lost ({cause})"
         message += "; the same command, started for all, goes on from the last checkpoint"
-        leave(message, status=os.EX_TEMPFAIL, exit_with=processes.exit_alone)
+        leave(message, status=ExitStatus.QUEUE_AGAIN, exit_with=processes.exit_alone)
     if not processes.is_first():
         return
     print(evaluator.format_table(results))
     pictures = ", ".join(str(path) for path in sorted(workdir.glob("*.png")))
     print(f"JPEG, restored and clean, side by side: {pictures}")
-    print(f"All results: {workdir / 'results.json'}")
+    print(f"All results: {workdir / RESULTS_FILE}")
     print(f"parameters sha256 {results['parameters_sha256']}")
+
+
+def from_environment(flag: int | None, variable: str) -> int | None:
+    """The value of a flag, or where it is not given that of an environment variable.
+
+    Raises:
+      ValueError: the variable is no number.
+    """
+    text = os.environ.get(variable)
+    if flag is not None or not text:
+        return flag
+    if not text.isdecimal():
+        raise ValueError(f"{variable}={text}: expected a number in the environment")
+    return int(text)
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
@@ -98,25 +121,27 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
         if CONFIG.value is None:
-            leave("--config is missing; for example --config=configs/qf20.py", status=2)
-        config_file = Path(config_path().partition(":")[0])
-        if not config_file.is_file():
-            leave(f"{config_file}: there is no such config file", status=2)
+            wrong("--config is missing; for example --config=configs/qf20.py")
+        path = config_path().partition(":")[0]
+        if not Path(path).is_file():
+            wrong(f"{path}: there is no such config file")
         CONFIG.value.keys()  # a file that cannot be run is found out only on use
-    except AttributeError as error:  # carries a KeyError with the key and the nearest one
-        [cause] = error.args
-        message = " ".join(str(getattr(cause, "args", [cause])[0]).split())
-        leave(f"--config has no such key: {message}", status=2)
-    except (flags.Error, KeyError, OSError, TypeError, ValueError) as error:
-        leave(str(error), status=2)
+    except Exception as error:
+        given = [a.partition("=")[2] for a in arguments if a.lstrip("-").startswith("config=")]
+        wrong(what_is_wrong(error, given[-1] if given else ""))
     if rest[1:]:
-        leave(f"unexpected argument {rest[1]!r}: options begin with --", status=2)
+        wrong(f"unexpected argument {rest[1]!r}: options begin with --")
     return rest
 
 
 def config_path() -> str:
     """What --config was given: a path, and maybe a colon and an argument."""
     return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def wrong(message: str) -> NoReturn:
+    """Say in one line what is wrong with the command line or the config."""
+    leave(message, status=ExitStatus.WRONG_USAGE)
 
 
 def leave(

@@ -38,7 +38,7 @@ def main() -> None:
     cache_compilations()
 
     config = json.loads((options.workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-    if config["degradation"].get("codec", "jpeg") != "jpeg":
+    if config["degradation"]["codec"] != "jpeg":
         parser.error(f"{options.workdir} was trained for another codec than JPEG")
     run = provenance.of_run(config)
     network = pretrained.load_network(str(options.workdir))

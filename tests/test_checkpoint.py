@@ -1,5 +1,6 @@
 """Checkpoints and weights: what is written comes back, and what is wrong is named."""
 
+import functools
 import hashlib
 import json
 import multiprocessing
@@ -18,6 +19,7 @@ from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 
 VARIABLES = {"params": {"A1": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}}
 CONFIG = {"quality": 20, "data": {"sources": ("live1",)}}
+open_checkpoints = functools.partial(Checkpoints, config=CONFIG, newest_kept=2)
 
 
 def state(value):
@@ -25,11 +27,11 @@ def state(value):
 
 
 def test_the_newest_checkpoint_comes_back_with_its_config(tmp_path):
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path) as checkpoints:
         assert checkpoints.steps() == []
         for step in (1, 2):
-            checkpoints.save(step, state(step), metrics=None, config=CONFIG)
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
+            checkpoints.save(step, state(step), metrics=None)
+    with open_checkpoints(tmp_path) as checkpoints:
         assert checkpoints.steps() == [2, 1]
         restored, config = checkpoints.restore(2, state(0)), checkpoints.config(2)
     assert restored["step"] == 2
@@ -39,22 +41,22 @@ def test_the_newest_checkpoint_comes_back_with_its_config(tmp_path):
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
     scores = {1: 30.0, 2: 31.0, 3: 29.0, 4: 28.0, 5: None}
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path) as checkpoints:
         for step, psnr in scores.items():
             metrics = None if psnr is None else {"psnr": psnr}
-            checkpoints.save(step, state(step), metrics=metrics, config=CONFIG)
+            checkpoints.save(step, state(step), metrics=metrics)
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == [2, 4, 5]
 
 
 def test_what_an_interrupted_save_left_is_no_checkpoint(tmp_path):
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
-        checkpoints.save(1, state(1), metrics=None, config=CONFIG)
+    with open_checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state(1), metrics=None)
     torn = tmp_path / "2.orbax-checkpoint-tmp"
     torn.mkdir()
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path) as checkpoints:
         assert checkpoints.steps() == [1]
-        checkpoints.save(2, state(2), metrics=None, config=CONFIG)
-    with Checkpoints(tmp_path, newest_kept=2) as checkpoints:
+        checkpoints.save(2, state(2), metrics=None)
+    with open_checkpoints(tmp_path) as checkpoints:
         assert checkpoints.steps() == [2, 1]
 
 
@@ -74,21 +76,21 @@ def turn_a_bit(path):
 @pytest.mark.parametrize("part", ["config/metadata", "state/_METADATA", "state/d/*"])
 def test_damage_is_found(tmp_path, part, damage):
     noise = np.random.default_rng(0).standard_normal((100, 100)).astype(np.float32)
-    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path / "all") as checkpoints:
         for step in (1, 2):
-            checkpoints.save(step, {"w": noise + step}, metrics=None, config=CONFIG)
+            checkpoints.save(step, {"w": noise + step}, metrics=None)
     [*files] = (tmp_path / "all/2").glob(part)
     assert files
     for file in files:
         damage(file)
-    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path / "all") as checkpoints:
         with pytest.raises(DamagedCheckpointError, match="step 2: ") as error:
             checkpoints.restore(2, {"w": noise})
         assert "\n" not in str(error.value)
         checkpoints.set_aside(2)
         assert checkpoints.steps() == [1]
         np.testing.assert_array_equal(checkpoints.restore(1, {"w": noise})["w"], noise + 1)
-        checkpoints.save(2, {"w": noise + 2}, metrics=None, config=CONFIG)
+        checkpoints.save(2, {"w": noise + 2}, metrics=None)
     assert [path.name[:10] for path in tmp_path.glob("damaged*")] == ["damaged-2-"]
 
 
@@ -98,7 +100,7 @@ def large(step):
 
 
 def save_until_killed(folder, begun_at, finished):
-    with Checkpoints(folder, newest_kept=2) as checkpoints:
+    with open_checkpoints(folder) as checkpoints:
         [step, *_] = checkpoints.steps() or [0]
         if step:
             restored = checkpoints.restore(step, large(0))
@@ -106,7 +108,7 @@ def save_until_killed(folder, begun_at, finished):
         begun_at.value = step
         while True:
             step += 1
-            checkpoints.save(step, large(step), metrics=None, config=CONFIG)
+            checkpoints.save(step, large(step), metrics=None)
             finished.value = step - 1  # a save waits for the one before it
 
 
@@ -137,7 +139,7 @@ def test_kills_lose_no_finished_checkpoint(tmp_path, monkeypatch, kills):
         torn += any("tmp" in path.name for path in (tmp_path / "all").iterdir())
     print(f"{kills} kills, {torn} in the midst of a save, up to step {finished.value}")
     assert torn or kills < 50
-    with Checkpoints(tmp_path / "all", newest_kept=2) as checkpoints:
+    with open_checkpoints(tmp_path / "all") as checkpoints:
         assert checkpoints.steps()[0] >= finished.value > 0
 
 

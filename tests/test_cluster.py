@@ -15,7 +15,7 @@ from PIL import Image
 
 from casjax.models import create_model, initial_variables
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import save_config
+from casjax.networks.workdir import write_json
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent
@@ -66,7 +66,7 @@ def folder(tmp_path):
     (tmp_path / "in" / "damaged.jpg").write_bytes(b"no picture")
     (tmp_path / "run").mkdir()
     degradation = {"lowest_quality": 20, "highest_quality": 20}
-    save_config(tmp_path / "run" / "config.json", {"model": MODEL, "degradation": degradation})
+    write_json(tmp_path / "run" / "config.json", {"model": MODEL, "degradation": degradation})
     variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
     save_weights(tmp_path / "run" / "weights.safetensors", variables)
     return tmp_path

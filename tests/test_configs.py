@@ -8,7 +8,8 @@ import pytest
 
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
-from casjax.training import checkpoints, loop, optimizer, phases, resuming, steps, train
+from casjax.training import checkpoints, feed, loop, optimizer, phases, resuming, steps
+from casjax.training.config_rules import require_valid
 from configs import ablation, base, codec, efficient
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
@@ -19,10 +20,10 @@ SECTIONS = {
     "finetune": (phases.plan_phase, {"first_step", "batch_size"}),
     "optimizer": (optimizer.make_optimizer, set()),
     "loss": (steps.make_train_step, set()),
-    "checkpoints": (checkpoints.Checkpoints, set()),
-    "data": (train.open_batches, None),
-    "degradation": (train.open_batches, None),
-    "loop": (loop.fit, None),
+    "checkpoints": (checkpoints.Checkpoints, {"config"}),
+    "data": (feed.open_feed, None),
+    "degradation": (feed.open_feed, None),
+    "loop": (loop.Intervals, set()),
 }
 
 
@@ -51,23 +52,14 @@ def test_sections_fit_their_functions(name):
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases.plan_phases(sections, batch_size=config.batch_size)
     create_model(**config.model)
+    require_valid(config.to_dict())
 
 
 def test_sections_are_complete():
     """What train_and_evaluate passes on its own, plus the sections, is all that is asked for."""
     config = base.get_config()
     own = {"device_count", "batch_size", "seed"}
-    assert keywords(train.open_batches) == own | {*config.data, *config.degradation}
-    own = {
-        "train_step",
-        "validation_step",
-        "batch_at",
-        "validation_batches",
-        "save",
-        "say",
-        "workdir",
-    }
-    assert keywords(loop.fit) == own | {*config.loop}
+    assert keywords(feed.open_feed) == own | {*config.data, *config.degradation}
     assert set(config.evaluation) == {"datasets", "qualities", "tile"}
 
 

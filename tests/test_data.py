@@ -1,7 +1,8 @@
 """Cut-outs and batches against windows found by search, counts and numpy's own turns."""
 
-import fcntl
 import json
+import os
+import socket
 import subprocess
 import sys
 
@@ -95,6 +96,27 @@ def test_a_file_made_from_other_images_is_refused(folder, tmp_path):
         load_cutouts(path, [f"folder:{tmp_path / 'elsewhere'}"], **OPTIONS)
 
 
+@pytest.mark.parametrize("source", ["folder:{images}", "classic5"])
+def test_a_file_made_from_other_bytes_of_the_same_names_is_refused(tmp_path, source):
+    """Pictures of the same size, replaced in place, with their old dates."""
+    generator = np.random.default_rng(0)
+    images = tmp_path / "classic5"
+    images.mkdir()
+    for i in range(1, 6):
+        pixels = generator.integers(256, size=(24, 31), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / f"{i}.tif")
+    path, names = tmp_path / "cutouts.npy", [source.format(images=images)]
+    options = OPTIONS | {"images_dir": str(tmp_path)}
+    load_cutouts(path, names, **options)
+    replaced = images / "3.tif"
+    status = replaced.stat()
+    Image.fromarray(generator.integers(256, size=(24, 31), dtype=np.uint8)).save(replaced)
+    os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert replaced.stat().st_size == status.st_size
+    with pytest.raises(ValueError, match=r"was made with sources .* delete it to build it anew"):
+        load_cutouts(path, names, **options)
+
+
 def test_damaged_files_are_refused(folder, tmp_path):
     path, names = tmp_path / "cutouts.npy", [f"folder:{folder}"]
     load_cutouts(path, names, **OPTIONS)
@@ -118,14 +140,13 @@ def test_an_interrupted_build_leaves_nothing(folder, tmp_path, monkeypatch):
 
 
 def test_the_next_build_removes_what_a_killed_one_left(folder, tmp_path):
-    for name in (".cutouts.npy-dead", ".cutouts.npy-alive", ".other.npy-dead"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "lock").touch()
-    with (tmp_path / ".cutouts.npy-alive/lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        load_cutouts(tmp_path / "cutouts.npy", [f"folder:{folder}"], **OPTIONS)
-    left = sorted(path.name for path in tmp_path.glob(".*"))
-    assert left == [".cutouts.npy-alive", ".other.npy-dead"]
+    host = socket.gethostname()
+    dead = tmp_path / f".{host}-{2**22 + 1}-0123abcd.part"  # no such process
+    alive = tmp_path / f".{host}-{os.getpid()}-0123abcd.part"
+    for path in (dead, alive):
+        path.touch()
+    load_cutouts(tmp_path / "cutouts.npy", [f"folder:{folder}"], **OPTIONS)
+    assert list(tmp_path.glob(".*")) == [alive]
 
 
 def test_cutouts_never_run_code(folder, tmp_path):
@@ -185,7 +206,7 @@ def test_training_from_a_ready_file_imports_no_tfds(tmp_path):
     np.save(path, np.zeros((10, SIZE, SIZE), np.uint8))
     names = ["bsds500/train+test", "synthetic:5"]
     sources = [datasets.open_source(name, images_dir="", seed=3).description for name in names]
-    description = {"format": 1, "count": 10, "size": SIZE, "seed": 3, "sources": sources}
+    description = {"format": 2, "count": 10, "size": SIZE, "seed": 3, "sources": sources}
     (tmp_path / "cutouts.npy.json").write_text(json.dumps(description))
     program = f"""
 import sys

@@ -16,7 +16,7 @@ from casjax.models.arcnn import parameters_from_matlab
 from casjax.networks.consistency import project
 from casjax.networks.inference import make_restorer
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import save_config
+from casjax.networks.workdir import write_json
 
 MODEL = {
     "name": "arcnn",
@@ -96,7 +96,7 @@ def run(tmp_path):
     config |= {"degradation": {"lowest_quality": 35, "highest_quality": 35}}
     config |= {"data": {"sources": ["skimage"]}, "initial_weights": ""}
     variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
-    save_config(run / "config.json", config)
+    write_json(run / "config.json", config)
     save_weights(run / "weights.safetensors", variables)
     save_weights(run / "multiscale.safetensors", jax.tree.map(np.zeros_like, variables))
     return run

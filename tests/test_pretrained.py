@@ -11,7 +11,7 @@ import safetensors.numpy
 from casjax.models import create_model, initial_variables
 from casjax.networks import pretrained
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import save_config
+from casjax.networks.workdir import write_json
 
 MODEL = {
     "name": "arcnn",
@@ -28,7 +28,7 @@ def variables():
 
 def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
     degradation = {"lowest_quality": 5, "highest_quality": 95}
-    save_config(tmp_path / "config.json", {"model": MODEL, "degradation": degradation})
+    write_json(tmp_path / "config.json", {"model": MODEL, "degradation": degradation})
     save_weights(tmp_path / "weights.safetensors", variables)
     network = pretrained.load_network(str(tmp_path))
     assert network.qualities == (5, 95)

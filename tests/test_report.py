@@ -13,7 +13,7 @@ from PIL import Image
 
 from casjax import evaluate
 from casjax.evaluation import evaluator, methods
-from casjax.networks.workdir import save_config
+from casjax.networks.workdir import write_json
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
 from casjax.report.figures import draw_all, learning_curves
@@ -69,7 +69,7 @@ def write_metrics(folder):
     losses = {"multiscale": [0.5, 0.5], "finetune": [1.0, 0.0]}
     phases = {phase: {"loss_weights": weights} for phase, weights in losses.items()}
     data = {"cutout_size": 120}
-    save_config(folder / "config.json", {"batch_size": 20, "data": data, **phases})
+    write_json(folder / "config.json", {"batch_size": 20, "data": data, **phases})
 
 
 @pytest.fixture(scope="module")

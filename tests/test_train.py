@@ -14,7 +14,7 @@ import safetensors.numpy
 import small
 
 from casjax import models
-from casjax.training import resuming, train
+from casjax.training import resuming, train, workplace
 from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
 
 
@@ -75,17 +75,28 @@ def stopping_after(steps):
     """`loop.fit` that Ctrl-C ends at the begin of a step."""
     fit = train.fit
 
-    def stopping_fit(state, phases, *, batch_at, **rest):
+    def stopping_fit(state, phases, steps_of, feed, *rest, **others):
         last = int(state.step) + steps
 
-        def stopping_batch_at(step):
+        def stop(step):
             if step == last:
                 raise KeyboardInterrupt
-            return batch_at(step)
 
-        return fit(state, phases, batch_at=stopping_batch_at, **rest)
+        return fit(state, phases, steps_of, Watched(feed, stop), *rest, **others)
 
     return stopping_fit
+
+
+class Watched:
+    """A `feed.Feed` that calls a function before each batch of the training."""
+
+    def __init__(self, feed, before):
+        self._feed, self._before = feed, before
+        self.validation_batches = feed.validation_batches
+
+    def batch_at(self, step):
+        self._before(step)
+        return self._feed.batch_at(step)
 
 
 def test_a_signal_stops_after_the_step_under_way_and_saves_it(config, tmp_path, monkeypatch):
@@ -120,7 +131,7 @@ def test_sigterm_before_and_after_the_training_stops_the_run(
 def test_two_runs_do_not_share_a_workdir(config, tmp_path, monkeypatch):
     abandoned = tmp_path / f".{socket.gethostname()}-{2**22 + 1}-0123abcd.part"  # no such process
     abandoned.touch()
-    with train.enter(tmp_path):
+    with workplace.enter(tmp_path, config=config.to_dict(), pictures=()):
         assert not abandoned.exists()
         (tmp_path / "status.txt").write_text("step 3 of 8\n")
         with pytest.raises(ValueError, match=r"another run is at work there \(step 3 of 8\)"):
@@ -132,20 +143,19 @@ def signalled_at(signalled_step, number):
     """`loop.fit` during whose given step a signal comes."""
     fit = train.fit
 
-    def signalled_fit(state, phases, *, batch_at, **rest):
-        def signalling_batch_at(step):
+    def signalled_fit(state, phases, steps, feed, *rest, **others):
+        def signal(step):
             if step == signalled_step:
                 os.kill(os.getpid(), number)
-            return batch_at(step)
 
-        return fit(state, phases, batch_at=signalling_batch_at, **rest)
+        return fit(state, phases, steps, Watched(feed, signal), *rest, **others)
 
     return signalled_fit
 
 
 def test_a_finished_run_is_only_evaluated(config, tmp_path, monkeypatch):
     first = train.train_and_evaluate(config, tmp_path)
-    monkeypatch.setattr(train, "open_batches", None)  # no data is needed any more
+    monkeypatch.setattr(train, "open_feed", None)  # no data is needed any more
     assert train.train_and_evaluate(config, tmp_path) == first
 
 
@@ -225,11 +235,11 @@ def test_another_config_in_the_same_workdir_is_refused(config, tmp_path):
     assert "log_every" not in str(error.value)
 
 
-def test_a_config_of_another_version_is_refused_by_its_keys(config):
+def test_a_config_of_another_version_is_refused_by_its_keys(config, tmp_path):
     del config.optimizer.epsilon
     config.optimizer.momentum = 0.5
     with pytest.raises(ValueError, match="another config") as error:
-        resuming.require_same(small.get_config().to_dict(), config.to_dict())
+        resuming.require_same(small.get_config().to_dict(), config.to_dict(), workdir=tmp_path)
     for part in ("optimizer.epsilon was 1e-08 and is there no more", "optimizer.momentum is new"):
         assert part in str(error.value)
 
@@ -274,7 +284,7 @@ def test_the_status_says_what_the_run_does_and_why_it_stopped(config, tmp_path, 
     config.quality = 40
     with pytest.raises(ValueError, match="another config"):
         train.train_and_evaluate(config, tmp_path)
-    assert "failed: the workdir was begun with another" in (tmp_path / "status.txt").read_text()
+    assert "was begun with another config" in (tmp_path / "status.txt").read_text()
 
 
 def test_devices_are_checked(config, tmp_path):

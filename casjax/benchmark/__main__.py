@@ -8,11 +8,12 @@ Beside each figure stands what the machine could do at most, measured meanwhile,
 import argparse
 import json
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from casjax.training.exit_status import ExitStatus
 
 PARTS = (
     "inference",
@@ -28,7 +29,6 @@ PARTS = (
 NOT_ASKED = {"growth"}  # runs only where it is named
 # Compiling a training step of CAS-CNN alone can take a minute.
 NOT_QUICK = {"train_step", "evaluation", "start_up", "memory", "growth"}
-INTERRUPTED = 130  # as shells have it
 COLUMNS = "{:<34} {:<13} {:<8} {:<8} {:<13} {:>9} {:>9} {:>9} {:<10} {:>8} {:>8}"
 TITLES = ("what", "by", "network", "dtype", "shape", "min", "median", "max", "", "/ limit")
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = make_settings(options)
     except ValueError as error:
         parser.error(str(error))
-    machine = describe_machine()
+    machine = describe()
     print("  ".join(f"{key} {value}" for key, value in machine.items()))
     print(COLUMNS.format(*TITLES, "/ torch"))
     records: list[dict[str, Any]] = []
@@ -59,11 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failed |= not isinstance(error, FileNotFoundError)
         except KeyboardInterrupt:
             print(f"\n{part}: interrupted", file=sys.stderr)
-            return INTERRUPTED
+            return ExitStatus.INTERRUPTED
         finally:
             if options.json:
                 write(options.json, records)
-    return 1 if failed else 0
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -175,24 +175,13 @@ def run_part(part: str, settings: Any, options: argparse.Namespace) -> Iterator[
         yield from measure(case, calls=options.calls, seconds=options.seconds)
 
 
-def describe_machine() -> dict[str, Any]:
+def describe() -> dict[str, Any]:
     """Return what a figure depends on."""
     import jax
 
-    processor = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        lines = information.read_text().splitlines()
-        found = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-        processor = found[0] if found else processor
-    return {
-        "device": jax.devices()[0].device_kind,
-        "processor": processor,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-    }
+    from casjax.networks.circumstances import machine, versions
+
+    return {"device": jax.devices()[0].device_kind, **machine(), **versions()}
 
 
 def row(record: Mapping[str, Any]) -> str:

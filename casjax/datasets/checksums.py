@@ -1,7 +1,16 @@
-"""Which files the published sets consist of: said by the checksum files that TFDS reads too."""
+"""Which files the published sets consist of, and what is in them: said by tables of checksums.
+
+``checksums.tsv``, which TFDS reads too, has the SHA-256 of each file; ``luma.tsv`` that of its
+luma, by which a copy in another lossless format is known. The latter is made by `luma_sha256` from
+files with the checksums of the former; of some files it is not known.
+"""
 
 import dataclasses
+import hashlib
 from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 PACKAGES = Path(__file__).parent
 
@@ -14,11 +23,13 @@ class PublishedFile:
       name: path below the folder of the set; its parent, if any, is the split.
       url: where to download it from.
       sha256: checksum of its content.
+      luma_sha256: see the function of that name; "" where it is not known.
     """
 
     name: str
     url: str
     sha256: str
+    luma_sha256: str
 
     @property
     def split(self) -> str:
@@ -27,8 +38,28 @@ class PublishedFile:
 
 
 def published_files(dataset: str) -> list[PublishedFile]:
-    """List the files of a published set from its checksum file, sorted by name."""
-    table = (PACKAGES / dataset / "checksums.tsv").read_text().splitlines()
-    rows = (line.split("\t") for line in table)
-    files = [PublishedFile(name, url, sha256) for url, _, sha256, name in rows]
+    """List the files of a published set from its tables of checksums, sorted by name."""
+    lumas = {name: sha256 for sha256, name in _rows(PACKAGES / dataset / "luma.tsv")}
+    files = [
+        PublishedFile(name, url, sha256, lumas.get(name, ""))
+        for url, _, sha256, name in _rows(PACKAGES / dataset / "checksums.tsv")
+    ]
     return sorted(files, key=lambda file: file.name)
+
+
+def _rows(path: Path) -> list[list[str]]:
+    if not path.is_file():
+        return []
+    return [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def luma_sha256(luma: npt.NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of luma, uint8 [h, w]: of its shape, as "HxW" and a newline, and bytes."""
+    height, width = luma.shape
+    return hashlib.sha256(f"{height}x{width}\n".encode() + luma.tobytes()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from casjax.datasets.checksums import file_sha256
 from casjax.images import find_images, read_luma
 
 # The photographs among scikit-image's images that come with the package itself.
@@ -61,9 +62,8 @@ class FileSource:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The images by the names and sizes of their files: telling enough without reading them."""
+        """The images by the names and contents of their files, all of which are read for it."""
         files = hashlib.sha256()
         for image_name in self.image_names:
-            size = (self.folder / image_name).stat().st_size
-            files.update(f"{image_name}\t{size}\n".encode())
+            files.update(f"{image_name}\t{file_sha256(self.folder / image_name)}\n".encode())
         return {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}

@@ -1,7 +1,7 @@
 """The published sets live1, classic5 and bsds500: their files, downloaded or from a local folder.
 
-Local files are read as they are. Downloads are made, checked and kept by TFDS, which is imported
-when the first of them is read.
+Local files are read as they are, and what differs from the published ones is said. Downloads are
+made, checked and kept by TFDS, which is imported when the first of them is read.
 """
 
 import dataclasses
@@ -15,8 +15,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from casjax.datasets.checksums import PublishedFile, published_files
-from casjax.images import find_images, read_luma
+from casjax.datasets.checksums import (
+    PublishedFile,
+    file_sha256,
+    luma_sha256,
+    published_files,
+)
+from casjax.images import UnreadableImageError, find_images, read_luma
 
 PUBLISHED = ("live1", "classic5", "bsds500")
 TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are to learn from
@@ -39,9 +44,23 @@ def open_published(name: str, *, images_dir: str) -> "PublishedSource":
         )
     files = [file for file in files if file.split in wanted]
     if not images_dir:
-        return PublishedSource(name, dataset, files, {})
+        return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files])
     local = find_local(name, files, Path(images_dir, dataset), all_of_them=dataset in TEST_SETS)
-    return PublishedSource(name, dataset, [file for file in files if file.name in local], local)
+    files = [file for file in files if file.name in local]
+    checksums = [_local_checksum(local[file.name], file) for file in files]
+    others = [
+        str(local[file.name])
+        for file, checksum in zip(files, checksums, strict=True)
+        if checksum != file.sha256
+    ]
+    if others:
+        logging.warning(
+            "Image source %s: %d of %d local files hold something else than the published ones, "
+            "so that scores of them compare with nobody's: %s%s",
+            *(name, len(others), len(files), ", ".join(others[:3])),
+            ", ..." if len(others) > 3 else "",
+        )
+    return PublishedSource(name, dataset, files, local, checksums)
 
 
 def find_local(
@@ -70,12 +89,21 @@ def find_local(
 
 @dataclasses.dataclass(frozen=True)
 class PublishedSource:
-    """An image source over files of a published set; `local` is empty when they are downloaded."""
+    """An image source over files of a published set.
+
+    Attributes:
+      name: what the source was opened as.
+      dataset: name of the set.
+      files: of the set.
+      local: paths of local files by the names of files; empty when they are downloaded.
+      checksums: SHA-256 of each file: the published one unless a local file holds something else.
+    """
 
     name: str
     dataset: str
     files: Sequence[PublishedFile]
     local: Mapping[str, Path]
+    checksums: Sequence[str]
 
     @property
     def image_names(self) -> list[str]:
@@ -84,8 +112,8 @@ class PublishedSource:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The files by their published checksums, wherever they were read from."""
-        files = hashlib.sha256("\n".join(file.sha256 for file in self.files).encode())
+        """The files by their checksums: the published ones also of copies in another format."""
+        files = hashlib.sha256("\n".join(self.checksums).encode())
         return {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
 
     def __len__(self) -> int:
@@ -103,3 +131,18 @@ class PublishedSource:
         from casjax.datasets.builder import read_prepared
 
         return read_prepared(self.dataset, sorted({file.split for file in self.files}))
+
+
+def _local_checksum(path: Path, file: PublishedFile) -> str:
+    """The published SHA-256 where a local file holds the same, maybe in another format, or its own.
+
+    Told by its bytes, or else by its luma.
+    """
+    own = file_sha256(path)
+    if own == file.sha256:
+        return own
+    try:
+        is_copy = luma_sha256(read_luma(path)) == file.luma_sha256
+    except UnreadableImageError:  # to be said by who reads it
+        is_copy = False
+    return file.sha256 if is_copy else own

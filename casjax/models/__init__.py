@@ -7,6 +7,7 @@ as many planes, and its ``condition`` after them. Its class says what inference 
 """
 
 import dataclasses
+import typing
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,8 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
     Those that have a default, which is what earlier versions could do alone, may be left out.
 
     Raises:
-      ValueError: there is no such network, or its options are others; the message names them.
+      ValueError: there is no such network, or its options or their values are others; the message
+        names them.
     """
     if name not in MODELS:
         raise ValueError(f"model.name={name!r}: expected one of {', '.join(sorted(MODELS))}")
@@ -41,6 +43,13 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
         raise ValueError(
             f"{name} {', '.join(wrong)} in config.model: expected {', '.join(sorted(attributes))}"
         )
+    for option, kind in typing.get_type_hints(model).items():
+        choices = (True, False) if kind is bool else typing.get_args(kind)
+        if choices and option in options and options[option] not in choices:
+            raise ValueError(
+                f"config.model.{option}={options[option]!r}: expected one of "
+                f"{', '.join(map(str, choices))}"
+            )
     return model(**options)
 
 
@@ -59,6 +68,12 @@ def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
     # seconds; so does compiling JAX's default generator for large arrays, on CPU.
     key = jax.random.key(seed, impl="rbg")
     return jax.jit(lambda key: model.lazy_init(key, *inputs))(key)
+
+
+def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
+    """How many images a network gives, told by shapes alone; those of its variables will do."""
+    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    return len(jax.eval_shape(model.apply, variables, image))
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:

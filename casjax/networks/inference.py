@@ -62,12 +62,8 @@ def make_restorer(
     """
     if "params" not in variables:
         raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
+    require_tile(model, tile)
     overlap = context(model)
-    if tile % model.alignment or tile <= 2 * overlap:
-        raise ValueError(
-            f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
-            f"twice the overlap that {type(model).__name__} needs"
-        )
     multiple = math.lcm(bucket, model.alignment)
     restore = restore_batch(model)
     variables = jax.device_put(variables)
@@ -93,6 +89,20 @@ def make_restorer(
         return restored
 
     return restorer
+
+
+def require_tile(model: ImageModel, tile: int) -> None:
+    """Check a tile's side in pixels.
+
+    Raises:
+      ValueError: it is not on the network's grid or leaves nothing between overlaps.
+    """
+    overlap = context(model)
+    if tile % model.alignment or tile <= 2 * overlap:
+        raise ValueError(
+            f"tile={tile}: expected a multiple of {model.alignment} pixels above {2 * overlap}, "
+            f"twice the overlap that {type(model).__name__} needs"
+        )
 
 
 def context(model: ImageModel) -> int:

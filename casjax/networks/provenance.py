@@ -1,9 +1,12 @@
 """How a run's network came about, in the words of the manifest of those that ship."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 PHASES = ("multiscale", "finetune")
+CURVE_POINTS = 40  # of a learning curve in the manifest, at most
 
 
 def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[str, Any]:
@@ -27,7 +30,7 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
     degradation = config["degradation"]
     return {
         "model": dict(config["model"]),
-        "codec": degradation.get("codec", "jpeg"),  # configs of old do not name it
+        "codec": degradation["codec"],
         "qualities": [degradation["lowest_quality"], degradation["highest_quality"]],
         "data": ", ".join(config["data"]["sources"]),
         "steps": sum(steps),
@@ -35,3 +38,51 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
         "loss": "multi-scale" if outputs > 1 else "output",
         "initial_weights": config["initial_weights"],
     }
+
+
+def of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Sum up how a run was made.
+
+    Args:
+      parts: of the run's record, see `training.run_record.RunRecord`; one or more.
+
+    Returns:
+      The `command`, code `revision` and library `versions` of the last part, the `machine` in
+      words, all of them where the parts had several, and `wall_time` in seconds over all parts.
+    """
+    last = parts[-1]
+    machines = dict.fromkeys(_in_words(part["machine"], part["processes"]) for part in parts)
+    return {
+        "command": last["command"],
+        "revision": last["revision"],
+        "versions": dict(last["versions"]),
+        "machine": "; then ".join(machines),
+        "wall_time": round(sum(part["seconds"] for part in parts)),
+    }
+
+
+def _in_words(machine: Mapping[str, Any], processes: int) -> str:
+    words = [f"{machine['processor']}, {machine['cores']} cores", machine["accelerators"]]
+    share = f"{processes} times " if processes > 1 else ""
+    return share + ", ".join(filter(None, words))
+
+
+def learning_curve(metrics: Path, *, batch_size: int) -> list[list[float]]:
+    """Thin the validations of a run to a curve: the first, the last, and some evenly between.
+
+    Args:
+      metrics: the file of the run's metrics, see `training.metric_writer.MetricWriter`.
+      batch_size: cut-outs a step.
+
+    Returns:
+      `[cutouts seen, gain over the degraded cut-outs in dB]` for each, in order.
+    """
+    lines = metrics.read_text(encoding="utf-8").splitlines()
+    records = [record for record in map(json.loads, lines) if record["kind"] == "validation"]
+    last = len(records) - 1
+    count = min(len(records), CURVE_POINTS)
+    chosen = [records[round(i * last / max(1, count - 1))] for i in range(count)]
+    return [
+        [record["step"] * batch_size, round(record["psnr"] - record["jpeg_psnr"], 4)]
+        for record in chosen
+    ]

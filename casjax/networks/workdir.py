@@ -8,10 +8,22 @@ from typing import Any
 from casjax.files import replacing
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "weights.safetensors"
+RUN_FILE = "run.json"  # by what code, on which machine, in what time; see `provenance`
+METRICS_FILE = "metrics.jsonl"
+STATUS_FILE = "status.txt"
+WEIGHTS_FILE = "weights.safetensors"  # of the finished network
+RESULTS_FILE = "results.json"
+CHECKPOINTS_FOLDER = "checkpoints"
+TENSORBOARD_FOLDER = "tensorboard"
+PROFILE_FOLDER = "profile"
 
 
-def save_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Write a config as JSON, atomically."""
+def phase_weights_file(phase: str) -> str:
+    """The name of the file with the weights that a phase ended with."""
+    return f"{phase}.safetensors"
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file of a run as JSON, atomically."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from casjax.networks.provenance import PHASES
 from casjax.report.runs import Record, Run, Score
 
 # The paper's scales in Figure 2: cut-outs of an epoch, and what the multi-scale loss is raised by.
-EPOCHS = {"multiscale": 50_000, "finetune": 150_000}
-TITLES = {"multiscale": "multi-scale loss", "finetune": "fine-tuning"}
+MULTISCALE, FINETUNE = PHASES
+EPOCHS = {MULTISCALE: 50_000, FINETUNE: 150_000}
+TITLES = {MULTISCALE: "multi-scale loss", FINETUNE: "fine-tuning"}
 MULTISCALE_FACTOR = 3
 POINTS = 60  # of a training curve, each the mean of a stretch
 HIGHEST_ERROR = 6  # times JPEG's: what is above in Figure 2, as the first steps are, is cut off

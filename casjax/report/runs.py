@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from casjax.networks import provenance
+from casjax.networks.workdir import CONFIG_FILE, METRICS_FILE, RESULTS_FILE
 
 Record: TypeAlias = Mapping[str, Any]
 
-RESULTS_FILE = "results.json"
 INFINITE = ("Infinity", "-Infinity", "NaN")  # as JSON has them
 
 
@@ -93,7 +93,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 def _read_run(path: Path, name: str) -> Run:
     folder = path.parent
     results = _read_json(path)
-    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    config = _read_json(folder / CONFIG_FILE) if (folder / CONFIG_FILE).is_file() else None
     network = results.get("network")
     try:
         if network is None and config is not None:
@@ -108,7 +108,7 @@ def _read_run(path: Path, name: str) -> Run:
         images=[record for record in images if _is_of_jpeg(record)],
         other_rows=[row for row in rows if not _is_of_jpeg(row)],
         network=network,
-        metrics=_read_metrics(folder / "metrics.jsonl"),
+        metrics=_read_metrics(folder / METRICS_FILE),
         config=config,
     )
 

@@ -26,13 +26,16 @@ class DamagedCheckpointError(Exception):
 class Checkpoints:
     """The checkpoints of one run, by step: the newest ones and the best by validation PSNR."""
 
-    def __init__(self, folder: Path, *, newest_kept: int) -> None:
+    def __init__(self, folder: Path, *, config: Mapping[str, Any], newest_kept: int) -> None:
         """Open ``folder``, made if need be; what an interrupted save left there is removed.
+
+        The ``config`` is what new checkpoints are saved with.
 
         Of several processes all read, and the first alone writes, not waiting for the others.
         """
         logging.get_absl_handler().addFilter(_not_of_orbax)
         folder.mkdir(parents=True, exist_ok=True)
+        self._config = config
         me = jax.process_index()
         best = {"get_metric_fn": _psnr, "keep_checkpoints_without_metrics": False}
         self._manager = ocp.CheckpointManager(
@@ -53,14 +56,7 @@ class Checkpoints:
             ),
         )
 
-    def save(
-        self,
-        step: int,
-        state: Any,
-        *,
-        metrics: Mapping[str, float] | None,
-        config: Mapping[str, Any],
-    ) -> None:
+    def save(self, step: int, state: Any, *, metrics: Mapping[str, float] | None) -> None:
         """Write in the background the state after ``step`` steps; ``metrics`` has ``psnr``.
 
         Raises:
@@ -70,7 +66,7 @@ class Checkpoints:
             return
         # Host arrays: any number of processes and devices can save and restore them.
         arrays = jax.tree.map(np.asarray, jax.device_get(state))
-        record = {**config, DIGEST: _sha256(arrays)}
+        record = {**self._config, DIGEST: _sha256(arrays)}
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays), config=ocp.args.JsonSave(record)
         )
@@ -99,8 +95,7 @@ class Checkpoints:
         with _damage_to(step):
             restored = self._manager.restore(step, args=ocp.args.Composite(state=args))
         state = jax.tree.map(np.asarray, restored["state"])
-        # Checkpoints of older versions have no digest.
-        if self._record(step).get(DIGEST, digest := _sha256(state)) != digest:
+        if self._record(step)[DIGEST] != _sha256(state):
             raise DamagedCheckpointError(f"step {step}: its bits are not those that were written")
         return state
 

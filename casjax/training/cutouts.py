@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import functools
 import hashlib
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
 
-from casjax.files import readable_name
+from casjax.files import readable_name, remove_abandoned, replacing
 
 if TYPE_CHECKING:
     from casjax.datasets import ImageSource
 
-FILE_FORMAT = 1
+FILE_FORMAT = 2
 
 
 def load_cutouts(
@@ -42,9 +38,10 @@ def load_cutouts(
     too. Of sources with more than `count` images, `count` random ones are read.
 
     A description beside the file (`path` + ".json") says what made it, and the
-    file is reused only for the same. Where a source cannot be opened any more,
-    its name in the description is trusted, with a warning. Building in several
-    processes at once is safe but wasteful: they write the same bytes.
+    file is reused only for the same, down to the bytes of the images. Where a
+    source cannot be opened any more, its name in the description is trusted, with
+    a warning. Building in several processes at once is safe but wasteful: they
+    write the same bytes.
 
     Args:
       path: the `.npy` file; `cutouts_file_name` gives it a good name.
@@ -63,7 +60,7 @@ def load_cutouts(
       FileNotFoundError: a source that is needed does not exist.
     """
     path = Path(path)
-    description_path = path.with_name(path.name + ".json")
+    description_path = _description_path(path)
     wanted: dict[str, Any] = {"format": FILE_FORMAT, "count": count, "size": size, "seed": seed}
     open_source = functools.partial(_open_source, images_dir=images_dir, seed=seed)
     if path.exists():
@@ -77,11 +74,36 @@ def load_cutouts(
     return _map_cutouts(path, (count, size, size))
 
 
+def require_sources(path: Path, source_names: Sequence[str], *, seed: int, images_dir: str) -> None:
+    """Open the sources that `load_cutouts` is going to build a file from, if it has to.
+
+    Raises:
+      ValueError: a source does not exist.
+      FileNotFoundError: its files are not there.
+    """
+    if not path.exists():
+        for name in source_names:
+            _open_source(name, images_dir=images_dir, seed=seed)
+
+
+def images_of(path: Path) -> list[dict[str, Any]]:
+    """Describe the images that a file of cut-outs was made from, source by source.
+
+    Raises:
+      ValueError: there is no description of the file.
+    """
+    return _read_description(path, _description_path(path))["sources"]
+
+
 def cutouts_file_name(source_names: Sequence[str], *, count: int, size: int, seed: int) -> str:
     """A name for people to tell files of cut-outs by; the hash of the sources makes it unique."""
     sources = "+".join(source_names)
     digest = hashlib.sha256(sources.encode()).hexdigest()[:8]
     return f"{readable_name(sources)[:60]}-{digest}-{count}x{size}px-seed{seed}.npy"
+
+
+def _description_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
@@ -92,7 +114,7 @@ def _open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
 
 def _read_description(path: Path, description_path: Path) -> dict[str, Any]:
     try:
-        return json.loads(description_path.read_text())
+        return json.loads(description_path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         raise ValueError(
             f"{path} has no readable description {description_path.name} beside it: "
@@ -134,41 +156,25 @@ def _build(
 
     The description gets its name first: cut-outs that are found are complete and described.
     """
-    with _workshop(path) as unfinished:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ValueError(
+            f"{path.parent}: a file, where cut-outs need a folder: config.data.cutouts_dir"
+        ) from error
+    remove_abandoned(path.parent)
+    with replacing(path) as unfinished, replacing(description_path) as unfinished_description:
         cutouts = np.lib.format.open_memmap(
-            unfinished / "cutouts",
+            unfinished,
             mode="w+",
             dtype=np.uint8,
             shape=(description["count"], description["size"], description["size"]),
         )
         _fill(cutouts, sources, description["seed"])
         cutouts.flush()
-        (unfinished / "description").write_text(json.dumps(description, indent=1) + "\n")
-        (unfinished / "description").replace(description_path)
-        (unfinished / "cutouts").replace(path)
-
-
-@contextlib.contextmanager
-def _workshop(path: Path) -> Iterator[Path]:
-    """A folder beside ``path`` to build it in, removed afterwards together with those of the dead.
-
-    Who builds holds a lock in the folder, which the system takes away from a process that dies.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name}-"
-    for left in path.parent.iterdir():
-        if left.name.startswith(prefix):
-            with contextlib.suppress(OSError), (left / "lock").open("r+b") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while someone builds
-                shutil.rmtree(left)
-                logging.info("Removed %s, left behind by a build that was killed", left)
-    with (
-        tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder,
-        Path(folder, "unlocked").open("w+b") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        Path(folder, "unlocked").rename(Path(folder, "lock"))
-        yield Path(folder)
+        del cutouts  # some systems rename no file that is mapped
+        text = json.dumps(description, indent=1) + "\n"
+        unfinished_description.write_text(text, encoding="utf-8")
 
 
 def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:

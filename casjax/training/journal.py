@@ -14,11 +14,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from casjax.files import replacing
+from casjax.networks.workdir import STATUS_FILE
 from casjax.training import processes
 from casjax.training.interruption import InterruptedRunError
 from casjax.training.metric_writer import MetricWriter
+from casjax.training.run_record import RunRecord
 
-STATUS_FILE = "status.txt"
 Say = Callable[[str], None]
 
 
@@ -59,11 +60,13 @@ def read_status(workdir: Path) -> str:
 
 
 class Journal:
-    """The record of a training: metrics in files, a progress bar, and the status."""
+    """What a training tells: metrics and times in files, a progress bar, and the status."""
 
-    def __init__(self, workdir: Path, say: Say, *, first_step: int, last_step: int) -> None:
-        """Go on with the record in ``workdir`` after ``first_step`` of ``last_step`` steps."""
-        self._say, self._last_step = say, last_step
+    def __init__(
+        self, workdir: Path, say: Say, record: RunRecord, *, first_step: int, last_step: int
+    ) -> None:
+        """Go on with the metrics in ``workdir`` after ``first_step`` of ``last_step`` steps."""
+        self._say, self._record, self._last_step = say, record, last_step
         tells = processes.is_first()
         self._writer = MetricWriter(workdir, first_step=first_step) if tells else None
         self._bar = tqdm(
@@ -88,6 +91,7 @@ class Journal:
         if not self._writer:
             return
         self._writer.write(step, "train", {"phase": phase, **means})
+        self._record.update(step)
         rate = self._bar.format_dict["rate"] or float("nan")  # none before the second step
         now = (
             f"{cutouts * rate:.1f} cut-outs/s, {phase} loss {means['loss']:.3g}, "

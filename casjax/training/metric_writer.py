@@ -12,6 +12,7 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from casjax.files import replacing
+from casjax.networks.workdir import METRICS_FILE, TENSORBOARD_FOLDER
 
 
 class MetricWriter:
@@ -22,11 +23,11 @@ class MetricWriter:
 
         A resumed run repeats the steps since its checkpoint: each must appear once.
         """
-        self._path = workdir / "metrics.jsonl"
+        self._path = workdir / METRICS_FILE
         if self._path.exists():
             self._forget_after(first_step)
         self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
-        folder = workdir / "tensorboard"
+        folder = workdir / TENSORBOARD_FOLDER
         folder.mkdir(exist_ok=True)
         # Not SummaryWriter, whose thread dies on a full disk, whereupon it waits forever.
         self._events = EventsWriter(str(folder / "events"))

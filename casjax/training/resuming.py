@@ -1,10 +1,10 @@
 """Going on where an earlier run in a workdir stopped: with what is whole, and only as it began."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from absl import logging
-from ml_collections import ConfigDict
 
 from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 from casjax.training.steps import TrainState
@@ -13,7 +13,9 @@ from casjax.training.steps import TrainState
 FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")
 
 
-def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> TrainState | None:
+def resume(
+    checkpoints: Checkpoints, like: TrainState, config: Mapping[str, Any], *, workdir: Path
+) -> TrainState | None:
     """The state of the newest good checkpoint, or None where there is none.
 
     Newer ones that are damaged are named and moved out of the way.
@@ -24,7 +26,7 @@ def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> Tr
     damaged: dict[int, str] = {}
     for step in checkpoints.steps():
         try:
-            require_same(checkpoints.config(step), config.to_dict())
+            require_same(checkpoints.config(step), config, workdir=workdir)
             state = checkpoints.restore(step, like)
         except DamagedCheckpointError as error:
             damaged[step] = str(error)
@@ -42,22 +44,27 @@ def resume(checkpoints: Checkpoints, like: TrainState, config: ConfigDict) -> Tr
     return None
 
 
-def require_same(stored: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Compare a config with the one that a workdir was begun with, save for `FREE_KEYS`.
+def require_same(stored: Mapping[str, Any], config: Mapping[str, Any], *, workdir: Path) -> None:
+    """Compare a config with the one that a workdir was begun with.
 
     Raises:
-      ValueError: they differ; the message names the keys.
+      ValueError: they have `differences`; the message names the keys.
     """
-    differences = [
+    if found := differences(stored, config):
+        raise ValueError(
+            f"{workdir} was begun with another config: {'; '.join(found)}. Choose another "
+            f"--workdir, where --config.initial_weights={workdir} trains its finished network "
+            "further; or the config and the version of casjax it was begun with"
+        )
+
+
+def differences(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """What differs between two configs, in sentences that name the keys, save for `FREE_KEYS`."""
+    return [
         sentence
         for key, sentence in config_differences(stored, config)
         if not key.startswith(FREE_KEYS)
     ]
-    if differences:
-        raise ValueError(
-            f"the workdir was begun with another config: {'; '.join(differences)}. "
-            "Choose another --workdir, or the config and the version of casjax it was begun with"
-        )
 
 
 def config_differences(

@@ -1,0 +1,115 @@
+"""What a training reads: the batches of any step and of a validation, split over devices."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from casjax.training.batches import Batches
+from casjax.training.cutouts import (
+    cutouts_file_name,
+    images_of,
+    load_cutouts,
+    require_sources,
+)
+from casjax.training.phases import Phase, phase_at
+
+Batch = Mapping[str, np.ndarray]
+
+
+def open_feed(
+    phases: Sequence[Phase],
+    *,
+    device_count: int,
+    batch_size: int,
+    seed: int,
+    sources: Sequence[str],
+    validation_sources: Sequence[str],
+    validation_cutouts: int,
+    images_dir: str,
+    cutouts_dir: str,
+    cutout_size: int,
+    augment: bool,
+    codec: str,
+    lowest_quality: int,
+    highest_quality: int,
+) -> "Feed":
+    """Open the cut-outs of a training and its validations, made first where there are none yet.
+
+    Each of the ``phases`` has an order of cut-outs of its own. This process has ``device_count``
+    devices; all else is as `configs/base.py` describes it, with its sections data and degradation.
+
+    Raises:
+      ValueError: the images or the files of cut-outs do not fit; the message names them.
+      FileNotFoundError: a source is not there.
+    """
+    plans: list[tuple[Path, Sequence[str], dict[str, Any]]] = []
+    most = max(phase.cutouts for phase in phases)
+    for names, count in ((sources, most), (validation_sources, validation_cutouts)):
+        contents = {"count": count, "size": cutout_size, "seed": seed}
+        path = Path(cutouts_dir, cutouts_file_name(names, **contents))
+        require_sources(path, names, seed=seed, images_dir=images_dir)  # all, before any is read
+        plans.append((path, names, contents))
+    training, validation = (
+        load_cutouts(path, names, images_dir=images_dir, **contents)
+        for path, names, contents in plans
+    )
+    batches = partial(
+        Batches,
+        batch_size=batch_size,
+        seed=seed,
+        codec=codec,
+        qualities=(lowest_quality, highest_quality),
+        process_index=jax.process_index(),
+        process_count=jax.process_count(),
+    )
+    return Feed(
+        phases=phases,
+        training=[
+            batches(cutouts=training, augment=augment, stream=i) for i, _ in enumerate(phases)
+        ],
+        validation=batches(cutouts=validation, augment=False, stream=0),
+        images=[images for path, *_ in plans for images in images_of(path)],
+        device_count=device_count,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed:
+    """The batches of a training, each a pure function of the step.
+
+    Each array of a batch is ``[device_count, batch_size / device_count, ...]``; see
+    `batches.Batches.at`.
+
+    Attributes:
+      phases: of the training.
+      training: what to draw from in each of them.
+      validation: what to draw the batches of a validation from.
+      images: what they were cut from, see `datasets.ImageSource.description`.
+      device_count: devices of this process.
+    """
+
+    phases: Sequence[Phase]
+    training: Sequence[Batches]
+    validation: Batches
+    images: Sequence[Mapping[str, Any]]
+    device_count: int
+
+    def batch_at(self, step: int) -> Batch:
+        """Give the batch of the training step after ``step`` steps."""
+        phase = phase_at(self.phases, step)
+        batches = self.training[self.phases.index(phase)]
+        return self._split(batches.at(step - phase.first_step, count=phase.cutouts))
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """Give the batches of a validation; cut-outs that do not fill a batch are left out."""
+        count = len(self.validation.cutouts)
+        for step in range(count // self.validation.batch_size):
+            yield self._split(self.validation.at(step, count=count))
+
+    def _split(self, batch: Batch) -> Batch:
+        return {name: x.reshape(self.device_count, -1, *x.shape[1:]) for name, x in batch.items()}

@@ -1,0 +1,56 @@
+"""A trace of some training steps, for TensorBoard's profile tab: `profiling`."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+from absl import logging
+
+from casjax.training import processes
+
+UNWATCHED = 2  # first steps: the very first compiles, and the second one may still wait for it
+
+TrainStep = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@contextlib.contextmanager
+def profiling(train_step: TrainStep, folder: Path, *, count: int) -> Iterator[TrainStep]:
+    """Give a training step that does the same, and writes a trace of some of its calls.
+
+    Args:
+      train_step: of state and batch.
+      folder: receives, from the first process, the trace, as TensorBoard's profile plugin reads it.
+      count: calls to watch, after the first two; 0 for none. What of them is under way when the
+        block ends is written too.
+    """
+    if not count or not processes.is_first():
+        yield train_step
+        return
+    calls = 0
+    watching = False
+
+    def stop() -> None:
+        nonlocal watching
+        jax.profiler.stop_trace()
+        watching = False
+        logging.info("The trace of %d steps is in %s", min(calls, UNWATCHED + count), folder)
+
+    def step(state: Any, batch: Any) -> tuple[Any, Any]:
+        nonlocal calls, watching
+        if calls == UNWATCHED:
+            jax.profiler.start_trace(folder)
+            watching = True
+        calls += 1
+        result = train_step(state, batch)
+        if watching and calls == UNWATCHED + count:
+            jax.block_until_ready(result)
+            stop()
+        return result
+
+    try:
+        yield step
+    finally:
+        if watching:
+            stop()
