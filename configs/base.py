@@ -47,6 +47,15 @@ def get_config() -> ConfigDict:
     config.degradation.lowest_quality = config.get_oneway_ref("quality")  # drawn uniformly
     config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one
 
+    # How JPEG compresses in colour; with model.channels = 1 all this means nothing.
+    config.colour = ConfigDict()
+    config.colour.sampling_shares = (0.15, 0.15, 0.7)  # of 4:4:4, 4:2:2 and 4:2:0
+    config.colour.quality_exponent = 1.0  # 1: qualities are drawn uniformly; above: more low ones
+    config.colour.foreign_share = 0.2  # with other tables than libjpeg's
+    config.colour.grey_share = 0.05
+    config.colour.recompressed_share = 0.15  # saved twice, half of them cropped in between
+    config.colour.first_qualities = (10, 95)  # lowest and highest of the first time
+
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # or "muon": more from few steps
     config.optimizer.beta1 = 0.9

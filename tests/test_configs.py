@@ -8,7 +8,7 @@ import pytest
 
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
-from casjax.training import checkpoints, feed, loop, optimizer, phases, resuming, steps
+from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
 from configs import ablation, base, codec, efficient
 
@@ -24,6 +24,7 @@ SECTIONS = {
     "data": (feed.open_feed, None),
     "degradation": (feed.open_feed, None),
     "loop": (loop.Intervals, set()),
+    "colour": (compression.Compression, set()),
 }
 
 
@@ -58,7 +59,7 @@ def test_sections_fit_their_functions(name):
 def test_sections_are_complete():
     """What train_and_evaluate passes on its own, plus the sections, is all that is asked for."""
     config = base.get_config()
-    own = {"device_count", "batch_size", "seed"}
+    own = {"device_count", "batch_size", "seed", "compression"}
     assert keywords(feed.open_feed) == own | {*config.data, *config.degradation}
     assert set(config.evaluation) == {"datasets", "qualities", "tile"}
 

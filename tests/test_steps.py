@@ -10,7 +10,7 @@ import pytest
 
 from casjax import jpeg
 from casjax.models import create_model
-from casjax.training import steps
+from casjax.training import examples, steps
 from casjax.training.batches import augment
 from casjax.training.losses import edge_error
 from casjax.training.optimizer import make_optimizer
@@ -109,7 +109,7 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
         train_step = steps.make_train_step(model, optimizer, phases, edge_weight=weight)
         _, metrics = jax.pmap(train_step, axis_name="batch", in_axes=(None, 0))(state, batch)
         found[weight] = {name: float(value[0]) for name, value in metrics.items()}
-    truth, degraded = steps.pair({name: x[0] for name, x in batch.items()})
+    truth, degraded, _ = examples.in_luma({name: x[0] for name, x in batch.items()})
     error = float(edge_error(model.apply(variables, degraded)[0], truth))
     assert found[0.0]["loss"] == found[0.0]["mse"]
     assert found[0.5]["mse"] == pytest.approx(found[0.0]["mse"], rel=1e-5)
@@ -119,10 +119,10 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
 def test_pictures_that_come_degraded_are_taken_as_they_are():
     clean = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
     batch = {"clean": clean, "turn": np.array([0, 3], np.uint8), "quality": np.full(2, 20)}
-    truth, degraded = steps.pair(batch)
+    truth, degraded, _ = examples.in_luma(batch)
     turned = augment(clean, batch["turn"])
     np.testing.assert_allclose(truth * 255, turned, rtol=1e-6)
     np.testing.assert_allclose(degraded * 255, jpeg.degrade(turned, 20), rtol=1e-6)
     batch |= {"degraded": 255 - clean, "turn": np.zeros(2, np.uint8)}
-    truth, degraded = steps.pair(batch)
+    truth, degraded, _ = examples.in_luma(batch)
     np.testing.assert_allclose(truth + degraded, 1, rtol=1e-6)

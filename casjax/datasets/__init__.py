@@ -35,10 +35,13 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Give an image as uint8 [h, w] luma; may raise `images.UnreadableImageError`."""
+        """Give an image as uint8 [h, w] luma, or as uint8 [h, w, 3] RGB of a source in colour.
+
+        May raise `images.UnreadableImageError`.
+        """
 
 
-def open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
+def open_source(name: str, *, images_dir: str, seed: int, colour: bool = False) -> ImageSource:
     """Open a source of clean images.
 
     Args:
@@ -49,24 +52,29 @@ def open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
       images_dir: folder with live1/, classic5/ and bsds500/{train,test,val}/ to
         read the published sets from, in any format; "" to download them.
       seed: of the synthetic images.
+      colour: whether its images are RGB; synthetic ones are luma alone.
 
     Raises:
-      ValueError: there is no such source.
+      ValueError: there is no such source, or none in colour.
       FileNotFoundError: its files are not there.
     """
     match name.partition(":"):
         case dataset, "", "" if dataset.partition("/")[0] in PUBLISHED:
-            return open_published(name, images_dir=images_dir)
+            return open_published(name, images_dir=images_dir, colour=colour)
         case "folder", ":", path if path:
-            return open_folder(name, path)
+            return open_folder(name, path, colour=colour)
         case "synthetic", ":", count if count.isdecimal() and int(count) > 0:
+            if colour:
+                raise ValueError(
+                    f"image source {name}: its images are grey, expected ones in colour"
+                )
             return open_synthetic(name, int(count), seed=seed)
         case "skimage", "", "":
-            return open_skimage(name)
+            return open_skimage(name, colour=colour)
         case "tfds", ":", dataset if "/" in dataset:
             from casjax.datasets.catalogue import open_tfds  # TFDS takes seconds to import
 
-            return open_tfds(name, dataset)
+            return open_tfds(name, dataset, colour=colour)
     raise ValueError(f"unknown image source {name!r}, choose from: {CHOICES}")
 
 
@@ -79,7 +87,7 @@ def readable_images(
       images: sources and indices into them.
 
     Yields:
-      The image's name and its luma, uint8 [h, w].
+      The image's name and its pixels, as the source gives them.
     """
     unreadable = 0
     for source, index in images:

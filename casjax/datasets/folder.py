@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from casjax.datasets.checksums import file_sha256
-from casjax.images import find_images, read_luma
+from casjax.images import find_images, read_luma, read_rgb
 
 # The photographs among scikit-image's images that come with the package itself.
 SKIMAGE_PHOTOGRAPHS = (
@@ -24,7 +24,7 @@ SKIMAGE_PHOTOGRAPHS = (
 )
 
 
-def open_folder(name: str, folder: str) -> "FileSource":
+def open_folder(name: str, folder: str, *, colour: bool = False) -> "FileSource":
     """Open all images below a folder, in the order of their paths.
 
     Raises:
@@ -33,32 +33,33 @@ def open_folder(name: str, folder: str) -> "FileSource":
     image_names = [str(path.relative_to(folder)) for path in find_images(folder)]
     if not image_names:
         raise FileNotFoundError(f"image source {name}: there is no image in {folder}")
-    return FileSource(name, Path(folder), image_names)
+    return FileSource(name, Path(folder), image_names, colour)
 
 
-def open_skimage(name: str) -> "FileSource":
+def open_skimage(name: str, *, colour: bool = False) -> "FileSource":
     """Open the photographs that scikit-image ships, without importing it."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError(f"image source {name}: scikit-image is not installed")
-    return FileSource(
-        name, Path(package.submodule_search_locations[0], "data"), SKIMAGE_PHOTOGRAPHS
-    )
+    folder = Path(package.submodule_search_locations[0], "data")
+    return FileSource(name, folder, SKIMAGE_PHOTOGRAPHS, colour)
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSource:
-    """An image source over the files `image_names` in `folder`."""
+    """An image source over the files `image_names` in `folder`, of luma or in `colour`."""
 
     name: str
     folder: Path
     image_names: Sequence[str]
+    colour: bool
 
     def __len__(self) -> int:
         return len(self.image_names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return read_luma(self.folder / self.image_names[index])
+        read = read_rgb if self.colour else read_luma
+        return read(self.folder / self.image_names[index])
 
     @property
     def description(self) -> dict[str, Any]:

@@ -21,13 +21,13 @@ from casjax.datasets.checksums import (
     luma_sha256,
     published_files,
 )
-from casjax.images import UnreadableImageError, find_images, read_luma
+from casjax.images import UnreadableImageError, find_images, read_luma, read_rgb
 
 PUBLISHED = ("live1", "classic5", "bsds500")
 TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are to learn from
 
 
-def open_published(name: str, *, images_dir: str) -> "PublishedSource":
+def open_published(name: str, *, images_dir: str, colour: bool = False) -> "PublishedSource":
     """Open splits of a published set, as "live1" or "bsds500/train+test".
 
     Raises:
@@ -44,7 +44,7 @@ def open_published(name: str, *, images_dir: str) -> "PublishedSource":
         )
     files = [file for file in files if file.split in wanted]
     if not images_dir:
-        return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files])
+        return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files], colour)
     local = find_local(name, files, Path(images_dir, dataset), all_of_them=dataset in TEST_SETS)
     files = [file for file in files if file.name in local]
     checksums = [_local_checksum(local[file.name], file) for file in files]
@@ -60,7 +60,7 @@ def open_published(name: str, *, images_dir: str) -> "PublishedSource":
             *(name, len(others), len(files), ", ".join(others[:3])),
             ", ..." if len(others) > 3 else "",
         )
-    return PublishedSource(name, dataset, files, local, checksums)
+    return PublishedSource(name, dataset, files, local, checksums, colour)
 
 
 def find_local(
@@ -97,6 +97,7 @@ class PublishedSource:
       files: of the set.
       local: paths of local files by the names of files; empty when they are downloaded.
       checksums: SHA-256 of each file: the published one unless a local file holds something else.
+      colour: whether its images are RGB, not luma.
     """
 
     name: str
@@ -104,6 +105,7 @@ class PublishedSource:
     files: Sequence[PublishedFile]
     local: Mapping[str, Path]
     checksums: Sequence[str]
+    colour: bool
 
     @property
     def image_names(self) -> list[str]:
@@ -120,10 +122,11 @@ class PublishedSource:
         return len(self.files)
 
     def __getitem__(self, index: int) -> np.ndarray:
+        read = read_rgb if self.colour else read_luma
         name = self.files[index].name
         if name in self.local:
-            return read_luma(self.local[name])
-        return read_luma(io.BytesIO(self._downloaded[name]), name=name)
+            return read(self.local[name])
+        return read(io.BytesIO(self._downloaded[name]), name=name)
 
     @functools.cached_property
     def _downloaded(self) -> dict[str, bytes]:

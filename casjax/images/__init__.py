@@ -42,9 +42,25 @@ def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt
       UnreadableImageError: the file is of another kind, damaged or cut short, has more than 179
         million pixels (Pillow's limit), or holds 32-bit values, of which no range is known.
     """
+    pixels = _read(file, name)
+    return pixels if pixels.ndim == 2 else rgb_to_luma(pixels)
+
+
+def read_rgb(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt.NDArray[np.uint8]:
+    """Read an image file in RGB, a grey one as three equal channels; else as `read_luma` does.
+
+    Returns:
+      uint8 [h, w, 3] in 0..255.
+    """
+    pixels = _read(file, name)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., np.newaxis], 3, axis=2)
+
+
+def _read(file: str | os.PathLike[str] | BinaryIO, name: str) -> npt.NDArray[np.uint8]:
+    """Read uint8 [h, w] of a grey image, or else RGB, [h, w, 3]."""
     try:
         with Image.open(file, formats=decodable_formats()) as image:
-            return _luma(image)
+            return _grey_or_rgb(image)
     except FileNotFoundError:
         raise
     except Exception as error:  # on damaged files decoders raise whatever they stumble over
@@ -58,7 +74,7 @@ def decodable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _luma(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _grey_or_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     match image.mode:
         case "L":
             return np.array(image)
@@ -73,7 +89,7 @@ def _luma(image: Image.Image) -> npt.NDArray[np.uint8]:
         case _:
             rgb = np.array(image.convert("RGB"))
     is_grey = (rgb == rgb[..., :1]).all()
-    return rgb[..., 0] if is_grey else rgb_to_luma(rgb)
+    return rgb[..., 0] if is_grey else rgb
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:

@@ -1,8 +1,8 @@
 """The networks, by the name that ``config.model.name`` gives.
 
 Every network takes float ``[n, h, w, 1]`` in [0, 1] and returns a tuple of images, finest first,
-so that one loss and one inference path serve them all. One for colour, which has ``channels``, takes
-as many planes, and its ``condition`` after them. Its class says what inference must know:
+so that one loss and one inference path serve them all. One for colour, which has ``channels``,
+takes as many planes, and its ``condition`` after them. Its class says what inference must know:
 ``alignment``, the grid it works on, and ``halo``, what it sees around a block of it.
 """
 
@@ -53,7 +53,7 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
     return model(**options)
 
 
-def example_inputs(model: nn.Module, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     """The shapes of what a network's ``apply`` takes after the variables, for square pictures."""
     planes, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
     degraded = jax.ShapeDtypeStruct((count, size, size, planes), jnp.float32)
@@ -72,8 +72,8 @@ def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
 
 def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
     """How many images a network gives, told by shapes alone; those of its variables will do."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
-    return len(jax.eval_shape(model.apply, variables, image))
+    inputs = example_inputs(model, count=1, size=64)
+    return len(jax.eval_shape(model.apply, variables, *inputs))
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:

@@ -70,7 +70,7 @@ class CASCNN(nn.Module):
         Args:
           degraded: float ``[n, h, w, channels]``, ``h`` and ``w`` multiples of 8: planes in the
             range of MATLAB's luma, 16/255 to 235/255 for Y.
-          condition: float ``[n, k]``, the ``k`` numbers that the network is told; without any, None.
+          condition: float ``[n, k]``, the ``k`` numbers that the network is told; None without any.
 
         Returns:
           Four float32 images, not clipped, finest first: ``[n, h, w, channels]`` and its like at a

@@ -1,7 +1,7 @@
 """What networks for colour see and give: the decoded planes of a JPEG, its tables, and RGB.
 
-Planes are Y, Cb and Cr, chroma enlarged to all pixels. Files hold them in 0..255; networks know luma
-from 16 / 255 to 235 / 255, which is MATLAB's, and take chroma likewise, to 240 / 255.
+Planes are Y, Cb and Cr, chroma enlarged to all pixels. Files hold them in 0..255; networks know
+luma from 16 / 255 to 235 / 255, which is MATLAB's, and take chroma likewise, to 240 / 255.
 """
 
 from pathlib import Path
@@ -59,8 +59,8 @@ def to_rgb(planes: jax.Array) -> jax.Array:
     centred = (planes * 255 - 16) / _LEVELS - _NEUTRAL
     # Written out, because a matrix product of three channels is slow, and of low precision on
     # some accelerators.
-    weighted = [YCBCR_TO_RGB[:, i] * centred[..., i, None] for i in range(3)]
-    return weighted[0] + weighted[1] + weighted[2]
+    y, cb, cr = (jnp.asarray(YCBCR_TO_RGB[:, i]) * centred[..., i, None] for i in range(3))
+    return y + cb + cr
 
 
 def load_start(path: Path, model: nn.Module, shapes: Any) -> Any:

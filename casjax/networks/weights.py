@@ -72,7 +72,8 @@ def are_weights_of(path: Path, like: Any) -> bool:
     file = _weights_file(path)
     try:
         with safetensors.safe_open(file, framework="numpy") as arrays:
-            shapes = {name: tuple(arrays.get_slice(name).get_shape()) for name in arrays.keys()}
+            names = arrays.keys()
+            shapes = {name: tuple(arrays.get_slice(name).get_shape()) for name in names}
     except safetensors.SafetensorError as error:
         raise ValueError(f"{file}: not a readable safetensors file ({error})") from error
     return shapes == {name: leaf.shape for name, leaf in _flatten(like).items()}

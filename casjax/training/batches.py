@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.training.compression import Compression
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batches:
@@ -21,13 +23,14 @@ class Batches:
     same global batch, however many they are.
 
     Attributes:
-      cutouts: uint8 [n, size, size] luma.
+      cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
       batch_size: cut-outs in the global batch, over all processes.
       seed: of the order, the turns and the qualities.
       stream: a number for each phase of a training, so that phases differ.
       augment: whether cut-outs are flipped and turned.
-      codec: what degrades them, one of `casjax.images.codecs.CODECS`.
+      codec: what degrades them, one of `casjax.images.codecs.CODECS`; in colour "jpeg".
       qualities: lowest and highest quality of the codec, both included.
+      compression: how cut-outs in colour are compressed; of luma it says nothing.
       process_index: which share of the global batch to give.
       process_count: number of shares.
 
@@ -43,6 +46,7 @@ class Batches:
     augment: bool
     codec: str
     qualities: tuple[int, int]
+    compression: Compression | None = None
     process_index: int = 0
     process_count: int = 1
 
@@ -66,6 +70,7 @@ class Batches:
           `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
           0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
           with another codec `degraded` is there too, like `clean`, which is turned already.
+          In colour `clean` has 3 channels, and what `Compression.draw` gives stands for `quality`.
 
         Raises:
           ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
@@ -85,11 +90,13 @@ class Batches:
         quality = generator.integers(
             *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
         )
-        batch = {
-            "clean": self.cutouts[chosen][..., np.newaxis],
-            "turn": turn[mine] * np.uint8(self.augment),
-            "quality": quality[mine],
-        }
+        clean = self.cutouts[chosen]
+        turns = {"turn": turn[mine] * np.uint8(self.augment)}
+        if clean.ndim == 4:
+            assert self.compression is not None
+            drawn = self.compression.draw(generator, self.batch_size, qualities=self.qualities)
+            return {"clean": clean, **turns, **{name: x[mine] for name, x in drawn.items()}}
+        batch = {"clean": clean[..., np.newaxis], **turns, "quality": quality[mine]}
         return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
 
 
@@ -113,7 +120,7 @@ def augment(clean: jax.Array, turn: jax.Array) -> jax.Array:
     """Flip and turn each cut-out: the eight symmetries of the square.
 
     Args:
-      clean: [b, size, size, 1] of any dtype.
+      clean: [b, size, size, c] of any dtype.
       turn: integers [b] in 0..7. Bit 0 transposes, then bit 1 flips top and
         bottom, then bit 2 flips left and right; 0 changes nothing.
 

@@ -62,6 +62,9 @@ def make_optimizer(
     return optax.chain(*clip, optimizer, *slow, *average)
 
 
+FEWEST_CHANNELS = 8  # of a matrix; with fewer a kernel is of an image or to one, and its condition
+
+
 class AveragingState(NamedTuple):
     """The number of steps taken, int32, and the average, of the structure of the parameters."""
 
@@ -94,7 +97,7 @@ def as_matrices(params: Any) -> Any:
     """For each parameter how Muon sees it as a matrix, or None where it does not."""
 
     def dimensions(x: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-        if x.ndim < 4 or 1 in x.shape[2:]:
+        if x.ndim < 4 or min(x.shape[2:]) < FEWEST_CHANNELS:
             return None
         return optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
 

@@ -21,10 +21,10 @@ from casjax.evaluation import evaluator
 from casjax.files import readable_name
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
-from casjax.networks import inference
+from casjax.networks import colour, inference
 from casjax.networks.pretrained import find_weights
 from casjax.networks.provenance import PHASES
-from casjax.networks.weights import load_weights, save_weights, weights_sha256
+from casjax.networks.weights import save_weights, weights_sha256
 from casjax.networks.workdir import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -35,6 +35,7 @@ from casjax.networks.workdir import (
 )
 from casjax.training import processes
 from casjax.training.checkpoints import Checkpoints
+from casjax.training.compression import Compression
 from casjax.training.config_rules import require_fit, require_valid
 from casjax.training.feed import open_feed
 from casjax.training.interruption import sigterm_stops
@@ -182,6 +183,7 @@ def train(
                 device_count=len(own_devices),
                 batch_size=config.batch_size,
                 seed=config.seed,
+                compression=Compression(**config.colour) if colour.is_for_colour(model) else None,
                 **config.data,
                 **config.degradation,
             )
@@ -212,7 +214,7 @@ def train(
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
     """What a training begins with: the variables of another network, or random ones."""
     if config.initial_weights:
-        return load_weights(find_weights(config.initial_weights), shapes)
+        return colour.load_start(find_weights(config.initial_weights), model, shapes)
     return initial_variables(model, config.seed)
 
 
