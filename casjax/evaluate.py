@@ -167,6 +167,7 @@ def score(
       ValueError: the folder holds the results of another method, or of other images.
     """
     from casjax.evaluation import evaluator, kept
+    from casjax.networks.circumstances import machine
 
     path = folder / RESULTS_FILE
     codec = method.facts.get("network", {}).get("codec", "jpeg")
@@ -190,6 +191,9 @@ def score(
                 qualities=[quality],
                 keep=partial(keep_picture, folder) if pictures else None,
             )
+            for row in scores["rows"]:
+                if "seconds" in row:
+                    row["processor"] = machine()["processor"]
             for part, records in scores.items():
                 others = [r for r in results[part] if (r["dataset"], r["qf"]) != pair]
                 results[part] = others + records

@@ -18,6 +18,7 @@ import numpy as np
 from absl import logging
 
 from casjax.datasets import ImageSource, readable_images
+from casjax.evaluation.comparing import standard_error
 from casjax.evaluation.degraded import Degraded, Digests, degraded_pictures
 from casjax.evaluation.restorers import FileRestorer, ahead, timed
 from casjax.files import replacing
@@ -62,8 +63,9 @@ def evaluate(
       `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, the gains
       `ipsnr` and `ipsnrb` over the codec in dB, its file's bits per pixel `bpp`, and, for the
       restorer, its wall-clock `seconds` as `restorers.timed` has them.
-      `rows`, the plain means over images, in float64, with their number in `images`, for the
-      restorer `mpixels_per_second` and, if it takes files, how many `jobs` ran at once, and
+      `rows`, the plain means over images, in float64, with their number in `images`, and the
+      standard errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, for the restorer
+      `mpixels_per_second` and, if it takes files, how many `jobs` ran at once, and
       `clean_sha256` and `files_sha256` of what was scored, as `degraded.fingerprints` has them.
       `failures`, the pictures that the restorer failed at or a metric cannot be had of, with the
       `reason`; they are in no row, and were named in the log.
@@ -165,6 +167,8 @@ def _mean(group: Sequence[Record]) -> Record:
     row = {key: group[0][key] for key in ("dataset", "method", "codec", "qf")}
     averaged = [*METRICS, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
     row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
+    for key in ("psnr", *GAINS):
+        row[f"{key}_se"] = standard_error([record[key] for record in group])
     if "seconds" in group[0]:
         pixels = sum(record["height"] * record["width"] for record in group)
         row["mpixels_per_second"] = pixels / 1e6 / sum(record["seconds"] for record in group)
@@ -202,9 +206,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     table = [titles]
     for row in results["rows"]:
         psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", "ssim", "bpp"))
-        gains = [
-            f"{float(row[gain]):+.2f}" if row["method"] not in CODECS else "" for gain in GAINS
-        ]
+        gains = ["" if row["method"] in CODECS else _with_error(row, gain) for gain in GAINS]
         scores = (f"{psnr:.2f}", f"{psnrb:.2f}", f"{ssim:.4f}", *gains, f"{bpp:.3f}")
         table.append((row["dataset"], str(row["qf"]), row["method"], *scores))
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
@@ -219,6 +221,12 @@ def format_table(results: Mapping[str, Any]) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append("Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows.")
     return "\n".join(lines)
+
+
+def _with_error(row: Mapping[str, Any], gain: str) -> str:
+    """A gain and the standard error of its mean over images, where it is known."""
+    error = float(row.get(f"{gain}_se", "nan"))
+    return f"{float(row[gain]):+.2f}" + (f" ±{error:.2f}" if math.isfinite(error) else "")
 
 
 def example(restorer: Restorer, source: ImageSource, *, codec: str, quality: int) -> np.ndarray:
