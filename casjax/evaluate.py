@@ -1,16 +1,16 @@
-"""Score a method on test sets: ``python -m casjax.evaluate sadct -o runs/sadct``.
+"""Score a method on test sets: ``casjax evaluate sadct -o runs/sadct``.
 
 The folder then holds ``results.json``, as `casjax.main` writes it, and with --pictures the clean,
-the JPEG and the restored images as PNG files. What it holds already is not scored again: the same
-command goes on where it was stopped, and other qualities and test sets can be added.
-Exit status: 0 done, 2 wrong usage, 130 interrupted.
+the JPEG and the restored images as PNG files. What it holds already is not scored again, if it is
+of the very same pictures: the same command goes on where it was stopped, and other qualities and
+test sets can be added. Pictures that the method fails at are named and left out.
+Exit status: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from casjax.datasets import ImageSource
-    from casjax.evaluation.methods import Method
+    from casjax.evaluation.restorers import Method
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,10 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         compilation.cache_compilations()
         method = methods.refine(
-            methods.find_method(options.method, tile=options.tile),
+            methods.find_method(
+                options.method, tile=options.tile, jobs=options.jobs, timeout=options.timeout
+            ),
             ensemble=options.ensemble,
             consistent=options.consistent,
         )
+        if options.name:
+            method = methods.renamed(method, options.name)
         sources = [
             open_source(name, images_dir=options.images_dir, seed=0) for name in options.datasets
         ]
@@ -59,15 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.INTERRUPTED
     print(evaluator.format_table(results))
     print(f"All results: {options.output / RESULTS_FILE}")
-    return ExitStatus.DONE
+    if failed := len(results["failures"]):
+        print(f"{failed} failed and are in no mean; the same command tries again", file=sys.stderr)
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.evaluate",
+        prog="casjax evaluate",
         description="Score a method that removes JPEG artifacts on test sets.",
-        epilog="Exit status: 0 done, 2 wrong usage, 130 interrupted.",
+        epilog="Exit status: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -75,7 +81,9 @@ def make_parser() -> argparse.ArgumentParser:
         "method",
         metavar="METHOD",
         help="jpeg (alone), sadct, a network that ships (cascnn-qf20), the workdir of a finished "
-        "run, a weights file in it, or AR-CNN's released weights (arcnn_q20.mat)",
+        "run, a weights file in it, AR-CNN's released weights (arcnn_q20.mat), or of others: "
+        "jpegli, waifu2x, onnx:FILE, torchscript:FILE, or any program, as "
+        "'command:jpegqs -q 6 {jpeg} {out.jpg}'",
     )
     add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the results")
     add(
@@ -101,7 +109,37 @@ def make_parser() -> argparse.ArgumentParser:
         help="with live1/ and classic5/; default: $CASJAX_DATA, or a download",
     )
     add("--tile", type=int, default=1024, metavar="PIXELS", help="of networks; default: 1024")
+    add("--name", metavar="NAME", help="what to call the method in results and tables")
+    add(
+        "--jobs",
+        type=positive(int),
+        default=1,
+        metavar="N",
+        help="pictures at once, for jpegli and programs; default: 1, which times are best taken by",
+    )
+    add(
+        "--timeout",
+        type=positive(float),
+        default=600.0,
+        metavar="SECONDS",
+        help="that a program may take for a picture; default: 600",
+    )
     return parser
+
+
+def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
+    """Make a parser of numbers above 0."""
+
+    def parse(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = 0
+        if not 0 < number < float("inf"):
+            raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+        return number
+
+    return parse
 
 
 def quality_list(text: str) -> list[int]:
@@ -126,18 +164,21 @@ def score(
       All that the folder's ``results.json`` holds.
 
     Raises:
-      ValueError: the folder holds the results of another method.
+      ValueError: the folder holds the results of another method, or of other images.
     """
-    from casjax.evaluation import evaluator
+    from casjax.evaluation import evaluator, kept
+    from casjax.networks.circumstances import machine
 
     path = folder / RESULTS_FILE
-    results = read_results(path, method)
+    codec = method.facts.get("network", {}).get("codec", "jpeg")
+    results = kept.read_results(path, method)
     for source in sources:
+        same = kept.same_pictures(results, source, codec=codec, path=path)
         if pictures:
             keep_clean(source, folder)
         for quality in qualities:
             pair = source.name, quality
-            done = is_done(results, *pair, pictures_in=folder if pictures else None)
+            done = kept.is_done(results, *pair, same=same, pictures_in=folder if pictures else None)
             state = "scored before" if done else f"scoring {len(source)} images"
             print(f"{source.name} at quality {quality}: {state}", file=sys.stderr, flush=True)
             if done:
@@ -146,47 +187,19 @@ def score(
                 method.restorer(quality),
                 source,
                 method=method.name,
-                codec=method.facts.get("network", {}).get("codec", "jpeg"),
+                codec=codec,
                 qualities=[quality],
                 keep=partial(keep_picture, folder) if pictures else None,
             )
+            for row in scores["rows"]:
+                if "seconds" in row:
+                    row["processor"] = machine()["processor"]
             for part, records in scores.items():
                 others = [r for r in results[part] if (r["dataset"], r["qf"]) != pair]
                 results[part] = others + records
             folder.mkdir(parents=True, exist_ok=True)
             evaluator.write_results(path, results)
     return results
-
-
-def read_results(path: Path, method: "Method") -> dict[str, Any]:
-    """Read what an earlier call wrote, or begin anew where there is nothing.
-
-    Raises:
-      ValueError: it is of another method, or not readable.
-    """
-    anew = {"method": method.name, **method.facts, "rows": [], "images": []}
-    if not path.is_file():
-        return anew
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        identity = {"method", "parameters_sha256"} & anew.keys()
-        if any(results.get(key) != anew[key] for key in identity):
-            raise ValueError("results of another method or network are in it; choose another -o")
-        return anew | {part: results[part] for part in ("rows", "images")}
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def is_done(
-    results: Mapping[str, Any], dataset: str, quality: int, *, pictures_in: Path | None
-) -> bool:
-    """Whether results, and the pictures if they are asked for, are there already."""
-    records = [r for r in results["images"] if (r["dataset"], r["qf"]) == (dataset, quality)]
-    if pictures_in is None:
-        return bool(records)
-    return bool(records) and all(
-        "picture" in record and (pictures_in / record["picture"]).is_file() for record in records
-    )
 
 
 def keep_clean(source: "ImageSource", folder: Path) -> None:
@@ -204,15 +217,17 @@ def keep_clean(source: "ImageSource", folder: Path) -> None:
         )
     for name, clean in readable_images((source, i) for i in range(len(source))):
         path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_png(path, clean)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, clean)  # also where there is one, which may be of another image
 
 
 def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> None:
     """Write a picture that was scored, and into its record where it and the clean one are."""
+    from casjax.files import readable_name
+
     dataset, image = record["dataset"], record["image"]
-    record["picture"] = picture_path(dataset, f"qf{record['qf']}/{record['method']}", image)
+    method = readable_name(record["method"])
+    record["picture"] = picture_path(dataset, f"qf{record['qf']}/{method}", image)
     record["clean"] = picture_path(dataset, "clean", image)
     path = folder / record["picture"]
     path.parent.mkdir(parents=True, exist_ok=True)

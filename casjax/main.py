@@ -1,6 +1,7 @@
-"""Train CAS-CNN and score it: ``python -m casjax.main --config=configs/qf20.py``.
+"""Train CAS-CNN and score it: ``casjax train --config=qf20``.
 
-Any key of the config can be overridden: ``--config.quality=30 --config.batch_size=64``.
+The config is one of those that ship, by its name, or a file: ``--config=mine.py``. Any key of it
+can be overridden: ``--config.quality=30 --config.batch_size=64``.
 Running the same command again goes on where it stopped; a finished run is only scored.
 Exit status: 0 done; 1 training failed; 2 wrong usage, config or data; 75 stopped by SIGTERM, state
 saved, or by the loss of another process: to be queued again; 130 stopped by Ctrl-C, which saves too
@@ -24,10 +25,13 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from casjax.networks.workdir import RESULTS_FILE
-from casjax.training.config_errors import what_is_wrong
+from casjax.training.configs import ConfigParser, config_name
 from casjax.training.exit_status import ExitStatus
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "What to do: a file under configs/.")
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "What to do: a config that ships, such as qf20 or efficient:qf=10, or a file."
+)
+flags.FLAGS["config"].parser = ConfigParser()
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Where the run keeps all it writes. Default: runs/ and the config's name."
 )
@@ -62,7 +66,8 @@ def main(_: Sequence[str]) -> None:
     logging.set_verbosity(logging.INFO)
     python_logging.getLogger("jax").setLevel(python_logging.WARNING)
     compilation.cache_compilations()
-    workdir = Path(WORKDIR.value or f"runs/{Path(config_path()).stem}")
+    config = config_flags.get_config_filename(flags.FLAGS["config"])
+    workdir = Path(WORKDIR.value or f"runs/{config_name(config)}")
     try:
         processes.join(
             COORDINATOR.value,
@@ -121,22 +126,16 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     try:
         rest = flags.FLAGS(arguments)
         if CONFIG.value is None:
-            wrong("--config is missing; for example --config=configs/qf20.py")
-        path = config_path().partition(":")[0]
-        if not Path(path).is_file():
-            wrong(f"{path}: there is no such config file")
-        CONFIG.value.keys()  # a file that cannot be run is found out only on use
-    except Exception as error:
-        given = [a.partition("=")[2] for a in arguments if a.lstrip("-").startswith("config=")]
-        wrong(what_is_wrong(error, given[-1] if given else ""))
+            wrong("--config is missing; for example --config=qf20")
+    except AttributeError as error:  # carries a KeyError with the key and the nearest one
+        [cause] = error.args
+        message = " ".join(str(getattr(cause, "args", [cause])[0]).split())
+        wrong(f"--config has no such key: {message}")
+    except (flags.Error, KeyError, OSError, TypeError, ValueError) as error:
+        wrong(str(error))
     if rest[1:]:
         wrong(f"unexpected argument {rest[1]!r}: options begin with --")
     return rest
-
-
-def config_path() -> str:
-    """What --config was given: a path, and maybe a colon and an argument."""
-    return config_flags.get_config_filename(flags.FLAGS["config"])
 
 
 def wrong(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Restore photographs: ``python -m casjax.restore photo.jpg``.
+"""Restore photographs: ``casjax restore photo.jpg``.
 
 Results are written beside the photographs, as PNG files with `-restored` in their names, or
 where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted.
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.restore",
+        prog="casjax restore",
         description="Remove JPEG compression artifacts from photographs.",
         epilog="Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,

@@ -1,7 +1,7 @@
-"""The paper's choices at equal budget, each one undone: ``configs/ablation.py:without=multiscale``.
+"""The paper's choices at equal budget, each one undone: ``--config=ablation:without=multiscale``.
 
     for change in paper with=residual with=batch_norm without=multiscale without=skip_connections
-    do python -m casjax.main --config=configs/ablation.py:$change --workdir=runs/ablation/$change
+    do casjax train --config=ablation:$change --workdir=runs/ablation/$change
     done
 
 ``paper`` is the network of Table I, trained with the multi-scale loss and then the output's, from
@@ -36,7 +36,7 @@ STEPS = {"multiscale": 240, "finetune": 60}
 
 def get_config(argument: str = "paper") -> ConfigDict:
     if argument not in CHANGES:
-        raise ValueError(f"configs/ablation.py:{argument}: expected one of {', '.join(CHANGES)}")
+        raise ValueError(f"ablation:{argument}: expected one of {', '.join(CHANGES)}")
     config = base.get_config()
     config.batch_size = 8
     config.data.cutout_size = 48

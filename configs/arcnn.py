@@ -1,6 +1,6 @@
 """AR-CNN by Dong et al. for quality factor 20, the network that the paper compares with most.
 
-    python -m casjax.main --config=configs/arcnn.py --workdir=runs/arcnn
+    casjax train --config=arcnn --workdir=runs/arcnn
 
 Of its recipe there are the last layer's learning rate, a tenth of the others', and the transfer
 from easier to harder images: for other qualities add ``--config.quality=10

@@ -1,6 +1,6 @@
-"""Other codecs than JPEG, since nothing in the networks is made for it: ``configs/codec.py:webp``.
+"""Other codecs than JPEG, since nothing in the networks is made for it: ``--config=codec:webp``.
 
-    python -m casjax.main --config=configs/codec.py:webp --workdir=runs/webp
+    casjax train --config=codec:webp --workdir=runs/webp
 
 Fine-tunes the L4 that ships for JPEG at quality 20 to ``webp``, ``jpeg2000`` or ``avif``. The
 quality is the codec's own: of WebP and AVIF its factor, of JPEG 2000 the PSNR in dB that the
@@ -22,7 +22,7 @@ QUALITIES = {"webp": (20, 20, 20), "jpeg2000": (30, 26, 34), "avif": (30, 30, 30
 
 def get_config(argument: str = "webp") -> ConfigDict:
     if argument not in QUALITIES:
-        raise ValueError(f"configs/codec.py:{argument}: expected one of {', '.join(QUALITIES)}")
+        raise ValueError(f"codec:{argument}: expected one of {', '.join(QUALITIES)}")
     config = l4.get_config()
     config.initial_weights = "l4-qf20"
     config.quality, lowest, highest = QUALITIES[argument]

@@ -1,4 +1,4 @@
-"""The most accuracy from given compute: ``configs/efficient.py:qf=20,cutouts=24000,batch=8``.
+"""The most accuracy from given compute: ``--config=efficient:qf=20,cutouts=24000,batch=8``.
 
 Differs from the paper's training so that a network is good after thousands of cut-outs instead of
 millions: it starts from the identity, learns by Muon with a rate that warms up and then falls to
@@ -30,11 +30,11 @@ import re
 
 from ml_collections import ConfigDict
 
+from casjax.evaluation import PAPERS_QUALITIES
 from configs import base
 
 CUTOUTS_IN_FILE = 48_000
 DEFAULTS = {"qf": "20", "cutouts": "24000", "batch": "8"}
-PAPERS = (10, 20, 40, 60, 80)
 
 
 def get_config(argument: str = "qf=20") -> ConfigDict:
@@ -42,7 +42,7 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
     parts = [re.fullmatch(pattern, part) for part in argument.split(",")]
     if not all(parts):
         raise ValueError(
-            f"configs/efficient.py:{argument}: expected numbers, or a range for qf, for some of "
+            f"efficient:{argument}: expected numbers, or a range for qf, for some of "
             f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
         )
     qualities, *numbers = (DEFAULTS | {part[1]: part[2] for part in parts if part}).values()
@@ -51,7 +51,7 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
     config.quality, *highest = map(int, qualities.split("-"))
     if highest:
         [config.degradation.highest_quality] = highest
-        config.evaluation.qualities = PAPERS
+        config.evaluation.qualities = PAPERS_QUALITIES
     config.batch_size = batch_size
     config.model.initializer = "image_carrying"
     config.data.validation_cutouts = 160

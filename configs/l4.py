@@ -1,6 +1,6 @@
 """L4 by Svoboda et al. for quality factor 20, the smaller of the two residual networks.
 
-    python -m casjax.main --config=configs/l4.py --workdir=runs/l4
+    casjax train --config=l4 --workdir=runs/l4
 
 The paper's Table II has 31.42 dB PSNR, 30.83 dB PSNR-B, SSIM 0.890 for it on LIVE1. This training
 is short: 1,600 steps, 20 minutes on less than one CPU core, gave 31.10 / 30.62 / 0.884. More

@@ -1,6 +1,6 @@
 """L8 by Svoboda et al. for quality factor 20, the larger of the two residual networks.
 
-    python -m casjax.main --config=configs/l8.py --workdir=runs/l8
+    casjax train --config=l8 --workdir=runs/l8
 
 The paper's Table II has 31.51 dB PSNR, 30.92 dB PSNR-B, SSIM 0.891 for it on LIVE1. Trained like
 ``configs/l4.py``, at three times the cost: 1,600 steps, 12 minutes on two busy CPU cores, gave

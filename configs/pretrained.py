@@ -1,13 +1,13 @@
-"""A network that ships with the package, scored: ``--config=configs/pretrained.py:qf=20``.
+"""A network that ships with the package, scored: ``--config=pretrained:qf=20``.
 
 ``qf=QUALITY``, or ``qf=5-95`` for the blind one, means CAS-CNN's; others go by their whole name:
-``pretrained.py:l4-qf20``.
+``pretrained:l4-qf20``.
 Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` promises.
 """
 
 from ml_collections import ConfigDict
 
-from casjax.networks.pretrained import manifest
+from casjax.networks.manifest import manifest
 from configs import base
 
 
@@ -15,7 +15,7 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
     name = argument if argument in manifest() else f"cascnn-{argument.replace('=', '')}"
     if name not in manifest():
         raise ValueError(
-            f"configs/pretrained.py:{argument}: expected one of {', '.join(manifest())}, or "
+            f"pretrained:{argument}: expected one of {', '.join(manifest())}, or "
             "qf=QUALITY for cascnn-qfQUALITY"
         )
     entry = manifest()[name]

@@ -1,16 +1,14 @@
-"""CAS-CNN for quality factor 40, started from the network for 20 as in Section III-D.
+"""CAS-CNN for quality factor 40 as the paper trained it, from a finished run of ``qf20``.
 
-Needs a finished ``python -m casjax.main --config=configs/qf20.py --workdir=runs/qf20``.
+    casjax train --config=qf40
+
 The paper's result on LIVE1: 34.10 dB PSNR, 33.68 dB PSNR-B, SSIM 0.937.
 """
 
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import paper
 
 
 def get_config() -> ConfigDict:
-    config = base.get_config()
-    config.quality = 40
-    config.initial_weights = "runs/qf20"
-    return config
+    return paper.get_config("qf=40")

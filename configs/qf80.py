@@ -1,16 +1,14 @@
-"""CAS-CNN for quality factor 80, started from the network for 20 as in Section III-D.
+"""CAS-CNN for quality factor 80 as the paper trained it, from a finished run of ``qf20``.
 
-Needs a finished ``python -m casjax.main --config=configs/qf20.py --workdir=runs/qf20``.
+    casjax train --config=qf80
+
 The paper's result on LIVE1: 38.55 dB PSNR, 37.73 dB PSNR-B, SSIM 0.973.
 """
 
 from ml_collections import ConfigDict
 
-from configs import base
+from configs import paper
 
 
 def get_config() -> ConfigDict:
-    config = base.get_config()
-    config.quality = 80
-    config.initial_weights = "runs/qf20"
-    return config
+    return paper.get_config("qf=80")

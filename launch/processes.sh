@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A training in several processes on this one host: to try out here what runs on many hosts.
 #
-#   bash launch/processes.sh COUNT --config=configs/qf20.py --workdir=runs/qf20 [...]
+#   bash launch/processes.sh COUNT --config=qf20 --workdir=runs/qf20 [...]
 #
 # With GPUs each process takes one. The batch must divide by the devices of all. Ctrl-C and SIGTERM
 # save, and the same command goes on. Exit status: 0, or the least of those of the processes.

@@ -3,4 +3,4 @@
 # images: trains on synthetic ones and restores the photographs that come with scikit-image.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-exec python -m casjax.main --config=configs/quickstart.py "$@"
+exec python -m casjax.main --config=quickstart "$@"

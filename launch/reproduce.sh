@@ -35,7 +35,7 @@ evaluate() { # METHOD NAME [OPTION ...]
   python -m casjax.evaluate "$1" -o "$RUNS/$2" "${@:3}"
 }
 baseline() { # NETWORK QUALITY EPOCHS START
-  train "$1-qf$2" "configs/$1.py" --config.quality="$2" --config.finetune.epochs="$3" \
+  train "$1-qf$2" "$1" --config.quality="$2" --config.finetune.epochs="$3" \
     --config.initial_weights="$4"
 }
 
@@ -52,7 +52,7 @@ for process in "${sadct[@]}"; do
   wait "$process"
 done
 
-evaluate jpeg jpeg --qualities 10,20,40,60,80 --pictures --datasets live1,classic5
+evaluate jpeg jpeg --pictures --datasets live1,classic5
 
 if [ "$budget" = small ]; then
   other_qualities=10,40,80 # Figure 4: how a network fares where it was not trained for
@@ -62,11 +62,11 @@ for name, entry in manifest().items():
     if lowest == highest:  # the blind one is none of the paper
         print(name)')
   # For Figure 2: the networks ship without their learning curves.
-  train curves configs/efficient.py:qf=20,cutouts=800 --config.model.dtype=$dtype \
+  train curves efficient:qf=20,cutouts=800 --config.model.dtype=$dtype \
     --config.loop.validate_every=20 --config.loop.log_every=5
   for quality in 10 20 40; do
     # Those that ship were fine-tuned; Table II has them with the multi-scale loss, too.
-    train "qf$quality-multiscale" "configs/efficient.py:qf=$quality,cutouts=400" \
+    train "qf$quality-multiscale" "efficient:qf=$quality,cutouts=400" \
       --config.initial_weights=cascnn-qf20 --config.multiscale.epochs=0.0084 \
       --config.multiscale.learning_rate=4e-4 --config.multiscale.warmup_steps=5 \
       --config.finetune.epochs=0.0 --config.model.dtype=$dtype
@@ -91,7 +91,7 @@ else
     done
     networks+=" $network-qf20 $network-qf10 $network-qf40"
   done
-  train l8-qf20 configs/l8.py --config.finetune.epochs=100.0
+  train l8-qf20 l8 --config.finetune.epochs=100.0
   networks+=" l8-qf20"
 fi
 
@@ -103,10 +103,10 @@ for network in $networks; do
 done
 
 for codec in webp jpeg2000; do
-  train "$codec" "configs/codec.py:$codec"
+  train "$codec" "codec:$codec"
 done
 for change in paper without=multiscale without=skip_connections with=residual with=batch_norm; do
-  train "ablation/$change" "configs/ablation.py:$change" --config.model.dtype=$dtype
+  train "ablation/$change" "ablation:$change" --config.model.dtype=$dtype
 done
 
 python -m casjax.report "$RUNS" -o "$RUNS/report"

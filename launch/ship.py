@@ -17,7 +17,7 @@ import numpy as np
 from casjax.datasets import open_source
 from casjax.evaluation import evaluator
 from casjax.files import replacing
-from casjax.networks import pretrained, provenance
+from casjax.networks import manifest, pretrained, provenance
 from casjax.networks.compilation import cache_compilations
 from casjax.networks.inference import make_restorer
 from casjax.networks.weights import save_weights
@@ -42,7 +42,7 @@ def main() -> None:
         parser.error(f"{options.workdir} was trained for another codec than JPEG")
     run = provenance.of_run(config)
     network = pretrained.load_network(str(options.workdir))
-    path = pretrained.FOLDER / f"{options.name}.safetensors"
+    path = manifest.FOLDER / f"{options.name}.safetensors"
     save_weights(path, jax.tree.map(lambda leaf: leaf.astype(np.float16), network.variables))
     entry: dict[str, Any] = {
         "file": path.name,
@@ -59,7 +59,7 @@ def main() -> None:
     }
     if config["model"]["name"] != "cascnn":
         entry["baseline"] = True
-    write_manifest(pretrained.manifest() | {options.name: entry})
+    write_manifest(manifest.manifest() | {options.name: entry})
 
     # What is scored is read back from the package: these are the weights that users get.
     network = pretrained.load_network(options.name)
@@ -72,13 +72,13 @@ def main() -> None:
         )
         print(evaluator.format_table(results))
         entry["scores"] += [{key: row[key] for key in KEPT} for row in results["rows"]]
-    write_manifest(pretrained.manifest() | {options.name: entry})
+    write_manifest(manifest.manifest() | {options.name: entry})
 
 
-def write_manifest(manifest: dict[str, Any]) -> None:
+def write_manifest(networks: dict[str, Any]) -> None:
     """Write what ships."""
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    with replacing(pretrained.FOLDER / "manifest.json") as temporary:
+    text = json.dumps(networks, indent=1, sort_keys=True) + "\n"
+    with replacing(manifest.FOLDER / "manifest.json") as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

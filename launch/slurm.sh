@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A training as a SLURM job, one process a GPU, on one node or many. From the repository:
 #
-#   sbatch launch/slurm.sh --config=configs/qf20.py --workdir=runs/qf20
+#   sbatch launch/slurm.sh --config=qf20 --workdir=runs/qf20
 #   sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 launch/slurm.sh --config=... --workdir=...
 #
 # The repository, the workdir and the cut-outs must lie where all nodes see them. Preempted, out of

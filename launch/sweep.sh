@@ -7,11 +7,11 @@
 # From the environment:
 #   RUNS       the folder of the workdirs qf10, qf20, ...; default runs
 #   QUALITIES  those to train beside 20; default "10 40 60 80"
-#   CONFIG     the config, %s standing for the quality; default configs/qf%s.py, the paper's
+#   CONFIG     the config, %s standing for the quality; default paper:qf=%s, the paper's
 #   PARALLEL   how many of the others to train at once, each on one GPU; default 1, on all devices
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-export RUNS="${RUNS:-runs}" CONFIG="${CONFIG:-configs/qf%s.py}" PARALLEL="${PARALLEL:-1}"
+export RUNS="${RUNS:-runs}" CONFIG="${CONFIG:-paper:qf=%s}" PARALLEL="${PARALLEL:-1}"
 
 train() { # QUALITY START [OVERRIDE ...]; xargs numbers those that run at once by SLOT
   if [ "$PARALLEL" -gt 1 ] && [ -n "${SLOT:-}" ]; then

@@ -16,7 +16,7 @@ if [ -n "${PHOTOS:-}" ]; then
 fi
 
 overrides=(--config.model.dtype=bfloat16 --config.data.sources="($sources,)" "$@")
-config="configs/efficient.py:qf=%s,cutouts=$cutouts,batch=64"
+config="efficient:qf=%s,cutouts=$cutouts,batch=64"
 CONFIG="$config" bash launch/sweep.sh "${overrides[@]}"
 # The blind network, for the qualities in between.
 python -m casjax.main --config="${config/\%s/5-95}" --workdir="$RUNS/qf5-95" \

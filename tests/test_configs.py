@@ -2,15 +2,19 @@
 
 import importlib
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
+from casjax.report import table
 from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
-from configs import ablation, base, codec, efficient
+from configs import ablation, base, codec, efficient, paper, pretrained
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
 
@@ -77,12 +81,37 @@ def test_configs_have_the_keys_of_the_base(name):
     assert set(keys(load(name))) == set(keys(base.get_config()))
 
 
-@pytest.mark.parametrize("quality", [10, 20, 40, 60, 80])
-def test_each_quality_of_the_paper_has_a_config(quality):
-    config = load(f"qf{quality}")
-    assert config.quality == quality
-    assert config.degradation.lowest_quality == config.degradation.highest_quality == quality
-    assert bool(config.initial_weights) == (quality != 20)
+def test_the_papers_config_takes_any_quality():
+    qualities = range(1, 101)
+    made = [paper.get_config(f"qf={quality}") for quality in qualities]
+    assert [config.quality for config in made] == [*qualities]
+    assert [config.degradation.lowest_quality for config in made] == [*qualities]
+    assert [c.quality for c in made if c.initial_weights != "runs/qf20"] == [20]
+
+
+@pytest.mark.parametrize("quality", PAPERS_QUALITIES)
+def test_each_quality_of_the_paper_has_a_config_that_promises_its_score(quality):
+    module = importlib.import_module(f"configs.qf{quality}")
+    assert module.get_config().to_dict() == paper.get_config(f"qf={quality}").to_dict()
+    rows = {(int(row["qf"]), row["algorithm"]): row for row in table.papers_table()}
+    row = rows[quality, "CAS-CNN FT"]
+    promise = f"{row['psnr']} dB PSNR, {row['psnrb']} dB PSNR-B, SSIM {row['ssim']}"
+    assert promise in " ".join(module.__doc__.split())
+
+
+def test_the_papers_qualities_are_those_of_its_table():
+    assert {int(row["qf"]) for row in table.papers_table()} == {*PAPERS_QUALITIES}
+
+
+def test_configs_are_made_without_jax():
+    program = (
+        "import sys; from casjax.training import configs; "
+        "[configs.load_config(name) for name in configs.shipped()]; print('jax' in sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "False\n"
 
 
 @pytest.mark.parametrize(("quality", "steps"), [(20, (300, 375)), (40, (0, 375))])
@@ -132,9 +161,19 @@ def test_each_ablation_changes_one_thing_alone():
         assert sentence.partition(".")[2] == change
 
 
-@pytest.mark.parametrize(("config", "argument"), [(codec, "gif"), (ablation, "without=residual")])
+@pytest.mark.parametrize(
+    ("config", "argument"),
+    [
+        (codec, "gif"),
+        (ablation, "without=residual"),
+        (paper, "qf=0"),
+        (paper, "qf=101"),
+        (paper, "20"),
+        (pretrained, "qf=35"),
+    ],
+)
 def test_arguments_that_there_are_not_are_refused(config, argument):
-    with pytest.raises(ValueError, match=f"{argument}: expected one of"):
+    with pytest.raises(ValueError, match=f"{argument}: expected "):
         config.get_config(argument)
 
 

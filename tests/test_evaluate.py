@@ -84,6 +84,56 @@ def test_only_what_is_missing_is_scored(evaluate, capsys):
     assert capsys.readouterr().err.count("scored before") == 1
 
 
+def test_scores_of_images_that_have_changed_are_refused(evaluate, images, capsys):
+    evaluate("jpeg", "--qualities=20,40")
+    stat = (images / "a.png").stat()
+    write_png(images / "a.png", noise(16, 24, 7))
+    assert (images / "a.png").stat().st_size == stat.st_size  # which alone would not tell
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("jpeg", "--qualities=20")
+    [*_, line] = capsys.readouterr().err.splitlines()
+    assert "results.json: its results on folder:" in line
+    assert "of other images" in line
+
+
+def test_an_image_more_is_another_set(evaluate, images, capsys):
+    evaluate("jpeg", "--qualities=20")
+    write_png(images / "c.png", noise(16, 24, 7))
+    with pytest.raises(SystemExit, match="2"):
+        evaluate("jpeg", "--qualities=20")
+    assert "of other images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "change", [{"files_sha256": "0" * 64}, {"clean_sha256": None}, {"ssim_gaussian": None}]
+)
+def test_scores_of_other_files_or_of_old_are_made_anew(change, evaluate, capsys):
+    folder, first = evaluate("jpeg", "--qualities=20")
+    path = folder / "results.json"
+    [row] = first["rows"]
+    changed = {key: value for key, value in (row | change).items() if value is not None}
+    path.write_text(json.dumps(first | {"rows": [changed]}))
+    _, second = evaluate("jpeg", "--qualities=20")
+    assert "scored before" not in capsys.readouterr().err
+    assert second == first
+
+
+def test_a_network_in_other_tiles_is_another_method(evaluate, run, capsys):
+    evaluate(run)
+    with pytest.raises(SystemExit, match="2"):
+        evaluate(run, "--tile=64")
+    assert "tile: not as now" in capsys.readouterr().err
+
+
+def test_an_image_too_small_for_a_metric_stops_no_others(images, tmp_path, caplog):
+    write_png(images / "tiny.png", noise(4, 4, 0))
+    arguments = ["jpeg", f"--output={tmp_path / 'out'}", f"--datasets=folder:{images}"]
+    assert main([*arguments, "--qualities=20"]) == 1
+    assert "tiny.png at quality 20: this metric needs images of at least" in caplog.text
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["images"] for row in results["rows"]] == [2]
+
+
 @pytest.fixture
 def run(tmp_path):
     """The workdir of a finished run, whose first phase left weights of zero."""
@@ -157,6 +207,12 @@ def test_what_restore_offers_is_scored_under_its_name(evaluate, images):
     ("arguments", "message"),
     [
         (["jpeg", "--ensemble"], "--ensemble needs a method that restores, jpeg does not"),
+        (["sadct", "--name=cascnn"], "--name cascnn: results of that name are of our own method"),
+        (
+            ["command:cp {jpeg} {out.jpg}", "--consistent"],
+            "--consistent needs a method of pixels, cp ",
+        ),
+        (["sadct", "--jobs=0"], "expected a number above 0, got '0'"),
         (["nothing"], "nothing: no network of that name ships"),
         (["jpeg", "--qualities=0"], "expected numbers from 1 to 100, got '0'"),
         (["jpeg", "--qualities=20,x"], "expected numbers from 1 to 100, got '20,x'"),

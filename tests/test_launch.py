@@ -68,7 +68,7 @@ def test_a_slurm_array_has_a_quality_for_each_task(cluster):
     assert cluster("slurm_sweep.sh", "--config.seed=1", SLURM_ARRAY_TASK_ID="40", RUNS="x") == (
         0,
         [
-            "python -m casjax.main --config=configs/qf40.py --workdir=x/qf40 --config.quality=40 "
+            "python -m casjax.main --config=paper:qf=40 --workdir=x/qf40 --config.quality=40 "
             "--config.initial_weights=x/qf20 --config.seed=1 on all"
         ],
     )

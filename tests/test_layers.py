@@ -25,7 +25,7 @@ HOMES = {
     "matplotlib": {"report"},
     "ml_collections": {"main", "training"},
     "onnx": {"export"},
-    "onnxruntime": {"export"},
+    "onnxruntime": {"evaluation", "export"},
     "optax": {"training"},
     "orbax": {"training"},
     "pickle": set(),
@@ -38,7 +38,7 @@ HOMES = {
     "tensorboardX": {"training"},
     "tensorflow": set(),
     "tensorflow_datasets": {"datasets"},
-    "torch": {"benchmark"},
+    "torch": {"benchmark", "evaluation"},
     "zipfile": set(),
 }
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]

@@ -28,7 +28,7 @@ def run(*arguments):
     ("arguments", "message"),
     [
         ([], "--config is missing"),
-        (["--config=configs/none.py"], "configs/none.py: there is no such config file"),
+        (["--config=configs/none.py"], "configs/none.py: there is no such config"),
         ([BASE, "--config.qualitty=3"], 'Did you mean "quality" instead of "qualitty"?'),
         ([BASE, "--config.multiscale.epoch=3"], 'Did you mean "epochs" instead of "epoch"?'),
         ([BASE, "--config.quality=high"], "--config.quality=high: invalid literal for int()"),

@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from casjax.models import create_model, initial_variables
-from casjax.networks import pretrained
+from casjax.networks import manifest, pretrained
 from casjax.networks.weights import save_weights
 from casjax.networks.workdir import write_json
 
@@ -37,7 +37,7 @@ def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
 
 
 def test_a_network_that_ships_is_loaded_by_name_and_checked(tmp_path, monkeypatch, variables):
-    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    monkeypatch.setattr(manifest, "FOLDER", tmp_path)
     flat = {
         "/".join(key.key for key in path): leaf.astype(np.float16)
         for path, leaf in jax.tree_util.tree_leaves_with_path(variables)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from casjax import evaluate
-from casjax.evaluation import evaluator, methods
+from casjax.evaluation import evaluator, restorers
 from casjax.networks.workdir import write_json
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
@@ -78,8 +78,8 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
     images = {"lighthouse3.bmp": photograph(224, 360, 0), "bikes.bmp": photograph(64, 72, 1)}
     sources = [Pictures("live1", images), Pictures("classic5", {"1.bmp": photograph(48, 48, 2)})]
-    same = methods.Method("sadct", lambda quality: lambda x: x, [], {})
-    network = methods.Method("cascnn", lambda quality: smoothed, [], {"network": NETWORK})
+    same = restorers.Method("sadct", lambda quality: lambda x: x, [], {})
+    network = restorers.Method("cascnn", lambda quality: smoothed, [], {"network": NETWORK})
     for name, method in {"foi": same, "small": network}.items():
         output = folder / name
         evaluate.score(method, sources, [20], folder=output, pictures=True)

@@ -1,4 +1,4 @@
-"""Measure how fast casjax is on this machine: ``python -m casjax.benchmark``.
+"""Measure how fast casjax is on this machine: ``casjax benchmark``.
 
 Beside each figure stands what the machine could do at most, measured meanwhile, and on request
 (``--compare torch``) what PyTorch does with the same network. Exit status: 0 done, 1 a part failed,
@@ -77,7 +77,7 @@ def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.benchmark",
+        prog="casjax benchmark",
         description="Measure how fast casjax is on this machine, beside the machine's own limits.",
         epilog="Exit status: 0 done, 1 a part failed, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,

@@ -5,18 +5,22 @@ that the baseline and the gains cannot drift apart. What is scored is the uint8 
 written to a file.
 """
 
+import contextlib
 import json
 import math
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from casjax.datasets import ImageSource, readable_images
+from casjax.evaluation.comparing import standard_error
+from casjax.evaluation.degraded import Degraded, Digests, degraded_pictures
+from casjax.evaluation.restorers import FileRestorer, ahead, timed
 from casjax.files import replacing
 from casjax.images.codecs import CODECS, compress
 from casjax.metrics import METRICS
@@ -34,7 +38,7 @@ EXAMPLE = 256  # pixels
 
 
 def evaluate(
-    restorer: Restorer | None,
+    restorer: Restorer | FileRestorer | None,
     source: ImageSource,
     *,
     method: str,
@@ -45,8 +49,8 @@ def evaluate(
     """Score a codec at some qualities, and what a method makes of its pictures, on clean images.
 
     Args:
-      restorer: any function of uint8 [1, h, w, 1] to restored uint8 of the same shape; None
-        scores the codec alone.
+      restorer: any function of uint8 [1, h, w, 1] to restored uint8 of the same shape, or one of
+        the codec's files; None scores the codec alone.
       source: the clean images; those that cannot be read are named and skipped.
       method: what to call the restorer; the degraded image itself goes by the codec's name.
       qualities: of the codec, 1..100; see `images.codecs.compress`.
@@ -58,89 +62,96 @@ def evaluate(
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
       `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, the gains
       `ipsnr` and `ipsnrb` over the codec in dB, its file's bits per pixel `bpp`, and, for the
-      restorer, its wall-clock `seconds` from host to host without compilation. `rows` are the
-      plain means over images, in float64, with their number in `images` and `mpixels_per_second`
-      for the restorer.
+      restorer, its wall-clock `seconds` as `restorers.timed` has them.
+      `rows`, the plain means over images, in float64, with their number in `images`, and the
+      standard errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, for the restorer
+      `mpixels_per_second` and, if it takes files, how many `jobs` ran at once, and
+      `clean_sha256` and `files_sha256` of what was scored, as `degraded.fingerprints` has them.
+      `failures`, the pictures that the restorer failed at or a metric cannot be had of, with the
+      `reason`; they are in no row, and were named in the log.
 
     Raises:
-      ValueError: if the restorer is called as a codec is, no image can be read, or an image is
-        smaller than a metric's window.
+      ValueError: if the restorer is called as a codec is, or no image can be scored.
     """
     if restorer is not None and method in CODECS:
         raise ValueError(f"{method=} is the degraded image: give the restorer another name")
-    timed_restorer = None if restorer is None else _timed(restorer)
+    restore = (lambda _: None) if restorer is None else timed(restorer)
+    of_files = restorer if isinstance(restorer, FileRestorer) else None
     images: list[Record] = []
-    for full_name, clean in readable_images((source, i) for i in range(len(source))):
-        for quality in qualities:
-            try:
-                degraded, bpp = compress(clean, quality, codec=codec)
-                scores, shown = _judge(timed_restorer, clean, degraded, methods=(codec, method))
-            except ValueError as error:
-                raise ValueError(f"{full_name} at quality {quality}: {error}") from error
-            facts = {
+    failures: list[Record] = []
+    digests = Digests()
+    outcomes = ahead(
+        restore,
+        digests.passing(degraded_pictures(source, qualities, codec=codec)),
+        jobs=of_files.jobs if of_files else 1,
+        stop=of_files.stop if of_files else lambda: None,
+    )
+    with contextlib.closing(outcomes):
+        for picture, outcome in outcomes:
+            facts: Record = {
                 "dataset": source.name,
-                "image": full_name.removeprefix(f"{source.name}: "),
+                "image": picture.image,
                 "codec": codec,
-                "qf": int(quality),
-                "height": clean.shape[0],
-                "width": clean.shape[1],
-                "bpp": bpp,
+                "qf": picture.quality,
+            }
+            try:
+                scores, shown = _judge(picture, outcome(), methods=(codec, method))
+            except ValueError as error:
+                failures.append(facts | {"method": method, "reason": str(error)})
+                logging.warning("%s", sentence(failures[-1]))
+                continue
+            facts |= {
+                "height": picture.clean.shape[0],
+                "width": picture.clean.shape[1],
+                "bpp": 8 * len(picture.file) / picture.clean.size,
             }
             records = [facts | of_method for of_method in scores]
             images += records
             if keep is not None:
-                for record, picture in zip(records, shown, strict=True):
-                    keep(record, picture)
+                for record, pixels in zip(records, shown, strict=True):
+                    keep(record, pixels)
     if not images:
-        raise ValueError(f"{source.name}: no image to evaluate at qualities {list(qualities)}")
+        raise ValueError(
+            sentence(failures[0])
+            if failures
+            else f"{source.name}: no image to evaluate at qualities {list(qualities)}"
+        )
 
     groups: dict[tuple[int, str], list[Record]] = defaultdict(list)
     for record in images:
         groups[record["qf"], record["method"]].append(record)
-    return {"rows": [_mean(group) for group in groups.values()], "images": images}
+    rows = [_mean(group) | digests.of(quality) for (quality, _), group in groups.items()]
+    if of_files:
+        rows = [row | ({"jobs": of_files.jobs} if "seconds" in row else {}) for row in rows]
+    return {"rows": rows, "images": images, "failures": failures}
 
 
-def _timed(restorer: Restorer) -> Callable[[np.ndarray], tuple[np.ndarray, float]]:
-    """Return a restorer that gives its seconds too; it runs each new shape once before, to compile.
-
-    The shapes of a data set are few, and where they are not a compilation is the longer wait.
-    """
-    seen: set[tuple[int, ...]] = set()
-
-    def restore(degraded: np.ndarray) -> tuple[np.ndarray, float]:
-        if degraded.shape not in seen:
-            seen.add(degraded.shape)
-            restorer(degraded)
-        start = time.perf_counter()
-        restored = np.asarray(restorer(degraded))
-        return restored, time.perf_counter() - start
-
-    return restore
+def sentence(failure: Record) -> str:
+    """Say in a line which picture failed, and why."""
+    return "{dataset}: {image} at quality {qf}: {reason}".format(**failure)
 
 
 def _judge(
-    timed_restorer: Callable[[np.ndarray], tuple[np.ndarray, float]] | None,
-    clean: np.ndarray,
-    degraded: np.ndarray,
+    picture: Degraded,
+    restored: tuple[np.ndarray, float] | None,
     *,
     methods: tuple[str, str],
 ) -> tuple[list[Record], np.ndarray]:
-    """Score the degraded image, and the restored one, against the clean one: uint8 [h, w] each.
+    """Score a degraded picture, and the restored one with its seconds, against the clean one.
 
     Returns:
       A record for each picture, and the pictures, uint8 [records, h, w].
     """
-    clean, degraded = (image[None, :, :, None] for image in (clean, degraded))
-    candidates = [degraded]
+    candidates = [picture.pixels]
     records: list[Record] = [{"method": methods[0]}]
-    if timed_restorer is not None:
-        restored, seconds = timed_restorer(degraded)
-        candidates.append(restored)
+    if restored is not None:
+        pixels, seconds = restored
+        candidates.append(pixels)
         records.append({"method": methods[1], "seconds": seconds})
 
-    pictures = np.concatenate(candidates)
-    shown = jnp.asarray(pictures)
-    truth = jnp.asarray(np.repeat(clean, len(shown), axis=0))
+    pictures = np.stack(candidates)
+    shown = jnp.asarray(pictures[..., None])
+    truth = jnp.asarray(np.repeat(picture.clean[None, ..., None], len(shown), axis=0))
     for metric, function in METRICS.items():
         for record, score in zip(records, np.asarray(function(shown, truth)), strict=True):
             record[metric] = float(score)
@@ -149,13 +160,15 @@ def _judge(
             score, baseline = record[metric], records[0][metric]
             # Two infinite scores, of images equal to the clean one, are no gain.
             record[gain] = 0.0 if score == baseline else score - baseline
-    return records, pictures[..., 0]
+    return records, pictures
 
 
 def _mean(group: Sequence[Record]) -> Record:
     row = {key: group[0][key] for key in ("dataset", "method", "codec", "qf")}
     averaged = [*METRICS, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
     row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
+    for key in ("psnr", *GAINS):
+        row[f"{key}_se"] = standard_error([record[key] for record in group])
     if "seconds" in group[0]:
         pixels = sum(record["height"] * record["width"] for record in group)
         row["mpixels_per_second"] = pixels / 1e6 / sum(record["seconds"] for record in group)
@@ -193,9 +206,7 @@ def format_table(results: Mapping[str, Any]) -> str:
     table = [titles]
     for row in results["rows"]:
         psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", "ssim", "bpp"))
-        gains = [
-            f"{float(row[gain]):+.2f}" if row["method"] not in CODECS else "" for gain in GAINS
-        ]
+        gains = ["" if row["method"] in CODECS else _with_error(row, gain) for gain in GAINS]
         scores = (f"{psnr:.2f}", f"{psnrb:.2f}", f"{ssim:.4f}", *gains, f"{bpp:.3f}")
         table.append((row["dataset"], str(row["qf"]), row["method"], *scores))
     widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
@@ -210,6 +221,12 @@ def format_table(results: Mapping[str, Any]) -> str:
     lines.insert(1, "-" * max(len(line) for line in lines))
     lines.append("Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows.")
     return "\n".join(lines)
+
+
+def _with_error(row: Mapping[str, Any], gain: str) -> str:
+    """A gain and the standard error of its mean over images, where it is known."""
+    error = float(row.get(f"{gain}_se", "nan"))
+    return f"{float(row[gain]):+.2f}" + (f" ±{error:.2f}" if math.isfinite(error) else "")
 
 
 def example(restorer: Restorer, source: ImageSource, *, codec: str, quality: int) -> np.ndarray:

@@ -1,44 +1,33 @@
-"""What can be scored, by name: JPEG alone, SA-DCT, networks that ship, and those of runs."""
+"""What can be scored, by name: JPEG, SA-DCT, networks that ship or of runs, methods of others."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.io
 
-from casjax.evaluation import sadct
+from casjax.evaluation import PAPERS_QUALITIES, peers, programs, sadct
+from casjax.evaluation.restorers import FileRestorer, Method
+from casjax.images.codecs import CODECS
 from casjax.jpeg import quantization_table
-from casjax.models import create_model
+from casjax.models import MODELS, create_model
 from casjax.models.arcnn import parameters_from_matlab
 from casjax.networks import inference, pretrained
 from casjax.networks.inference import Restorer
 from casjax.networks.refinement import refined
 from casjax.networks.weights import weights_sha256
 
-PAPERS_QUALITIES = (10, 20, 40, 60, 80)
 
-
-class Method(NamedTuple):
-    """What is to be scored.
-
-    Attributes:
-      name: in the records.
-      restorer: for a JPEG quality factor, or None to score JPEG alone.
-      qualities: those it is scored at by default.
-      facts: what the results say of it, besides its scores.
-    """
-
-    name: str
-    restorer: Callable[[int], Restorer | None]
-    qualities: Sequence[int]
-    facts: Mapping[str, Any]
-
-
-def find_method(name: str, *, tile: int) -> Method:
+def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
     """Find what the command line calls a method.
+
+    Args:
+      name: one of ours, one that `peers.find_peer` knows, or ``command:`` and a program.
+      tile: of our networks, see `inference.make_restorer`.
+      jobs: how many pictures to give at once to what takes files.
+      timeout: seconds that a program may take for a picture.
 
     Raises:
       ValueError: its files are damaged or do not fit.
@@ -54,6 +43,13 @@ def find_method(name: str, *, tile: int) -> Method:
                 PAPERS_QUALITIES,
                 {},
             )
+    if name.startswith("command:"):
+        command = name.removeprefix("command:")
+        return programs.find_command(
+            command, timeout=timeout, jobs=jobs, qualities=PAPERS_QUALITIES
+        )
+    if peer := peers.find_peer(name, qualities=PAPERS_QUALITIES, jobs=jobs):
+        return peer
     if name.endswith(".mat"):
         model, variables, network = released_arcnn(Path(name))
     else:
@@ -66,8 +62,21 @@ def find_method(name: str, *, tile: int) -> Method:
         network["model"]["name"],
         lambda _: restorer,
         [lowest] if lowest == highest else PAPERS_QUALITIES,
-        {"network": network, "parameters_sha256": weights_sha256(variables)},
+        {"network": network, "parameters_sha256": weights_sha256(variables), "tile": tile},
     )
+
+
+def renamed(method: Method, name: str) -> Method:
+    """Call a method otherwise in its results.
+
+    Raises:
+      ValueError: reports would take it for one of ours.
+    """
+    if method.name == "jpeg":
+        raise ValueError("--name needs a method that restores, jpeg does not")
+    if name in {"sadct", *MODELS, *CODECS}:
+        raise ValueError(f"--name {name}: results of that name are of our own method")
+    return method._replace(name=name)
 
 
 def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
@@ -86,7 +95,8 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
 
     def restorer(quality: int) -> Restorer:
         plain = method.restorer(quality)
-        assert plain is not None
+        if plain is None or isinstance(plain, FileRestorer):
+            raise ValueError(f"--{added[0]} needs a method of pixels, {method.name} takes files")
         steps = np.asarray(quantization_table(quality)) if consistent else None
         return refined(plain, ensemble=ensemble, steps=steps)
 

@@ -1,4 +1,4 @@
-"""Write a network for other programs: ``python -m casjax.export cascnn-qf20``.
+"""Write a network for other programs: ``casjax export cascnn-qf20``.
 
 Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and its like, and NAME.json, which says
 what goes in and what comes out. Each file is first run in a fresh process and compared with the
@@ -13,10 +13,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import casjax
 from casjax.files import replacing
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.export",
+        prog="casjax export",
         description="Write a network as StableHLO and ONNX, weights included, for any batch, "
         "height and width.",
         epilog="Exit status: 0 done, 1 a file computes something else, 2 wrong usage.",
@@ -141,7 +141,7 @@ def describe(network: "Network") -> dict[str, str]:
         "that to a border inside the picture is left out"
         + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
         "output": "float32 of the same shape: restored luma, clipped to [0, 1]",
-        "casjax": version("casjax"),
+        "casjax": casjax.__version__,
     }
 
 

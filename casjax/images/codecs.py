@@ -38,6 +38,12 @@ def compress(
       ValueError: there is no such codec or this build of Pillow is without it, `luma` is another
         kind of array, or `quality` is out of range.
     """
+    file = encode(luma, quality, codec=codec)
+    return decode(file, codec=codec), 8 * len(file) / luma.size
+
+
+def encode(luma: npt.NDArray[np.uint8], quality: int, *, codec: str) -> bytes:
+    """Save a picture with loss: the bytes of its file. As `compress`, which see."""
     if codec not in CODECS:
         raise ValueError(f"codec {codec!r}: expected one of {', '.join(CODECS)}")
     if luma.dtype != np.uint8 or luma.ndim != 2 or not luma.size:
@@ -55,6 +61,10 @@ def compress(
         raise ValueError(
             f"Pillow cannot save {height}x{width} pixels as {options['format']}: {error}"
         ) from error
-    bits = 8 * file.getbuffer().nbytes
-    with Image.open(file, formats=[options["format"]]) as image:
-        return np.array(image.convert("L")), bits / luma.size
+    return file.getvalue()
+
+
+def decode(file: bytes, *, codec: str) -> npt.NDArray[np.uint8]:
+    """Read back what `encode` made: uint8 [h, w] luma in 0..255."""
+    with Image.open(io.BytesIO(file), formats=[CODECS[codec]["format"]]) as image:
+        return np.array(image.convert("L"))

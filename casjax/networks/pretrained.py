@@ -1,14 +1,6 @@
-"""Trained networks by name or place: those that ship with the package, and finished runs.
-
-``weights/manifest.json`` describes what ships. It maps a network's name to its ``file`` of
-float16 weights with its ``sha256``, to what it is (``model``, as in a config) and for which
-``qualities`` (lowest and highest JPEG quality factor), and to how it came about: the network it
-started from, data, cut-outs, steps, date, and the scores of the weights as they ship. Networks that
-are there to compare with have ``baseline``: true; restoring photographs does not choose them.
-"""
+"""Trained networks by name or place: those that ship with the package, and finished runs."""
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -21,10 +13,9 @@ import numpy as np
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.graphs import kept_fact
+from casjax.networks.manifest import find_weights, manifest
 from casjax.networks.weights import load_weights
 from casjax.networks.workdir import CONFIG_FILE
-
-FOLDER = Path(__file__).parent.parent / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,26 +33,6 @@ class Network:
     model: nn.Module
     variables: dict[str, Any]
     qualities: tuple[int, int]
-
-
-def manifest() -> dict[str, dict[str, Any]]:
-    """What ships, by name, as described above."""
-    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
-
-
-def find_weights(name: str) -> Path:
-    """The file of a network that ships, its bytes as the manifest has them, or else a path.
-
-    Raises:
-      ValueError: the file is not the one that the manifest describes.
-    """
-    entry = manifest().get(name)
-    if entry is None:
-        return Path(name)
-    path = FOLDER / entry["file"]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
-        raise ValueError(f"{path}: damaged, its SHA-256 is not the manifest's: reinstall casjax")
-    return path
 
 
 def load_network(name: str) -> Network:

@@ -1,1 +1,1 @@
-"""Tables, figures and a page from the results of runs: `python -m casjax.report`."""
+"""Tables, figures and a page from the results of runs: `casjax report`."""

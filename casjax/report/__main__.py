@@ -1,14 +1,16 @@
-"""Tables, figures and a page from results: ``python -m casjax.report runs -o report``.
+"""Tables, figures and a page from results: ``casjax report runs -o report``.
 
 Reads what `casjax.main` and `casjax.evaluate` wrote below some folders and loads no network. Writes
 Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and dark
 pages, and all of it as one page, ``index.html``. What results are missing for is named.
+In its place ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
+compares two runs image by image; they are printed, and with -o written as Markdown and CSV.
 Exit status: 0 done, 2 wrong usage.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from casjax.files import replacing
@@ -19,8 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     options = parser.parse_args(arguments)
+    if options.output is None and not (options.group_by or options.compare):
+        parser.error("the following arguments are required: -o/--output")
     try:
-        missing = report(read_runs(options.results), options.output, quality=options.quality)
+        runs = read_runs(options.results)
+        if options.group_by or options.compare:
+            print(*tables(runs, options), sep="\n")
+            return 0
+        missing = report(runs, options.output, quality=options.quality)
     except ModuleNotFoundError as error:
         parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
     except (ValueError, OSError) as error:
@@ -34,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m casjax.report",
+        prog="casjax report",
         description="Make tables, figures and a page from results, beside the paper's own.",
         epilog="Exit status: 0 done, 2 wrong usage.",
         allow_abbrev=False,
@@ -47,7 +55,19 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="with results.json of casjax.main or casjax.evaluate in it or below it",
     )
-    add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the report")
+    add("-o", "--output", type=Path, metavar="FOLDER", help="for the report, or for the tables")
+    add(
+        "--group-by",
+        type=lambda text: text.split(","),
+        metavar="KEY,...",
+        help="one table of all runs instead: keys of the config, as quality,optimizer.name",
+    )
+    add(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="two runs instead, by their folders below FOLDER: A less B, and how sure that is",
+    )
     add(
         "--quality",
         type=int,
@@ -57,6 +77,33 @@ def make_parser() -> argparse.ArgumentParser:
         help="JPEG quality factor of the pictures; default: 20",
     )
     return parser
+
+
+def tables(runs: Sequence[Run], options: argparse.Namespace) -> list[str]:
+    """Make the tables that were asked for in the report's place, and write them with -o."""
+    from casjax.report import comparison, pivot
+
+    made: list[str] = []
+    files: dict[str, str] = {}
+    if options.group_by:
+        groups = pivot.pivot(runs, options.group_by)
+        made.append(pivot.as_markdown(groups))
+        files |= {"groups.md": made[-1], "groups.csv": pivot.as_csv(groups)}
+    if options.compare:
+        lines = comparison.comparison(runs, options.compare)
+        made.append(comparison.as_markdown(lines, options.compare))
+        files |= {"comparison.md": made[-1], "comparison.csv": comparison.as_csv(lines)}
+    if options.output:
+        write(files, options.output)
+    return made
+
+
+def write(files: Mapping[str, str], folder: Path) -> None:
+    """Write texts into a folder, made if need be, each complete or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
@@ -89,14 +136,15 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
         score=shown.get(name),
         name=name,
     )
-    for file_name, text in {
-        "table2.md": f"{table.markdown(lines)}\nOther networks:\n\n{others}",
-        "table2.csv": table.comma_separated(lines),
-        "table2.tex": table.latex(lines),
-        "index.html": html,
-    }.items():
-        with replacing(folder / file_name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    write(
+        {
+            "table2.md": f"{table.markdown(lines)}\nOther networks:\n\n{others}",
+            "table2.csv": table.comma_separated(lines),
+            "table2.tex": table.latex(lines),
+            "index.html": html,
+        },
+        folder,
+    )
     return missing
 
 

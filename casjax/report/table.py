@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from casjax.report import layout
 from casjax.report.runs import Run, Score, best, scores_of
 
 DATASET = "live1"
@@ -137,7 +138,7 @@ def markdown(lines: Sequence[Line]) -> str:
         "Means over LIVE1, luma: ours / the paper's (difference). PSNR-B counts block "
         "boundaries as h (w/8 - 1) + w (h/8 - 1); SSIM over 8x8 windows."
     )
-    return f"{_markdown(titles, rows)}\n{caption}\n"
+    return f"{layout.markdown(titles, rows)}\n{caption}\n"
 
 
 def markdown_of_others(scores: Sequence[Score]) -> str:
@@ -154,16 +155,14 @@ def markdown_of_others(scores: Sequence[Score]) -> str:
         ]
         for score in scores
     ]
-    return _markdown(titles, rows) if rows else "None.\n"
+    return layout.markdown(titles, rows) if rows else "None.\n"
 
 
 def comma_separated(lines: Sequence[Line]) -> str:
     """Lay the table out as CSV: ours in full precision, the paper's, and the differences."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     kinds = ("ours", "paper", "difference")
     columns = [f"{metric}_{kind}" for metric in METRICS for kind in kinds]
-    writer.writerow(["qf", "algorithm", *columns, "run", "origin"])
+    rows = []
     for line in lines:
         cells: list[object] = []
         for metric in METRICS:
@@ -172,8 +171,8 @@ def comma_separated(lines: Sequence[Line]) -> str:
             difference = None if ours is None or paper is None else ours - paper
             cells += [ours, paper, difference]
         about = [line.ours.run.name, origin(line.ours)] if line.ours else ["", NONE_YET]
-        writer.writerow([line.quality, line.algorithm, *cells, *about])
-    return file.getvalue()
+        rows.append([line.quality, line.algorithm, *cells, *about])
+    return layout.comma_separated(["qf", "algorithm", *columns, "run", "origin"], rows)
 
 
 def latex(lines: Sequence[Line]) -> str:
@@ -218,8 +217,3 @@ def _cells(line: Line, metric: str) -> tuple[str, str, str]:
     if line.ours and metric in line.paper:
         difference = f"{float(ours) - float(paper):+.{decimals}f}"
     return ours, paper, difference
-
-
-def _markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [titles, ["---"] * len(titles), *rows]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

@@ -22,7 +22,7 @@ from casjax.files import readable_name
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
 from casjax.networks import colour, inference
-from casjax.networks.pretrained import find_weights
+from casjax.networks.manifest import find_weights
 from casjax.networks.provenance import PHASES
 from casjax.networks.weights import save_weights, weights_sha256
 from casjax.networks.workdir import (

@@ -1,0 +1,52 @@
+"""The command `casjax`: each of its subcommands is a module, as ``python -m`` runs it."""
+
+import argparse
+import runpy
+import sys
+from typing import NamedTuple
+
+import casjax
+
+
+class Command(NamedTuple):
+    """A subcommand: the module that it runs, and what it does, for ``--help``."""
+
+    module: str
+    purpose: str
+
+
+COMMANDS = {
+    "train": Command("casjax.main", "train a network as a config says, and score it"),
+    "evaluate": Command("casjax.evaluate", "score any method on test sets"),
+    "restore": Command("casjax.restore", "remove the artifacts of photographs"),
+    "report": Command("casjax.report", "make tables, figures and a page from results"),
+    "export": Command("casjax.export", "write a network as StableHLO and ONNX"),
+    "benchmark": Command("casjax.benchmark", "measure speed and memory on this machine"),
+}
+
+
+def main() -> None:
+    """Run the subcommand that the command line names, with the arguments after its name."""
+    name = make_parser().parse_args(sys.argv[1:2]).command
+    sys.argv = [f"casjax {name}", *sys.argv[2:]]
+    runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of what comes before the arguments of a subcommand."""
+    purposes = "\n".join(f"  {name:<12}{command.purpose}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="casjax",
+        usage="casjax COMMAND ...",
+        description=f"Remove JPEG compression artifacts. Commands:\n{purposes}",
+        epilog="`casjax COMMAND --help` says more of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of these")
+    parser.add_argument("--version", action="version", version=f"casjax {casjax.__version__}")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

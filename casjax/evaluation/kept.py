@@ -1,0 +1,104 @@
+"""Results that an earlier call left in a folder, and which of them still hold.
+
+A score is taken for done only if it is of the very same pictures: names and pixels of the clean
+images, and the bytes that the codec made of them.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from casjax.datasets import ImageSource
+from casjax.evaluation.degraded import fingerprints
+from casjax.evaluation.restorers import Method
+from casjax.metrics import METRICS
+
+PARTS = ("rows", "images", "failures")
+DESCRIPTIONS = ("network",)  # facts that are no part of what a method is
+
+
+def read_results(path: Path, method: Method) -> dict[str, Any]:
+    """Read what an earlier call wrote, or begin anew where there is nothing.
+
+    Raises:
+      ValueError: it is of another method, or not readable.
+    """
+    facts = {"method": method.name, **method.facts}
+    anew = facts | {part: [] for part in PARTS}
+    if not path.is_file():
+        return anew
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        identity = [key for key in facts if key not in DESCRIPTIONS]
+        if changed := [key for key in identity if results.get(key) != facts[key]]:
+            raise ValueError(
+                "results of another method or network are in it "
+                f"({', '.join(changed)}: not as now); choose another -o"
+            )
+        return anew | {part: results.get(part, []) for part in PARTS}
+    except (AttributeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def same_pictures(
+    results: Mapping[str, Any], source: ImageSource, *, codec: str, path: Path
+) -> set[int]:
+    """The qualities at which results are of the same pictures as a source gives now.
+
+    Those of other bytes by the codec, of another Pillow say, are left out, as are those that lack
+    a metric or were made before digests were kept.
+
+    Raises:
+      ValueError: the clean images themselves are others: scores of both in one file would be
+        mistaken for those of one set.
+    """
+    rows = [row for row in results["rows"] if row["dataset"] == source.name]
+    known = {row["qf"]: row for row in rows if "clean_sha256" in row}
+    if not known:
+        return set()
+    now = fingerprints(source, sorted(known), codec=codec)
+    if any(row["clean_sha256"] != now[quality]["clean_sha256"] for quality, row in known.items()):
+        raise ValueError(
+            f"{path}: its results on {source.name} are of other images than it has now; choose "
+            "another -o, or remove that file"
+        )
+    return {
+        quality
+        for quality, row in known.items()
+        if row["files_sha256"] == now[quality]["files_sha256"] and METRICS.keys() <= row.keys()
+    }
+
+
+def is_done(
+    results: Mapping[str, Any],
+    dataset: str,
+    quality: int,
+    *,
+    same: Collection[int],
+    pictures_in: Path | None,
+) -> bool:
+    """Whether results, and the pictures if they are asked for, are there already.
+
+    Args:
+      results: as `read_results` gives them.
+      dataset: name of the test set.
+      quality: JPEG quality factor.
+      same: the qualities at which nothing has changed, by `same_pictures`.
+      pictures_in: the folder for pictures; None where none are asked for.
+    """
+    if quality not in same or of_pair(results["failures"], dataset, quality):
+        return False
+    records = of_pair(results["images"], dataset, quality)
+    if pictures_in is None:
+        return bool(records)
+    return bool(records) and all(
+        "picture" in record and (pictures_in / record["picture"]).is_file() for record in records
+    )
+
+
+def of_pair(
+    records: Collection[Mapping[str, Any]], dataset: str, quality: int
+) -> list[Mapping[str, Any]]:
+    """The records of a test set at a quality factor."""
+    return [r for r in records if (r["dataset"], r["qf"]) == (dataset, quality)]

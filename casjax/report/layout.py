@@ -1,0 +1,20 @@
+"""Tables as text."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lay out a table in Markdown."""
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def comma_separated(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Lay out a table as CSV."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(titles)
+    writer.writerows(rows)
+    return file.getvalue()

@@ -1,0 +1,152 @@
+"""Methods by quality and time: ``python -m casjax.report.peers runs -o docs/figures/peers``.
+
+Reads what `casjax.evaluate` wrote below some folders. Draws the gain in PSNR on LIVE1 by the time
+for a megapixel, as SVG and PNG for light and dark pages, prints the table, and keeps its lines as
+JSON. Exit status: 0 done, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from casjax.files import replacing
+from casjax.report.layout import markdown
+from casjax.report.runs import Run, read_runs, scores_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DATASET = "live1"
+QUALITIES = (10, 20, 40)
+SCORES = ("psnr", "psnrb", "ssim", "ipsnr", "ipsnr_se")
+LABELS = {"jpeg": "JPEG", "sadct": "SA-DCT", "arcnn": "AR-CNN", "cascnn": "CAS-CNN"}
+MARKERS = "osD^vPX*<>hd"
+TITLES = ["QF", "Method", "PSNR [dB]", "PSNR-B [dB]", "SSIM", "Gain in PSNR [dB]", "s/Mpixel"]
+Line = dict[str, Any]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.report.peers",
+        description="Compare methods by quality and time.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("results", nargs="+", type=Path, help="folders with results.json below")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="figures, without suffix")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the table's lines here")
+    options = parser.parse_args(arguments)
+    try:
+        lines = compared(read_runs(options.results))
+        if not any("seconds_per_mpixel" in line for line in lines):
+            raise ValueError(
+                f"no method was scored on {DATASET} at quality {', '.join(map(str, QUALITIES))}"
+            )
+        from casjax.report import drawing
+
+        drawing.save(lambda: quality_by_time(lines), options.output)
+        if options.json:
+            with replacing(options.json) as temporary:
+                temporary.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
+    except ModuleNotFoundError as error:
+        parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    print(table(lines))
+    return 0
+
+
+def compared(runs: Sequence[Run]) -> list[Line]:
+    """The scores of every method on LIVE1 at 10, 20 and 40; of one name the best.
+
+    Returns:
+      Lines by quality, then from the lowest PSNR on: ``qf``, ``method``, ``images``, the scores
+      with the standard error of the gain, and for what restores ``seconds_per_mpixel`` and the
+      ``processor`` that took them.
+    """
+    lines: dict[tuple[int, str], Line] = {}
+    for quality in QUALITIES:
+        for score in scores_of(runs, dataset=DATASET, quality=quality):
+            row, name = score.row, str(score.row["method"])
+            method = LABELS.get(name, name)
+            known = lines.get((quality, method))
+            if known and known["psnr"] >= row["psnr"]:
+                continue
+            line = {"qf": quality, "method": method, "images": row["images"]}
+            line |= {key: row[key] for key in SCORES if key in row}
+            if "mpixels_per_second" in row:
+                line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
+                line["processor"] = row.get("processor", "")
+            lines[quality, method] = line
+    return sorted(lines.values(), key=lambda line: (line["qf"], line["psnr"]))
+
+
+def table(lines: Sequence[Line]) -> str:
+    """Lay the lines out in Markdown, the best of each quality last."""
+    rows = []
+    for line in lines:
+        gain, time = "", ""
+        if "seconds_per_mpixel" in line:
+            gain, time = f"{line['ipsnr']:+.2f}", f"{line['seconds_per_mpixel']:.2g}"
+            gain += f" ± {line['ipsnr_se']:.2f}" if "ipsnr_se" in line else ""
+        scores = f"{line['psnr']:.2f}", f"{line['psnrb']:.2f}", f"{line['ssim']:.4f}"
+        rows.append([str(line["qf"]), line["method"], *scores, gain, time])
+    return markdown(TITLES, rows)
+
+
+def quality_by_time(lines: Sequence[Line]) -> "Figure":
+    """Draw the gain in PSNR over JPEG by seconds for a megapixel, a panel for each quality.
+
+    The line joins the methods that no other one beats in both.
+    """
+    from matplotlib.figure import Figure
+
+    timed = [line for line in lines if "seconds_per_mpixel" in line]
+    methods = sorted({line["method"] for line in timed})
+    qualities = sorted({line["qf"] for line in timed})
+    figure = Figure(figsize=(10, 4.2))
+    panels = figure.subplots(1, len(qualities), sharey=True, squeeze=False)[0]
+    for quality, axes in zip(qualities, panels, strict=True):
+        here = [line for line in timed if line["qf"] == quality]
+        for line in here:
+            i = methods.index(line["method"])
+            axes.plot(
+                line["seconds_per_mpixel"],
+                line["ipsnr"],
+                MARKERS[i % len(MARKERS)],
+                color=f"C{i}",
+                label=line["method"],
+                markersize=8,
+                zorder=3,
+            )
+        front = pareto(here)
+        axes.plot(
+            [line["seconds_per_mpixel"] for line in front],
+            [line["ipsnr"] for line in front],
+            color="0.5",
+            linewidth=1,
+        )
+        axes.set_xscale("log")
+        axes.set_title(f"quality {quality}")
+        axes.set_xlabel("seconds per megapixel")
+    panels[0].set_ylabel("gain in PSNR over JPEG [dB]")
+    handles = {line.get_label(): line for axes in panels for line in axes.lines}
+    shown = [handles[method] for method in methods]
+    figure.legend(handles=shown, loc="outside lower center", ncols=6)
+    return figure
+
+
+def pareto(lines: Sequence[Line]) -> list[Line]:
+    """Those that none is both faster and better than, from the fastest on."""
+    front: list[Line] = []
+    for line in sorted(lines, key=lambda line: (line["seconds_per_mpixel"], -line["ipsnr"])):
+        if not front or line["ipsnr"] > front[-1]["ipsnr"]:
+            front.append(line)
+    return front
+
+
+if __name__ == "__main__":
+    sys.exit(main())

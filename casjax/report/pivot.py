@@ -1,0 +1,102 @@
+"""Results of a sweep in one table: keys of the configs against metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from casjax.report.layout import comma_separated, markdown
+from casjax.report.runs import Record, Run
+
+METRICS = {"psnr": 2, "psnrb": 2, "ssim": 4, "ipsnr": 2}  # with their decimals
+TITLES = {
+    "psnr": "PSNR [dB]",
+    "psnrb": "PSNR-B [dB]",
+    "ssim": "SSIM",
+    "ipsnr": "Gain in PSNR [dB]",
+}
+OF_SCORES = ("dataset", "method", "codec", "qf")  # keys that are no config's
+ABSENT = "–"  # noqa: RUF001, the dash of tables
+
+
+def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Group the scores of restored pictures by keys.
+
+    Args:
+      runs: the results, with their configs.
+      keys: of the config, as ``optimizer.name`` or ``quality``; also ``run``, the name of its
+        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. The last but ``method`` and
+        ``codec`` always count, for scores of other pictures have no mean that says something.
+
+    Returns:
+      A line for each group: the values of the keys, ``dataset`` and ``qf``, of how many ``runs``,
+      and the means of the metrics over them, with ``psnr_deviation`` over runs where there are
+      several.
+
+    Raises:
+      ValueError: no config has such a key, or there is nothing that was restored.
+    """
+    columns = list(dict.fromkeys([*keys, "dataset", "qf"]))
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    found: set[str] = set()
+    for run in runs:
+        for row in [*run.rows, *run.other_rows]:
+            if row["method"] == row.get("codec", "jpeg"):
+                continue
+            values = tuple(_value(run, row, key) for key in columns)
+            found |= {k for k, value in zip(columns, values, strict=True) if value is not None}
+            groups.setdefault(values, []).append(row)
+    if not groups:
+        raise ValueError("no scores of restored pictures in these results")
+    if unknown := [key for key in columns if key not in found]:
+        raise ValueError(f"--group-by {unknown[0]}: no run here has such a key in its config")
+    lines = []
+    for values, rows in groups.items():
+        line: dict[str, Any] = dict(zip(columns, values, strict=True)) | {"runs": len(rows)}
+        line |= {metric: float(np.mean([row[metric] for row in rows])) for metric in METRICS}
+        if len(rows) > 1:
+            line["psnr_deviation"] = float(np.std([row["psnr"] for row in rows], ddof=1))
+        lines.append(line)
+    return sorted(lines, key=lambda line: [_order(line[column]) for column in columns])
+
+
+def _value(run: Run, row: Record, key: str) -> Any:
+    if key in OF_SCORES:
+        return row.get(key, "jpeg")
+    if key == "run":
+        return run.name
+    value: Any = run.config
+    for part in key.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            return None
+        value = value[part]
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _order(value: Any) -> tuple[bool, float, str]:
+    """Numbers by size, then all else by its text."""
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else 0.0, str(value)
+
+
+def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
+    """Lay the groups out in Markdown."""
+    keys = list(lines[0])[: list(lines[0]).index("runs")]
+    rows = []
+    for line in lines:
+        cells = [ABSENT if line[key] is None else str(line[key]) for key in keys]
+        scores = {
+            metric: f"{line[metric]:{'+' if metric == 'ipsnr' else ''}.{decimals}f}"
+            for metric, decimals in METRICS.items()
+        }
+        if "psnr_deviation" in line:
+            scores["psnr"] += f" ± {line['psnr_deviation']:.2f}"
+        rows.append([*cells, str(line["runs"]), *scores.values()])
+    caption = "Means over the runs of a line; ± is the deviation of PSNR between runs.\n"
+    return f"{markdown([*keys, 'Runs', *TITLES.values()], rows)}\n{caption}"
+
+
+def as_csv(lines: Sequence[dict[str, Any]]) -> str:
+    """Lay the groups out as CSV, in full precision."""
+    titles = list(dict.fromkeys([*lines[0], "psnr_deviation"]))
+    return comma_separated(titles, [[line.get(title, "") for title in titles] for line in lines])

@@ -1,0 +1,113 @@
+"""Configs by name or path: those that ship with the package, and files of the user's own.
+
+The shipped ones lie in ``configs/`` at the top of the repository and are installed within the
+package. Wherever they lie, and whatever the working folder, a config may say
+``from configs import base``: the files beside it and the shipped ones are found so.
+"""
+
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+import types
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict
+
+_PACKAGE = Path(__file__).parent.parent
+FOLDER = next(
+    folder
+    for folder in (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+    if (folder / "base.py").is_file()
+)
+
+
+class ConfigParser(flags.ArgumentParser):
+    """What gives the flag ``--config`` its value, and its errors a line."""
+
+    def parse(self, argument: str) -> ConfigDict:
+        """Return `load_config` of the argument, locked: overrides make no new keys."""
+        config = load_config(argument)
+        config.lock()
+        return config
+
+    def flag_type(self) -> str:
+        """Name the type in ``--help``."""
+        return "config"
+
+
+def load_config(reference: str) -> ConfigDict:
+    """Load the config ``qf20``, ``efficient:qf=20,cutouts=8000``, ``mine.py`` or ``mine.py:qf=20``.
+
+    A name means a shipped config, what ends in ``.py`` a file. What follows a colon is the argument
+    of its ``get_config``.
+
+    Raises:
+      FileNotFoundError: there is no such config.
+      ValueError: it cannot be run, or not with this argument; the message has the file and line.
+    """
+    path, arguments = _find(reference)
+    # A package without files of its own, and nothing on sys.path: other modules stay hidden.
+    package = types.ModuleType("configs")
+    package.__path__ = [str(path.parent), str(FOLDER)]
+    sys.modules["configs"] = package
+    spec = importlib.util.spec_from_file_location(f"configs.{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise ValueError(f"{path}: it has no function get_config, which gives a ConfigDict")
+        if arguments and not inspect.signature(module.get_config).parameters:
+            raise ValueError(f"{path}: it takes no argument, got {arguments[0]!r} after the colon")
+        config = module.get_config(*arguments)
+    except Exception as error:
+        raise ValueError(_explain(error, path)) from error
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f"{path}: get_config gives a {type(config).__name__}, not a ConfigDict")
+    return config
+
+
+def config_name(reference: str) -> str:
+    """Return what a config is called: `qf20` for ``qf20``, ``configs/qf20.py`` and ``qf20:x``."""
+    return Path(_split(reference)[0]).stem
+
+
+def shipped() -> list[str]:
+    """Return the names of the configs that ship."""
+    return sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def _split(reference: str) -> tuple[str, list[str]]:
+    """Part the name or path from the argument, of which there is none or one."""
+    # Not at the first colon: that of C:\ would be it.
+    match = re.fullmatch(r"(.*?\.py|[^:]*)(?::(.*))?", reference, re.DOTALL)
+    assert match is not None
+    return match[1], [] if match[2] is None else [match[2]]
+
+
+def _find(reference: str) -> tuple[Path, list[str]]:
+    name, arguments = _split(reference)
+    path = Path(name) if name.endswith(".py") else FOLDER / f"{name}.py"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{reference}: there is no such config: expected the path of a .py file, or one of "
+            f"{', '.join(shipped())}"
+        )
+    return path, arguments
+
+
+def _explain(error: Exception, path: Path) -> str:
+    """Say in a line what went wrong in a config, and where."""
+    said = " ".join(str(error).split())
+    if isinstance(error, ValueError):  # what a config itself says of its argument
+        return said
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    where = f"{path}, line {lines[-1]}" if lines else str(path)
+    return f"{where}: {type(error).__name__}: {said}"

@@ -1,0 +1,129 @@
+"""Tables of many runs: groups by config keys, runs compared, and methods by quality and time."""
+
+import csv
+import json
+import xml.etree.ElementTree
+
+import numpy as np
+import pytest
+
+from casjax.report import peers
+from casjax.report.__main__ import main
+from casjax.report.runs import read_runs
+
+
+def write_run(folder, *, config=None, scores=(30.0, 31.0), seconds=0.5, method="l4", qf=20):
+    """Results of a method on two images whose JPEG has 29 and 30 dB."""
+    images, rows = [], []
+    for name, values in (("jpeg", (29.0, 30.0)), (method, scores)):
+        for image, psnr, jpeg in zip("ab", values, (29.0, 30.0), strict=True):
+            record = {"dataset": "live1", "image": image, "method": name, "codec": "jpeg", "qf": qf}
+            record |= {"psnr": psnr, "psnrb": psnr - 1, "ssim": psnr / 40, "ipsnr": psnr - jpeg}
+            images.append(record)
+        row = {key: images[-1][key] for key in ("dataset", "method", "codec", "qf")}
+        keys = ("psnr", "psnrb", "ssim", "ipsnr")
+        row |= {key: float(np.mean([r[key] for r in images[-2:]])) for key in keys}
+        row |= {"images": 2}
+        if name != "jpeg":
+            row |= {"mpixels_per_second": 1 / seconds, "processor": "abacus", "ipsnr_se": 0.25}
+        rows.append(row)
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps({"rows": rows, "images": images}))
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def config(quality, optimizer, seed=0):
+    network = {"model": {"name": "l4"}, "batch_size": 1, "initial_weights": "", "seed": seed}
+    phases = {
+        phase: {"epochs": 1.0, "cutouts": 10, "loss_weights": [1.0]}
+        for phase in ("multiscale", "finetune")
+    }
+    degradation = {"codec": "jpeg", "lowest_quality": quality, "highest_quality": quality}
+    network |= phases | {"degradation": degradation, "data": {"sources": ["skimage"]}}
+    return network | {"quality": quality, "optimizer": {"name": optimizer}}
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs / "a", config=config(20, "adam"), scores=(30.0, 31.0))
+    write_run(runs / "b", config=config(20, "muon", seed=0), scores=(30.5, 31.0))
+    write_run(runs / "c", config=config(20, "muon", seed=1), scores=(31.5, 32.0))
+    write_run(runs / "d", config=config(5, "adam"), scores=(29.5, 30.0), qf=5)
+    return runs
+
+
+def test_runs_are_grouped_by_keys_of_their_configs(sweep, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert main([str(sweep), "--group-by=quality,optimizer.name", f"-o={output}"]) == 0
+    lines = list(csv.DictReader((output / "groups.csv").read_text().splitlines()))
+    groups = [(line["quality"], line["optimizer.name"], line["runs"]) for line in lines]
+    assert groups == [("5", "adam", "1"), ("20", "adam", "1"), ("20", "muon", "2")]
+    assert [float(line["psnr"]) for line in lines] == [29.75, 30.5, 31.25]
+    assert float(lines[2]["psnr_deviation"]) == pytest.approx(np.std([30.75, 31.75], ddof=1))
+    assert lines[0]["psnr_deviation"] == ""
+    markdown = (output / "groups.md").read_text()
+    assert "| 20 | muon | live1 | 20 | 2 | 31.25 ± 0.71 | 30.25 | 0.7812 | +1.75 |" in markdown
+    assert markdown.strip() == capsys.readouterr().out.strip()
+
+
+def test_without_an_output_tables_are_printed_alone(sweep, tmp_path, capsys):
+    before = sorted(tmp_path.rglob("*"))
+    assert main([str(sweep), "--group-by=run"]) == 0
+    assert capsys.readouterr().out.count("\n| ") >= 5
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_two_runs_are_compared_image_by_image(sweep, tmp_path, capsys):
+    assert main([str(sweep), "--compare", "b", "a", f"-o={tmp_path / 'out'}"]) == 0
+    printed = capsys.readouterr().out
+    assert "| live1 | 20 | PSNR [dB] | +0.250 ± 0.250 | 1 of 2 | p = 1 |" in printed
+    lines = list(csv.DictReader((tmp_path / "out" / "comparison.csv").read_text().splitlines()))
+    assert [line["metric"] for line in lines] == ["psnr", "psnrb", "ssim"]
+    assert (lines[0]["better"], lines[0]["worse"]) == ("1", "0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--group-by=optimiser.name"], "optimiser.name: no run here has such a key"),
+        (["--compare", "a", "z"], "there is no run z, choose from: a, b, c, d"),
+        (["--compare", "a", "d"], "a and d share no test set and quality factor"),
+        ([], "arguments are required: -o/--output"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, sweep, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main([str(sweep), *arguments])
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_methods_are_shown_by_quality_and_time(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    write_run(runs / "fast", method="fast", scores=(29.5, 30.5), seconds=0.1)
+    write_run(runs / "slow", method="slow", scores=(31.0, 32.0), seconds=8.0)
+    write_run(runs / "neither", method="neither", scores=(29.4, 30.4), seconds=1.0)
+    write_run(runs / "worse", method="slow", scores=(30.0, 31.0), seconds=0.05)
+    kept = tmp_path / "peers.json"
+    assert peers.main([str(runs), f"-o={tmp_path / 'peers'}", f"--json={kept}"]) == 0
+    table = capsys.readouterr().out
+    assert "| 20 | JPEG | 29.50 | 28.50 | 0.7375 |  |  |" in table
+    assert "| 20 | slow | 31.50 | 30.50 | 0.7875 | +2.00 ± 0.25 | 8 |" in table
+    lines = json.loads(kept.read_text())
+    assert [line["method"] for line in lines] == ["JPEG", "neither", "fast", "slow"]
+    assert peers.table(lines).strip() == table.strip()
+    timed = [line for line in lines if "seconds_per_mpixel" in line]
+    assert [line["method"] for line in peers.pareto(timed)] == ["fast", "slow"]
+    for theme in ("light", "dark"):
+        drawn = xml.etree.ElementTree.parse(tmp_path / f"peers-{theme}.svg")
+        assert drawn.getroot().tag.endswith("svg")
+
+
+def test_without_methods_there_is_nothing_to_compare(tmp_path, capsys):
+    write_run(tmp_path / "runs", qf=30)
+    assert len(read_runs([tmp_path])) == 1
+    with pytest.raises(SystemExit, match="2"):
+        peers.main([str(tmp_path), f"-o={tmp_path / 'peers'}"])
+    assert "no method was scored on live1 at quality 10, 20, 40" in capsys.readouterr().err
