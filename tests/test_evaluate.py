@@ -143,7 +143,7 @@ def run(tmp_path):
     config = {"model": MODEL, "batch_size": 10}
     config["multiscale"] = phase | {"loss_weights": [0.5, 0.5]}
     config["finetune"] = phase | {"loss_weights": [1.0, 0.0]}
-    config |= {"degradation": {"lowest_quality": 35, "highest_quality": 35}}
+    config |= {"degradation": {"codec": "jpeg", "lowest_quality": 35, "highest_quality": 35}}
     config |= {"data": {"sources": ["skimage"]}, "initial_weights": ""}
     variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
     write_json(run / "config.json", config)

@@ -66,7 +66,7 @@ def degrade_to_planes(
         return _planes(rgb, tables, places, samplings=tuple(SAMPLINGS))
     if sampling not in SAMPLINGS:
         raise ValueError(f"{sampling=}: expected one of {', '.join(SAMPLINGS)}")
-    return _planes(rgb, tables, None, samplings=(sampling,))
+    return _planes(rgb, tables, 0, samplings=(sampling,))
 
 
 @jax.jit
@@ -104,15 +104,15 @@ def _integers(
 
 @partial(jax.jit, static_argnames="samplings")
 def _planes(
-    rgb: jax.Array, tables: jax.Array, places: jax.Array | None, *, samplings: tuple[str, ...]
+    rgb: jax.Array, tables: jax.Array, places: jax.Array | int, *, samplings: tuple[str, ...]
 ) -> jax.Array:
-    """Encode and decode by the sampling whose place is given for each image; None: the first."""
+    """Encode and decode, each image by the sampling at its place; 0 is the first for all."""
     planes = _rgb_to_planes(rgb)
     luma, chroma = planes[:, :1], planes[:, 1:]
     luma_steps, chroma_steps = (tables[..., i, None, :, :] for i in (0, 1))  # one for each plane
     decoded, *others = (_code_chroma(chroma, chroma_steps, SAMPLINGS[name]) for name in samplings)
     for place, other in enumerate(others, start=1):
-        decoded = jnp.where((places == place)[:, None, None, None], other, decoded)
+        decoded = jnp.where(jnp.equal(places, place)[:, None, None, None], other, decoded)
     return jnp.moveaxis(jnp.concatenate([code(luma, luma_steps), decoded], axis=1), 1, -1)
 
 

@@ -191,7 +191,8 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y, crop = activate(convolutions.conv_to_few(inputs, kernel), activation), 1
+            y = convolutions.conv_to_few(inputs, kernel, self.convolution)
+            y, crop = activate(y, activation), 1
         elif self.kind == "conv":
             y, crop = convolutions.conv3x3(inputs, kernel, self.convolution, activation), 1
         else:

@@ -14,27 +14,47 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from casjax.models.convolutions import patches, products, winograd
+from casjax.models.convolutions import onednn, probe, winograd
 from casjax.models.convolutions.activation import Activation, activate
+from casjax.models.convolutions.onednn import sum_of_shifts
 
-Formulation = Literal["auto", "direct", "winograd", "products"]
+Formulation = Literal["auto", "direct", "winograd", "onednn"]
+
+# With fewer channels the transforms of Winograd's form take longer than its products save.
+CHANNELS_FOR_WINOGRAD = 128
 
 
-def resolve(formulation: Formulation, dtype: DTypeLike) -> Formulation:
-    """Resolve ``"auto"`` for activations of a dtype.
+def resolve(
+    formulation: Formulation, dtype: DTypeLike, kernel: Sequence[int]
+) -> Literal["direct", "winograd", "onednn"]:
+    """Choose the formulation of a layer, with a dtype of activations and a shape of its kernel.
 
-    On CPU that is Winograd, and sums of matrix products for bfloat16; direct (cuDNN and its kin)
-    everywhere else.
+    ``"auto"`` is direct (cuDNN and its kin), but on CPUs oneDNN where that works, and Winograd for
+    the wide 3x3 and full-convolutions in float32, or where oneDNN does not work. Whoever lowers
+    for another backend than JAX's default names a formulation. What Winograd's is not for (other
+    sizes, one channel) is direct.
+
+    Raises:
+      ValueError: there is no such formulation, or it is oneDNN's and that does not work here.
     """
-    choices = get_args(Formulation)
-    if formulation not in choices:
-        expected = ", ".join(map(repr, choices))
+    size, _, *channels = kernel
+    for_winograd = size in winograd.MATRICES and min(channels) > 1
+    if formulation == "auto":
+        if jax.default_backend() != "cpu":
+            return "direct"
+        works = probe.onednn_works()
+        wide = min(channels) >= CHANNELS_FOR_WINOGRAD and jnp.dtype(dtype) == jnp.float32
+        if works and not (for_winograd and wide):
+            return "onednn"
+        formulation = "winograd"
+    if formulation == "onednn" and not probe.onednn_works():
+        raise ValueError(
+            "model.convolution='onednn': it does not work here, as the log says; expected 'auto'"
+        )
+    if formulation not in get_args(Formulation):
+        expected = ", ".join(map(repr, get_args(Formulation)))
         raise ValueError(f"model.convolution={formulation!r}: expected one of {expected}")
-    if formulation != "auto":
-        return formulation
-    if jax.default_backend() != "cpu":
-        return "direct"
-    return "products" if jnp.dtype(dtype) == jnp.bfloat16 else "winograd"
+    return "direct" if formulation == "winograd" and not for_winograd else formulation
 
 
 def conv3x3(
@@ -54,7 +74,7 @@ def conv3x3(
     Returns:
       ``[n, h, w, c_out]``, the same dtype.
     """
-    return _convolve(parts, kernel, formulation, activation)
+    return _convolve(parts, kernel, 1, formulation, activation)
 
 
 def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
@@ -63,25 +83,12 @@ def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16, h and w at least k.
       kernel: ``[k, k, c_in, c_out]``, the same dtype.
-      formulation: see `resolve`; what Winograd's is not for (k other than 3) is direct, and so
-        is what products are not for (one channel).
+      formulation: see `resolve`.
 
     Returns:
       ``[n, h + 1 - k, w + 1 - k, c_out]``, the dtype of ``x``.
     """
-    size = len(kernel)
-    chosen = resolve(formulation, x.dtype)
-    if chosen == "products" and x.shape[-1] > 1:
-        return products.convolve(x, kernel)
-    if chosen == "winograd" and size == 3:
-        return winograd.convolve(x, kernel, None)[:, 1:-1, 1:-1]
-    # XLA's CPU backend runs a convolution without any padding up to five times slower than one
-    # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
-    excess = 1 if size > 1 and jax.default_backend() == "cpu" else 0
-    y = lax.conv_general_dilated(
-        x, kernel, (1, 1), ((0, excess), (0, 0)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return y[:, : x.shape[1] + 1 - size]
+    return _convolve([x], kernel, 0, formulation, None)
 
 
 def full_conv4x4(
@@ -115,7 +122,7 @@ def full_conv4x4(
     taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
     if activation is not None:
         activation = Activation(*(jnp.tile(jnp.broadcast_to(v, c_out), 4) for v in activation))
-    cases = _convolve(parts, taps, formulation, activation)
+    cases = _convolve(parts, taps, 1, formulation, activation)
     n, h, w, _ = cases.shape
     image = cases.reshape(n, h, w, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
     return image.reshape(n, 2 * h, 2 * w, c_out)[:, 1:-1, 1:-1]
@@ -124,29 +131,26 @@ def full_conv4x4(
 def _convolve(
     parts: Sequence[jax.Array],
     kernel: jax.Array,
+    padding: int,
     formulation: Formulation,
     activation: Activation | None,
 ) -> jax.Array:
-    """Convolution of stride 1 with one row and column of zeros around the input; activation."""
-    chosen = resolve(formulation, parts[0].dtype)
-    channels, channels_out = kernel.shape[2:]
-    if activation is not None:
-        activation = Activation(*(jnp.broadcast_to(v, channels_out) for v in activation))
-    few = channels <= patches.MOST_CHANNELS
-    if chosen == "winograd" and not few:
-        return winograd.convolve(_laid_side_by_side(parts), kernel, activation)
-    # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient misses
-    # XLA's fast path on CPU.
-    x = jnp.pad(jnp.concatenate(parts, axis=-1), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    if chosen != "direct" and few:
-        return patches.convolve(x, kernel, activation)
-    if chosen == "products":
-        y = products.convolve(x, kernel)
-    else:
-        y = lax.conv_general_dilated(
-            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-    return activate(y, activation)
+    """Convolution of stride 1 with rows and columns of zeros around the input; activation."""
+    chosen = resolve(formulation, parts[0].dtype, kernel.shape)
+    if chosen == "winograd":
+        # In float32 always: its transforms want more than the 8 bits of bfloat16.
+        wide_parts, wide = (jax.tree.map(_float32, a) for a in (list(parts), kernel))
+        if activation is not None:
+            activation = Activation(*(jnp.broadcast_to(v, kernel.shape[3]) for v in activation))
+        y = winograd.convolve(_laid_side_by_side(wide_parts), wide, activation)
+        return (y if padding else y[:, 1:-1, 1:-1]).astype(kernel.dtype)
+    x = jnp.concatenate(parts, axis=-1)
+    convolve = onednn.convolve if chosen == "onednn" else _convolve_directly
+    return activate(convolve(x, kernel, padding, x.dtype), activation)
+
+
+def _float32(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.float32)
 
 
 def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
@@ -159,38 +163,59 @@ def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, placed)
 
 
-def conv_to_few(parts: Sequence[jax.Array], kernel: jax.Array) -> jax.Array:
+def _convolve_directly(
+    x: jax.Array, kernel: jax.Array, padding: int, dtype: DTypeLike
+) -> jax.Array:
+    def convolve(x: jax.Array, kernel: jax.Array, below: int) -> jax.Array:
+        # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient
+        # misses XLA's fast path on CPU.
+        rim = (padding, padding)
+        x = jnp.pad(x, ((0, 0), rim, rim, (0, 0)))
+        y = lax.conv_general_dilated(
+            x, kernel, (1, 1), ((0, below), (0, 0)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return y[:, : x.shape[1] + 1 - len(kernel)].astype(dtype)
+
+    # XLA's CPU backend runs a convolution without any padding up to five times slower than one
+    # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
+    with_a_row, without = (functools.partial(convolve, below=below) for below in (1, 0))
+    if padding or len(kernel) == 1:
+        return without(x, kernel)
+    return lax.platform_dependent(x, kernel, cpu=with_a_row, default=without)
+
+
+def conv_to_few(
+    parts: Sequence[jax.Array], kernel: jax.Array, formulation: Formulation
+) -> jax.Array:
     """Convolution to few channels of the concatenation of ``parts``, with zero padding.
 
-    A matrix product gives the k x k taps of every pixel and channel, as many shifted planes are
+    A matrix product gives the k x k taps of every pixel and channel, as many shifted images are
     summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
     whatever the dtype, because this is an image and bfloat16 has fewer than 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
       kernel: ``[k, k, c_in, c_out]``, k odd.
+      formulation: see `resolve`.
 
     Returns:
       ``[n, h, w, c_out]`` float32.
     """
-    _, h, w, _ = parts[0].shape
-    size, _, _, c_out = kernel.shape
-    count = size**2 * c_out
-    taps = kernel.transpose(2, 0, 1, 3).reshape(-1, count)
-    taps = jnp.pad(taps, ((0, 0), (0, -count % 16)))  # 16 columns: twice as fast as 9 on CPU
+    rim = len(kernel) // 2
     ends = np.cumsum([part.shape[-1] for part in parts])
-    planes = functools.reduce(
-        jnp.add,
-        (
-            _project(part, taps[end - part.shape[-1] : end])
-            for part, end in zip(parts, ends, strict=True)
-        ),
+    kernels = [
+        kernel[:, :, end - part.shape[-1] : end] for part, end in zip(parts, ends, strict=True)
+    ]
+    if resolve(formulation, parts[0].dtype, kernel.shape) == "onednn":
+        convolved = (
+            onednn.convolve(part, taps, rim, jnp.float32)
+            for part, taps in zip(parts, kernels, strict=True)
+        )
+        return functools.reduce(jnp.add, convolved)
+    planes = (
+        _project(part, onednn.as_columns(taps)) for part, taps in zip(parts, kernels, strict=True)
     )
-    rim = size // 2
-    planes = jnp.pad(planes, ((0, 0), (rim, rim), (rim, rim), (0, 0)))
-    firsts = ((i, j, c_out * (size * i + j)) for i in range(size) for j in range(size))
-    shifted = (planes[:, i : i + h, j : j + w, first : first + c_out] for i, j, first in firsts)
-    return functools.reduce(jnp.add, shifted)
+    return sum_of_shifts(functools.reduce(jnp.add, planes), len(kernel), rim)
 
 
 @jax.custom_vjp
@@ -202,36 +227,16 @@ def _project(x: jax.Array, taps: jax.Array) -> jax.Array:
     return jnp.matmul(x, taps, preferred_element_type=jnp.float32)
 
 
-def _project_forward(
-    x: jax.Array, taps: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _project(x, taps), (x, taps)
-
-
 def _project_backward(
     residuals: tuple[jax.Array, jax.Array], dy: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, taps = residuals
     dy = dy.astype(x.dtype)
     dx = jnp.matmul(dy, taps.T, preferred_element_type=jnp.float32)
-
-    # Image by image on CPUs, where XLA would transpose the gradient of all images while it puts
-    # it together.
-    groups = len(x) if jax.default_backend() == "cpu" else 1
-    dy, x = (array.reshape(groups, -1, array.shape[-1]) for array in (dy, x))
-
-    def add_group(group: jax.Array, dtaps: jax.Array) -> jax.Array:
-        # In this order, because what stands first is transposed in memory: that of few channels.
-        pixels = (0,)
-        return dtaps + lax.dot_general(
-            dy[group],
-            x[group],
-            ((pixels, pixels), ((), ())),
-            preferred_element_type=jnp.float32,
-        )
-
-    dtaps = lax.fori_loop(0, groups, add_group, jnp.zeros(taps.shape[::-1]))
+    pixels = (0, 1, 2)
+    # In this order, because what stands first is transposed in memory: that of few channels.
+    dtaps = lax.dot_general(dy, x, ((pixels, pixels), ((), ())), preferred_element_type=jnp.float32)
     return dx.astype(x.dtype), dtaps.T.astype(taps.dtype)
 
 
-_project.defvjp(_project_forward, _project_backward)
+_project.defvjp(lambda x, taps: (_project(x, taps), (x, taps)), _project_backward)

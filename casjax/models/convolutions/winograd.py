@@ -35,7 +35,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from casjax.models.convolutions.activation import Activation, activate
+from casjax.models.convolutions.activation import Activation, activate, gradients
 
 TILE = 4  # outputs along a side of a tile
 # About so many: enough rows for efficient matrix products, few enough to stay cached.
@@ -195,9 +195,8 @@ def _gradients_tall(
         dy = lax.dynamic_slice_in_dim(tall_dy, start, height)
         if activated is not None:
             activation, tall_y = activated
-            z = lax.dynamic_slice_in_dim(tall_y, start, height) + activation.bias
-            dslope = jnp.where(z < 0, z * dy, 0).sum((0, 1))
-            dy = jnp.where(z < 0, activation.slope * dy, dy)
+            y = lax.dynamic_slice_in_dim(tall_y, start, height)
+            dy, dslope = gradients(y, activation, dy)
         tiles = _transform_tiles(b_transposed, pixels, grid)
         dy_tiles = _transform_tiles(a, dy, grid)
         if activated is not None:

@@ -1,0 +1,149 @@
+"""Whether oneDNN's calls work on this machine, found out once and in a process of its own.
+
+They are internal to XLA: with another version or on another processor they may be unknown, wrong,
+or abort the process. So a child process compares them with `lax` first, in a few seconds. What it
+found lies beside JAX's compilation cache, or in the user's cache folder, under jaxlib's version
+and the processor.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TypedDict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from casjax.models.convolutions import onednn
+
+FORM = 1  # to be raised when what is tried changes
+PATIENCE = 300  # seconds
+# Images, height and width, channels in and out, kernel and padding: each path, with odd tails.
+TRIED = ((2, 9, 33, 17, 2, 1), (1, 13, 1, 5, 11, 0), (2, 5, 64, 96, 3, 1), (1, 7, 19, 1, 5, 2))
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}  # of the largest magnitude
+
+
+class Verdict(TypedDict):
+    """What was found out.
+
+    Attributes:
+      fault: why oneDNN is not used; "" where it works.
+      bfloat16_gain: how many times as fast as float32 bfloat16 is, in a layer of CAS-CNN.
+    """
+
+    fault: str
+    bfloat16_gain: float
+
+
+def onednn_works() -> bool:
+    """Whether the calls of `onednn` give the right results on this machine."""
+    return not verdict()["fault"]
+
+
+@functools.cache
+def verdict() -> Verdict:
+    """What is known of this machine, or is found out now."""
+    if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return Verdict(fault="it is for x86-64 processors", bfloat16_gain=0.0)
+    folder = Path(jax.config.jax_compilation_cache_dir or _user_cache())
+    path = folder / f"onednn-{FORM}-{_machine()}.json"
+    try:
+        return Verdict(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        found = _ask_child()
+    if found["fault"]:
+        logging.warning("oneDNN is left out, slower forms serve: %s", found["fault"])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+            json.dump(found, file)
+        Path(file.name).replace(path)
+    except OSError:
+        pass  # It is found out again next time.
+    return found
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "casjax"
+
+
+def _machine() -> str:
+    """The version of jaxlib, and what tells this processor from others."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line for line in lines if line.startswith("flags"))
+    except (OSError, StopIteration):
+        processor = platform.processor()
+    digest = hashlib.sha256(processor.encode()).hexdigest()[:16]
+    return f"{jax.lib.__version__}-{digest}"
+
+
+def _ask_child() -> Verdict:
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    package = str(Path(__file__).parents[3])
+    environment["PYTHONPATH"] = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", f"from {__name__} import _try; _try()"]
+    try:
+        child = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Verdict(fault=f"its trial did not end: {error}", bfloat16_gain=0.0)
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or ["no message"])[-1]
+        return Verdict(fault=f"its trial ended with {child.returncode}: {last}", bfloat16_gain=0.0)
+    return Verdict(**json.loads(child.stdout.splitlines()[-1]))
+
+
+def _try() -> None:
+    """What the child does: its last line of output is the verdict."""
+    random = np.random.default_rng(0)
+    for dtype, tolerance in TOLERANCE.items():
+        for n, side, ci, co, size, padding in TRIED:
+            shapes = (n, side, side + 3, ci), (size, size, ci, co)
+            arrays = [jnp.asarray(random.normal(size=shape), dtype) for shape in shapes]
+            if not _error(*arrays, padding) <= tolerance:
+                print(json.dumps(Verdict(fault=f"its {dtype} is wrong", bfloat16_gain=0.0)))
+                return
+    times = [_seconds(dtype) for dtype in TOLERANCE]
+    print(json.dumps(Verdict(fault="", bfloat16_gain=round(times[0] / times[1], 2))))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _error(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
+    """How far a convolution or one of its gradients is from that of `lax`, of the largest."""
+
+    def expected(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        around = (padding, padding)
+        layout = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), (around, around), dimension_numbers=layout, precision="highest"
+        )
+
+    wide = [array.astype(jnp.float32) for array in (x, kernel)]
+    y, pull_back = jax.vjp(lambda *a: onednn.convolve(*a, padding, x.dtype), x, kernel)
+    exact, pull_back_exact = jax.vjp(expected, *wide)
+    pairs = zip((y, *pull_back(y)), (exact, *pull_back_exact(y.astype(jnp.float32))), strict=True)
+    return jnp.stack([jnp.abs(a - b).max() / jnp.abs(b).max() for a, b in pairs]).max()
+
+
+def _seconds(dtype: str) -> float:
+    """The least time of ten that a layer of CAS-CNN takes."""
+    x, kernel = jnp.ones((1, 64, 64, 128), dtype), jnp.ones((3, 3, 128, 128), dtype)
+    convolve = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, x.dtype))
+    times = []
+    for _ in range(11):
+        start = time.perf_counter()
+        convolve(x, kernel).block_until_ready()
+        times.append(time.perf_counter() - start)
+    return min(times)
