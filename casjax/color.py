@@ -3,8 +3,15 @@
 The two differ in range only: MATLAB's `rgb2ycbcr` gives 16..235, JFIF files hold 0..255.
 """
 
+from typing import TYPE_CHECKING, TypeVar
+
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import jax
+
+Pixels = TypeVar("Pixels", npt.NDArray[np.uint8], "jax.Array")
 
 STUDIO_PER_FULL = 219 / 255  # levels of MATLAB's luma for each one of JFIF's
 
@@ -28,17 +35,17 @@ YCBCR_TO_RGB = np.array(
 )
 
 
-def rgb_to_luma(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def rgb_to_luma(rgb: Pixels) -> Pixels:
     """Return the BT.601 studio-range luma of an RGB image, 16 (black) to 235 (white).
 
     Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255), a half rounded up. This is MATLAB's
     `rgb2ycbcr` on uint8; the luma inside JFIF files is another one, with the range 0 to 255.
 
     Args:
-      rgb: uint8 [..., 3] in 0..255, sRGB as stored (gamma-encoded).
+      rgb: uint8 [..., 3] in 0..255, sRGB as stored (gamma-encoded), of NumPy or JAX.
 
     Returns:
-      uint8 [...] in 16..235.
+      uint8 [...] in 16..235, likewise.
 
     Raises:
       ValueError: `rgb` is not uint8 with three channels last.

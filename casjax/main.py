@@ -101,8 +101,8 @@ def main(_: Sequence[str]) -> None:
     if not processes.is_first():
         return
     print(evaluator.format_table(results))
-    pictures = ", ".join(str(path) for path in sorted(workdir.glob("*.png")))
-    print(f"JPEG, restored and clean, side by side: {pictures}")
+    if pictures := ", ".join(str(path) for path in sorted(workdir.glob("*.png"))):
+        print(f"JPEG, restored and clean, side by side: {pictures}")
     print(f"All results: {workdir / RESULTS_FILE}")
     print(f"parameters sha256 {results['parameters_sha256']}")
 

@@ -1,9 +1,9 @@
 """Scores of restored images against clean ones, as the paper reports them (Section III-B).
 
-All take `(restored, clean)`, uint8 [n, h, w, 1] luma in 0..255, and return float32 [n]: one score
-per image, over the whole of it. They are jitted: one compilation for each shape. A mean over images
-is the caller's, in float64. Papers differ in what they mean by a metric's name: each docstring says
-which convention it follows.
+All take `(restored, clean)`, uint8 in 0..255, [n, h, w, 1] luma or [n, h, w, 3] RGB, and return
+float32 [n]: one score per image, over the whole of it. They are jitted: one compilation for each
+shape. A mean over images is the caller's, in float64. Papers differ in what they mean by a metric's
+name: each docstring says which convention it follows.
 
 A ValueError is raised for a pair of another type or of two shapes, and for images smaller than the
 metric's window or block.
@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.color import rgb_to_luma
+
 PEAK = 255.0
 BLOCK = 8  # pixels on the side of a JPEG block
 
@@ -26,7 +28,10 @@ GAUSSIAN_WINDOW /= GAUSSIAN_WINDOW.sum()
 
 @jax.jit
 def psnr(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """Peak signal-to-noise ratio, 10 log10(255² / MSE) in dB; inf where the images are equal."""
+    """Peak signal-to-noise ratio, 10 log10(255² / MSE) in dB; inf where the images are equal.
+
+    The mean of squared errors is over all pixels and channels together.
+    """
     _check_pair(restored, clean, smallest=1)
     return _decibels(_mean_squared_error(restored, clean))
 
@@ -38,6 +43,9 @@ def psnr_b(restored: jax.Array, clean: jax.Array) -> jax.Array:
     Yim and Bovik, "Quality Assessment of Deblocked Images" (IEEE TIP 2011), for blocks of 8x8. Not
     symmetric; a clean image scores inf against itself only if its factor is 0. See
     `_blocking_effect_factor` for how boundaries are counted, in which implementations differ.
+
+    In colour, as FBCNN's authors score it (Jiang et al., ICCV 2021): the MSE is that of RGB, the
+    factor that of the rounded luma of `color.rgb_to_luma`.
     """
     _check_pair(restored, clean, smallest=BLOCK)
     error = _mean_squared_error(restored, clean)
@@ -50,7 +58,7 @@ def ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
 
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (IEEE
     TIP 2004): K1 = 0.01, K2 = 0.03, population variances, the mean over all windows that lie wholly
-    inside the image.
+    inside the image. In colour the mean over the three channels.
     """
     _check_pair(restored, clean, smallest=len(UNIFORM_WINDOW))
     return _structural_similarity(restored, clean, UNIFORM_WINDOW)
@@ -63,12 +71,20 @@ def ssim_gaussian(restored: jax.Array, clean: jax.Array) -> jax.Array:
     return _structural_similarity(restored, clean, GAUSSIAN_WINDOW)
 
 
+@jax.jit
+def ssim_gaussian_luma(restored: jax.Array, clean: jax.Array) -> jax.Array:
+    """`ssim_gaussian` of the luma of RGB images alone, rounded (`color.rgb_to_luma`)."""
+    return ssim_gaussian(*(rgb_to_luma(rgb)[..., None] for rgb in (restored, clean)))
+
+
 METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "psnr": psnr,
     "psnrb": psnr_b,
     "ssim": ssim,
     "ssim_gaussian": ssim_gaussian,
 }
+# Papers on colour do not say whose SSIM theirs is: hence that of luma besides.
+COLOUR_METRICS = METRICS | {"ssim_gaussian_luma": ssim_gaussian_luma}
 
 
 def ipsnr(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.Array:
@@ -83,8 +99,11 @@ def ipsnr_b(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.A
 
 def _check_pair(restored: jax.Array, clean: jax.Array, *, smallest: int) -> None:
     for image in (restored, clean):
-        if image.dtype != jnp.uint8 or image.ndim != 4 or image.shape[3] != 1:
-            raise ValueError(f"expected uint8 [n, h, w, 1], got {image.dtype} {list(image.shape)}")
+        if image.dtype != jnp.uint8 or image.ndim != 4 or image.shape[3] not in (1, 3):
+            raise ValueError(
+                "expected uint8 [n, h, w, 1] or [n, h, w, 3], "
+                f"got {image.dtype} {list(image.shape)}"
+            )
     if restored.shape != clean.shape:
         raise ValueError(
             f"restored {list(restored.shape)} and clean {list(clean.shape)} differ in shape"
@@ -101,12 +120,12 @@ def _decibels(mean_squared_error: jax.Array) -> jax.Array:
 
 
 def _mean_squared_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    difference = restored[..., 0].astype(jnp.int32) - clean[..., 0].astype(jnp.int32)
-    return _total(difference**2) / math.prod(clean.shape[1:])
+    difference = restored.astype(jnp.int32) - clean.astype(jnp.int32)
+    return _total(jnp.sum(difference**2, axis=3)) / math.prod(clean.shape[1:])
 
 
 def _total(squares: jax.Array) -> jax.Array:
-    """Sum int32 [n, h, w] to float32 [n]; each row as integers: exact for up to 66,000 pixels."""
+    """Sum int32 [n, h, w] to float32 [n]; each row as integers: exact for up to 22,000 pixels."""
     rows = jnp.sum(squares, axis=2, dtype=jnp.uint32)
     return jnp.sum(rows.astype(jnp.float32), axis=1)
 
@@ -120,7 +139,8 @@ def _blocking_effect_factor(restored: jax.Array) -> jax.Array:
     n, h, w, _ = restored.shape
     boundary_sum = other_sum = jnp.zeros(n)
     boundary_count = other_count = 0.0
-    image = restored[..., 0].astype(jnp.int32)
+    luma = restored[..., 0] if restored.shape[3] == 1 else rgb_to_luma(restored)
+    image = luma.astype(jnp.int32)
     for lines in (image, image.swapaxes(1, 2)):  # across columns, then across rows
         _, count, length = lines.shape
         steps = jnp.diff(lines, axis=2) ** 2
@@ -146,8 +166,8 @@ def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.nda
     """
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     middle = 128.0  # taken away for the same reason: it changes no variance
-    x = restored[..., 0].astype(jnp.float32) - middle
-    y = clean[..., 0].astype(jnp.float32) - middle
+    # The channels before the pixels, which the windows run over.
+    x, y = (jnp.moveaxis(image, 3, 1).astype(jnp.float32) - middle for image in (restored, clean))
     maps = jnp.stack([x, y, (x - y) ** 2, x**2 + y**2])
     mean_x, mean_y, mean_difference2, mean_squares = _window_means(maps, window)
     difference_variance = mean_difference2 - (mean_x - mean_y) ** 2
@@ -156,7 +176,7 @@ def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.nda
     similarity = (1 - (mean_x - mean_y) ** 2 / (luminances + c1)) * (
         1 - difference_variance / (variances + c2)
     )
-    return jnp.mean(similarity, axis=(1, 2))
+    return jnp.mean(similarity, axis=(1, 2, 3))
 
 
 def _window_means(maps: jax.Array, window: np.ndarray) -> jax.Array:

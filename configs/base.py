@@ -24,8 +24,10 @@ def get_config() -> ConfigDict:
     config.model.residual = False  # the paper saw no gain
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
-    config.model.dtype = "float32"  # or "bfloat16": on accelerators, and on CPUs with AMX
-    # "direct", "winograd", "products"; auto: what the backend runs fastest in this dtype
+    # or "bfloat16": on accelerators, and on CPUs that have units for it; or "auto": the faster one
+    # where a run begins, which it keeps wherever it goes on
+    config.model.dtype = "float32"
+    # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"
     config.model.channels = 1  # or 3: in colour, Y, Cb and Cr; see configs/colour.py
     config.model.condition = 0  # in colour 2: numbers that tell of the quantisation tables
@@ -46,6 +48,10 @@ def get_config() -> ConfigDict:
     config.degradation.augment = False  # random flips and quarter turns
     config.degradation.lowest_quality = config.get_oneway_ref("quality")  # drawn uniformly
     config.degradation.highest_quality = config.get_oneway_ref("quality")  # up to this one
+    # Share of the cut-outs that were JPEGs already, on a grid of blocks that lies elsewhere
+    config.degradation.recompress = 0.0
+    config.degradation.recompress_lowest_quality = 10  # of that first time, drawn uniformly
+    config.degradation.recompress_highest_quality = 95
 
     # How JPEG compresses in colour; with model.channels = 1 all this means nothing.
     config.colour = ConfigDict()
@@ -53,8 +59,6 @@ def get_config() -> ConfigDict:
     config.colour.quality_exponent = 1.0  # 1: qualities are drawn uniformly; above: more low ones
     config.colour.foreign_share = 0.2  # with other tables than libjpeg's
     config.colour.grey_share = 0.05
-    config.colour.recompressed_share = 0.15  # saved twice, half of them cropped in between
-    config.colour.first_qualities = (10, 95)  # lowest and highest of the first time
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # or "muon": more from few steps

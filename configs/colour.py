@@ -1,10 +1,10 @@
 """One network for every JPEG in colour: ``configs/colour.py:cutouts=100000,batch=8``.
 
 Takes all three planes and is told the quantisation tables; qualities 5 to 100 by the tables of
-libjpeg, mozjpeg and others, 4:2:0 mostly, a part grey, a part compressed twice (the section
-``colour`` of configs/base.py has the shares). It grows out of the network for luma that ships for
-quality 20, of which it keeps luma and carries chroma at first, and learns as in
-configs/efficient.py: all four scales for half of the cut-outs, then the full resolution alone.
+libjpeg, mozjpeg and others, 4:2:0 mostly, a part grey, a part compressed twice (see the section
+``colour`` of configs/base.py). It grows out of the network for luma that ships for quality 20, whose
+luma it has at first beside the file's own chroma. Of that network the coarse outputs are no pictures
+any more, so the full resolution alone is learnt from, as configs/efficient.py has it.
 
 Photographs in RGB that no JPEG has spoilt are to be given, and some of them kept to validate with:
 ``--config.data.sources='("folder:photographs/train",)'`` and ``--config.data.validation_sources``.
@@ -44,16 +44,15 @@ def get_config(argument: str = "cutouts=100000") -> ConfigDict:
     config.degradation.augment = True
     config.degradation.lowest_quality = 5
     config.degradation.highest_quality = 100
+    config.degradation.recompress = 0.15
     config.optimizer.name = "muon"
     config.optimizer.gradient_clip_norm = 0.1
-    for name in ("multiscale", "finetune"):
-        phase = config[name]
-        phase.cutouts = CUTOUTS_IN_FILE
-        phase.epochs = cutouts / 2 / CUTOUTS_IN_FILE
-        phase.warmup_steps = round(cutouts / 2 / batch_size / 20)
-        phase.decay = "cosine"
-    config.multiscale.learning_rate = 6e-4
-    config.finetune.learning_rate = 4e-4
+    config.multiscale.epochs = 0.0
+    config.finetune.cutouts = CUTOUTS_IN_FILE
+    config.finetune.epochs = cutouts / CUTOUTS_IN_FILE
+    config.finetune.learning_rate = 1e-3
+    config.finetune.warmup_steps = round(cutouts / batch_size / 20)
+    config.finetune.decay = "cosine"
     config.loop.log_every = 20
     config.loop.validate_every = 500
     config.loop.checkpoint_every = 100

@@ -54,6 +54,7 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
         config.evaluation.qualities = PAPERS_QUALITIES
     config.batch_size = batch_size
     config.model.initializer = "image_carrying"
+    config.model.dtype = "auto"
     config.data.validation_cutouts = 160
     config.degradation.augment = True
     config.optimizer.name = "muon"

@@ -1,13 +1,17 @@
 """Put the network of a finished run into the package: ``python launch/ship.py --help``.
 
-Writes its weights as float16 into ``casjax/weights/``, and into the manifest there what it is, how
-it came about, and what the weights, as they ship, score on LIVE1 and classic5.
+Writes its weights as float16 beside the other networks that ship, and into the manifest there what
+it is, how it came about, and what the weights, as they ship, score on LIVE1 and classic5. A run
+with fine-tuning is scored as it was before, too; those weights do not ship. Nothing is written
+before all of it is there.
 """
 
 import argparse
 import datetime
 import hashlib
 import json
+import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,71 +19,192 @@ import jax
 import numpy as np
 
 from casjax.datasets import open_source
+from casjax.datasets.published import TEST_SETS
 from casjax.evaluation import evaluator
 from casjax.files import replacing
-from casjax.networks import manifest, pretrained, provenance
+from casjax.models import create_model, variable_shapes
+from casjax.networks import provenance
 from casjax.networks.compilation import cache_compilations
 from casjax.networks.inference import make_restorer
-from casjax.networks.weights import save_weights
-from casjax.networks.workdir import CONFIG_FILE
+from casjax.networks.manifest import FOLDER, MANIFEST_FILE
+from casjax.networks.weights import load_weights, save_weights
+from casjax.networks.workdir import (
+    CONFIG_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    WEIGHTS_FILE,
+    phase_weights_file,
+)
+from casjax.training.run_record import read_parts
 
-TEST_SETS = ("live1", "classic5")
 KEPT = ("dataset", "method", "qf", "psnr", "psnrb", "ssim")
+# Of a network that was trained further under its own name.
+KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
+CURVE = "learning_curve"
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workdir", type=Path, help="of a finished run")
-    parser.add_argument("--name", required=True, help="of the network, such as cascnn-qf20")
-    parser.add_argument("--data", required=True, help="what it was trained on, in words")
-    parser.add_argument("--images-dir", default="", help="with live1/ and classic5/; or download")
-    options = parser.parse_args()
-    cache_compilations()
+    add = parser.add_argument
+    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
+    add("--name", required=True, help="of the network, such as cascnn-qf20")
+    add("--data", required=True, help="what it was trained on, in words")
+    add("--images-dir", default="", help="with live1/ and classic5/; or download")
+    add("--into", type=Path, default=FOLDER, help="default: the package")
+    of_old = "where the workdir does not tell"
+    add("--command", help=f"that trained it, {of_old}")
+    add("--machine", help=f"processor, cores and accelerators, {of_old}")
+    add("--revision", help=f"of the code, {of_old}")
+    add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
+    options = parser.parse_args(arguments)
+    try:
+        cache_compilations()
+        given = {key: getattr(options, key) for key in ("command", "machine", "revision")}
+        if options.wall_time is not None:
+            given["wall_time"] = round(options.wall_time)
+        facts = {key: value for key, value in given.items() if value is not None}
+        entry = ship(
+            options.workdir,
+            options.name,
+            options.into,
+            data=options.data,
+            facts=facts,
+            images_dir=options.images_dir,
+        )
+    except (KeyError, ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    for row in entry["scores"] + entry.get("multiscale_scores", []):
+        what = f"{row['dataset']} at {row['qf']}, {row['method']}"
+        print(f"{what}: {row['psnr']:.3f} dB, {row['psnrb']:.3f} dB, {row['ssim']:.4f}")
 
-    config = json.loads((options.workdir / CONFIG_FILE).read_text(encoding="utf-8"))
-    if config["degradation"]["codec"] != "jpeg":
-        parser.error(f"{options.workdir} was trained for another codec than JPEG")
+
+def ship(
+    workdir: Path,
+    name: str,
+    folder: Path,
+    *,
+    data: str,
+    facts: dict[str, Any],
+    images_dir: str,
+) -> dict[str, Any]:
+    """Score the network of a run and put it into a folder of networks that ship.
+
+    Args:
+      workdir: of a finished run.
+      name: of the network.
+      folder: with the manifest and the weights of what ships.
+      data: what it was trained on, in words.
+      facts: `command`, `machine`, `revision` and `wall_time`, as far as the workdir does not tell.
+      images_dir: with the test sets; "" to download them.
+
+    Returns:
+      The network's entry in the manifest.
+
+    Raises:
+      ValueError: the run or the name does not fit; the message says why.
+      FileNotFoundError: the workdir is of no finished run.
+    """
+    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    config = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
+    entry = describe(workdir, config, name, data=data, facts=facts)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ValueError(f"--name {name}: expected small letters, digits and hyphens")
+    before = manifest.get(name)
+    if before and (before["model"]["name"], before["qualities"]) != (
+        entry["model"]["name"],
+        entry["qualities"],
+    ):
+        raise ValueError(
+            f"--name {name}: it is a {before['model']['name']} for {before['qualities']}, and "
+            f"this is a {entry['model']['name']} for {entry['qualities']}"
+        )
+    sources = [open_source(test_set, images_dir=images_dir, seed=0) for test_set in TEST_SETS]
+    model = create_model(**entry["model"])
+    shapes = variable_shapes(model)
+
+    def score(weights: Path) -> list[dict[str, Any]]:
+        restorer = make_restorer(
+            model, load_weights(weights, shapes), tile=config["evaluation"]["tile"]
+        )
+        qualities = config["evaluation"]["qualities"] or [config["quality"]]
+        rows = [
+            row
+            for source in sources
+            for row in evaluator.evaluate(
+                restorer, source, method=entry["model"]["name"], qualities=qualities
+            )["rows"]
+        ]
+        return [{key: row[key] for key in KEPT} for row in rows]
+
+    multiscale = workdir / phase_weights_file(provenance.PHASES[0])
+    with tempfile.TemporaryDirectory() as place:
+        halved = Path(place, entry["file"])
+        variables = load_weights(workdir / WEIGHTS_FILE, shapes)
+        save_weights(halved, jax.tree.map(lambda leaf: leaf.astype(np.float16), variables))
+        content = halved.read_bytes()
+        entry["sha256"] = hashlib.sha256(content).hexdigest()
+        # What is scored is read back from the file: these are the weights that users get.
+        entry["scores"] = score(halved)
+        if multiscale.is_file() and entry["loss"] == "output":
+            entry["multiscale_scores"] = score(multiscale)
+    if before:
+        entry |= earlier(entry, before, name)
+    with replacing(folder / entry["file"]) as temporary:
+        temporary.write_bytes(content)
+    with replacing(folder / MANIFEST_FILE) as temporary:
+        text = json.dumps(manifest | {name: entry}, indent=1, sort_keys=True) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+    return entry
+
+
+def describe(
+    workdir: Path, config: dict[str, Any], name: str, *, data: str, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """What the manifest says of a network, but for its scores.
+
+    Raises:
+      ValueError: it was trained for another codec, or a file of the run is damaged.
+    """
     run = provenance.of_run(config)
-    network = pretrained.load_network(str(options.workdir))
-    path = manifest.FOLDER / f"{options.name}.safetensors"
-    save_weights(path, jax.tree.map(lambda leaf: leaf.astype(np.float16), network.variables))
-    entry: dict[str, Any] = {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    if run["codec"] != "jpeg":
+        raise ValueError(f"{workdir}: trained for {run['codec']}, and what ships is for JPEG")
+    parts = read_parts(workdir / RUN_FILE)
+    entry = {
+        **run,
+        "file": f"{name}.safetensors",
         # Whatever it was trained in: the dtype that every backend runs well.
-        "model": config["model"] | {"dtype": "float32"},
-        "qualities": network.qualities,
-        "initial_weights": Path(run["initial_weights"]).name,
-        "data": options.data,
-        "steps": run["steps"],
-        "cutouts": run["cutouts"],
+        "model": run["model"] | {"dtype": "float32"},
+        "initial_weights": name_of(run["initial_weights"]),
+        "data": data,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "scores": [],
+        **(provenance.of_parts(parts) if parts else {}),
+        **facts,
     }
+    del entry["codec"]
+    if (workdir / METRICS_FILE).is_file():
+        entry[CURVE] = provenance.learning_curve(
+            workdir / METRICS_FILE, batch_size=config["batch_size"]
+        )
     if config["model"]["name"] != "cascnn":
         entry["baseline"] = True
-    write_manifest(manifest.manifest() | {options.name: entry})
-
-    # What is scored is read back from the package: these are the weights that users get.
-    network = pretrained.load_network(options.name)
-    restorer = make_restorer(network.model, network.variables, tile=config["evaluation"]["tile"])
-    qualities = config["evaluation"]["qualities"] or [config["quality"]]
-    for test_set in TEST_SETS:
-        source = open_source(test_set, images_dir=options.images_dir, seed=0)
-        results = evaluator.evaluate(
-            restorer, source, method=config["model"]["name"], qualities=qualities
-        )
-        print(evaluator.format_table(results))
-        entry["scores"] += [{key: row[key] for key in KEPT} for row in results["rows"]]
-    write_manifest(manifest.manifest() | {options.name: entry})
+    return entry
 
 
-def write_manifest(networks: dict[str, Any]) -> None:
-    """Write what ships."""
-    text = json.dumps(networks, indent=1, sort_keys=True) + "\n"
-    with replacing(manifest.FOLDER / "manifest.json") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def name_of(initial_weights: str) -> str:
+    """What a network is called that a run began from: that which ships, a workdir, or a file."""
+    path = Path(initial_weights)
+    return path.parent.name if path.name == WEIGHTS_FILE else path.name
+
+
+def earlier(entry: dict[str, Any], before: dict[str, Any], name: str) -> dict[str, Any]:
+    """The trainings that a network under its own name has behind it, oldest first, if any."""
+    if before["sha256"] == entry["sha256"]:  # the same network, shipped again
+        return {"earlier": before["earlier"]} if "earlier" in before else {}
+    if entry["initial_weights"] != name:
+        return {}
+    kept = {key: before[key] for key in (*KEPT_OF_EARLIER, CURVE) if key in before}
+    return {"earlier": [*before.get("earlier", []), kept]}
 
 
 if __name__ == "__main__":

@@ -4,8 +4,15 @@
 #   first=$(sbatch --parsable launch/slurm.sh --config=qf20 --workdir=runs/qf20)
 #   sbatch --dependency="afterok:$first" launch/slurm_sweep.sh [--config.KEY=VALUE ...]
 #
-# RUNS is the folder of the workdirs (default runs) and CONFIG the config, %s standing for the
-# quality (default paper:qf=%s), as for launch/sweep.sh. Other qualities: sbatch --array=5,35.
+# Other qualities: sbatch --array=5,35. A grid over other keys too, as for launch/sweep.sh, has a
+# task for each combination, counted from 0, the last key running fastest; more tasks are an error:
+#
+#   START=none sbatch --array=0-3 launch/slurm_sweep.sh quality=5,15 optimizer.name=adam,muon
+#   python -m casjax.report runs --group-by quality,optimizer.name      when all are done
+#
+# RUNS is the folder of the workdirs (default runs), CONFIG the config, %s standing for the quality
+# (default paper:qf=%s), and START the quality whose finished network of the same setting each
+# begins from (default 20), or none: as for launch/sweep.sh.
 #SBATCH --job-name=casjax-sweep
 #SBATCH --array=10,40,60,80
 #SBATCH --nodes=1
@@ -18,8 +25,22 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%A-%a.log
 set -euo pipefail
-quality="${SLURM_ARRAY_TASK_ID:?start this script by sbatch}" runs="${RUNS:-runs}"
-# shellcheck disable=SC2059  # the config is a format on purpose
-config="$(printf "${CONFIG:-paper:qf=%s}" "$quality")"
-exec bash "$SLURM_SUBMIT_DIR/launch/slurm.sh" --config="$config" --workdir="$runs/qf$quality" \
-  --config.quality="$quality" --config.initial_weights="$runs/qf20" "$@"
+task="${SLURM_ARRAY_TASK_ID:?start this script by sbatch}"
+# Not from this file's folder, for SLURM runs a copy of it.
+source "$SLURM_SUBMIT_DIR/launch/grid.sh"
+RUNS="${RUNS:-runs}" CONFIG="${CONFIG:-paper:qf=%s}" START="${START:-20}"
+parse_grid "$@"
+quality="$task" setting=""
+if [ "${#qualities[@]}" -gt 0 ] || [ "${#keys[@]}" -gt 1 ]; then
+  [ "${#qualities[@]}" -gt 0 ] || qualities=(10 40 60 80)
+  count=$((${#qualities[@]} * ${#settings[@]}))
+  if [ "$task" -ge "$count" ]; then
+    echo "task $task: the grid has $count combinations: sbatch --array=0-$((count - 1))" >&2
+    exit 2
+  fi
+  quality="${qualities[task / ${#settings[@]}]}" setting="${settings[task % ${#settings[@]}]}"
+fi
+main() {
+  exec bash "$SLURM_SUBMIT_DIR/launch/slurm.sh" "$@"
+}
+train_one main "$quality" "$setting" "${overrides[@]}"

@@ -1,29 +1,55 @@
 #!/usr/bin/env bash
-# Trains a network for each quality factor of the paper: 20 first, then the others from it.
+# Trains a network for each quality factor, the one for 20 first, then the others from it; with a
+# grid, for each combination of other settings too, and one table of all closes it.
 # The same command goes on where an earlier one stopped; finished networks are only scored.
 #
-#   bash launch/sweep.sh [--config.KEY=VALUE ...]    what is overridden holds for every network
+#   bash launch/sweep.sh                                        the paper's: 10, 20, 40, 60, 80
+#   bash launch/sweep.sh quality=5,15 optimizer.name=adam,muon
+#   bash launch/sweep.sh [KEY=VALUE,... ...] [--config.KEY=VALUE ...]
 #
+# KEY=VALUE,... is a grid over keys of the config; --config.KEY=VALUE holds for every network.
 # From the environment:
-#   RUNS       the folder of the workdirs qf10, qf20, ...; default runs
-#   QUALITIES  those to train beside 20; default "10 40 60 80"
+#   RUNS       the folder of the workdirs qf10, qf20-optimizer.name=muon, ...; default runs
+#   QUALITIES  those to train beside START where no grid has them; default "10 40 60 80"
+#   START      the quality that the others begin from, of the same setting; default 20.
+#              none: each network begins as its config says
 #   CONFIG     the config, %s standing for the quality; default paper:qf=%s, the paper's
 #   PARALLEL   how many of the others to train at once, each on one GPU; default 1, on all devices
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+source launch/grid.sh
 export RUNS="${RUNS:-runs}" CONFIG="${CONFIG:-paper:qf=%s}" PARALLEL="${PARALLEL:-1}"
+export START="${START:-20}"
+parse_grid "$@"
+has_grid=$((${#qualities[@]} + ${#keys[@]} > 1))
+if [ "${#qualities[@]}" = 0 ]; then
+  read -ra qualities <<<"${QUALITIES:-10 40 60 80}"
+fi
 
-train() { # QUALITY START [OVERRIDE ...]; xargs numbers those that run at once by SLOT
+train() { # "QUALITY SETTING" [OVERRIDE ...]; xargs numbers those that run at once by SLOT
   if [ "$PARALLEL" -gt 1 ] && [ -n "${SLOT:-}" ]; then
     export CUDA_VISIBLE_DEVICES="$SLOT"
   fi
-  # shellcheck disable=SC2059  # the config is a format on purpose
-  python -m casjax.main --config="$(printf "$CONFIG" "$1")" --workdir="$RUNS/qf$1" \
-    --config.quality="$1" --config.initial_weights="$2" "${@:3}"
+  train_one main "${1%% *}" "${1#* }" "${@:2}"
 }
-export -f train
+main() {
+  python -m casjax.main "$@"
+}
+export -f main train train_one workdir_of
 
-train 20 "" "$@"
-# shellcheck disable=SC2086  # the qualities are words on purpose
-printf '%s\n' ${QUALITIES:-10 40 60 80} |
-  xargs -I{} -P "$PARALLEL" --process-slot-var=SLOT bash -c 'train "$@"' train {} "$RUNS/qf20" "$@"
+if [ "$START" != none ]; then
+  for setting in "${settings[@]}"; do
+    train "$START $setting" "${overrides[@]}"
+  done
+fi
+for setting in "${settings[@]}"; do
+  for quality in "${qualities[@]}"; do
+    if [ "$quality" != "$START" ]; then
+      printf '%s %s\n' "$quality" "$setting"
+    fi
+  done
+done | xargs -r -d '\n' -I{} -P "$PARALLEL" --process-slot-var=SLOT \
+  bash -c 'train "$@"' train {} "${overrides[@]}"
+if [ "$has_grid" = 1 ]; then
+  python -m casjax.report "$RUNS" --group-by "$(IFS=, && echo "${keys[*]}")" -o "$RUNS"
+fi

@@ -21,8 +21,6 @@ PLAIN = Compression(
     quality_exponent=1.0,
     foreign_share=0.0,
     grey_share=0.0,
-    recompressed_share=0.0,
-    first_qualities=(30, 30),
 )
 SUBSAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
@@ -39,9 +37,7 @@ def photographs(count, size):
 
 
 def test_shares_are_as_asked_for():
-    drawn = draw(
-        sampling_shares=(0.5, 0.2, 0.3), foreign_share=0.4, grey_share=0.1, recompressed_share=0.25
-    )
+    drawn = draw(sampling_shares=(0.5, 0.2, 0.3), foreign_share=0.4, grey_share=0.1)
     for place, share in enumerate((0.5, 0.2, 0.3)):
         assert np.mean(drawn["sampling"] == place) == pytest.approx(share, abs=0.03)
     moz = (drawn["base"] == MOZJPEG).all((1, 2, 3))
@@ -49,8 +45,6 @@ def test_shares_are_as_asked_for():
     assert moz.mean() == pytest.approx(0.2, abs=0.03)
     assert own.mean() == pytest.approx(0.6, abs=0.03)
     assert drawn["grey"].mean() == pytest.approx(0.1, abs=0.03)
-    assert drawn["recompressed"].mean() == pytest.approx(0.25, abs=0.03)
-    assert (drawn["shift"] == 0).all(1).mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_qualities_are_uniform_or_lean_to_the_low_ones():
@@ -65,6 +59,7 @@ def test_what_is_drawn_follows_from_the_step_for_any_number_of_processes():
     cutouts = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
     options = {"cutouts": cutouts, "batch_size": 8, "seed": 3, "stream": 0, "augment": True}
     options |= {"codec": "jpeg", "qualities": (5, 100)}
+    options |= {"recompress": 0.5, "recompress_qualities": (10, 95)}
     compression = Compression(**base.get_config().colour)
     whole = Batches(**options, compression=compression).at(7, count=6)
     parts = [
@@ -72,6 +67,7 @@ def test_what_is_drawn_follows_from_the_step_for_any_number_of_processes():
         for i in range(2)
     ]
     assert whole["clean"].shape == (8, 8, 8, 3)
+    assert whole.keys() >= {"first_quality", "shift", "base"}
     for name, array in whole.items():
         np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), array, name)
 
@@ -110,8 +106,8 @@ def test_grey_pictures_have_neutral_chroma_and_their_own_truth():
 
 def test_a_part_is_compressed_twice():
     clean = photographs(2, 32)
-    drawn = draw(2, recompressed_share=1.0, qualities=(90, 90))
-    drawn |= {"recompressed": np.array([True, False]), "shift": np.zeros((2, 2), np.int32)}
+    drawn = draw(2, qualities=(90, 90))
+    drawn |= {"first_quality": np.array([30, 0], np.int32), "shift": np.zeros((2, 2), np.uint8)}
     found = in_colour({"clean": clean, "turn": np.zeros(2, np.uint8), **drawn})
     twice = clean
     for quality in (30, 90):
@@ -123,3 +119,22 @@ def test_a_part_is_compressed_twice():
     assert (np.rint(found.degraded[0] * 255)[inner] != once[0][inner]).any()
     np.testing.assert_array_equal(np.rint(found.degraded[1] * 255), once[1])
     np.testing.assert_array_equal(np.rint(np.asarray(found.clean) * 255), clean)
+
+
+def test_half_of_those_saved_before_were_cropped():
+    cutouts = np.zeros((4, 8, 8, 3), np.uint8)
+    options = {"cutouts": cutouts, "batch_size": 2000, "seed": 3, "stream": 0, "augment": True}
+    options |= {"codec": "jpeg", "qualities": (5, 100), "compression": PLAIN}
+    drawn = Batches(**options, recompress=0.25, recompress_qualities=(30, 32)).at(0, count=4)
+    assert np.mean(drawn["first_quality"] > 0) == pytest.approx(0.25, abs=0.04)
+    assert set(drawn["first_quality"]) == {0, 30, 31, 32}
+    assert (drawn["shift"] == 0).all(1).mean() == pytest.approx(0.5, abs=0.05)
+    assert drawn["shift"].max() == 15
+
+
+def test_cutouts_and_compression_belong_together():
+    options = {"batch_size": 2, "seed": 3, "stream": 0, "augment": True, "codec": "jpeg"}
+    options |= {"qualities": (5, 100), "recompress": 0.0, "recompress_qualities": (10, 95)}
+    for shape, compression in (((4, 8, 8, 3), None), ((4, 8, 8), PLAIN)):
+        with pytest.raises(ValueError, match="expected a compression for cut-outs in colour"):
+            Batches(cutouts=np.zeros(shape, np.uint8), compression=compression, **options)

@@ -9,10 +9,18 @@ import pytest
 from jax import lax
 
 from casjax.models import convolutions
+from casjax.models.convolutions import probe
 from casjax.models.convolutions.activation import Activation
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-FORMULATIONS = ["direct", "winograd", "products"]
+FORMULATIONS = [
+    "direct",
+    "winograd",
+    pytest.param(
+        "onednn",
+        marks=pytest.mark.skipif(not probe.onednn_works(), reason="oneDNN does not work here"),
+    ),
+]
 
 
 def normal(seed, *shape):
@@ -40,30 +48,26 @@ def test_convolution_of_any_size(size, formulation):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("formulation", FORMULATIONS)
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (5, 8)])
-def test_full_convolution_is_a_transposed_convolution(h, w):
+def test_full_convolution_is_a_transposed_convolution(h, w, formulation):
     x, kernel = normal(0, 2, h, w, 6), normal(1, 4, 4, 6, 3)
     expected = lax.conv_transpose(x, kernel, (2, 2), "SAME")
-    for formulation in FORMULATIONS:
-        found = convolutions.full_conv4x4([x], kernel, formulation)
-        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    found = convolutions.full_conv4x4([x], kernel, formulation)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
-def test_gradients_of_a_full_convolution():
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_gradients_of_a_full_convolution(formulation):
     x, kernel, weights = normal(0, 2, 5, 6, 4), normal(1, 4, 4, 4, 3), normal(2, 2, 10, 12, 3)
 
     def gradients(full_conv):
         return jax.grad(lambda x, kernel: (weights * full_conv(x, kernel)).sum(), (0, 1))(x, kernel)
 
     expected = gradients(lambda x, kernel: lax.conv_transpose(x, kernel, (2, 2), "SAME"))
-    for formulation in FORMULATIONS:
-        found = gradients(
-            lambda x, kernel, formulation=formulation: convolutions.full_conv4x4(
-                [x], kernel, formulation
-            )
-        )
-        for a, b in zip(found, expected, strict=True):
-            np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
+    found = gradients(lambda x, kernel: convolutions.full_conv4x4([x], kernel, formulation))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("channels", [[1], [3, 2, 1]])
@@ -102,7 +106,7 @@ def test_all_convolve_the_concatenation_and_activate(formulation, shared, channe
         np.testing.assert_allclose(a, b, rtol=0, atol=2e-5 * np.abs(b).max())
 
 
-@pytest.mark.parametrize("formulation", ["auto", "direct"])
+@pytest.mark.parametrize("formulation", FORMULATIONS)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [3, 5])
 def test_to_few_channels_is_the_convolution_of_the_concatenation(size, channels, formulation):
@@ -114,21 +118,43 @@ def test_to_few_channels_is_the_convolution_of_the_concatenation(size, channels,
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_to_few_channels_sums_in_float32():
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_to_few_channels_sums_in_float32(formulation):
     parts, kernel = [normal(0, 1, 4, 4, 300)], normal(1, 3, 3, 300, 1)
-    exact = convolutions.conv_to_few(parts, kernel, "auto")
+    exact = convolutions.conv_to_few(parts, kernel, formulation)
     rounded = convolutions.conv_to_few(
-        [part.astype(jnp.bfloat16) for part in parts], kernel.astype(jnp.bfloat16), "auto"
+        [part.astype(jnp.bfloat16) for part in parts], kernel.astype(jnp.bfloat16), formulation
     )
     assert rounded.dtype == jnp.float32
     assert len(np.unique(rounded.astype(jnp.bfloat16).astype(jnp.float32) - rounded)) > 1
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02 * np.abs(exact).max())
 
 
-def test_the_choice_of_formulation():
-    cpu = jax.default_backend() == "cpu"
-    assert convolutions.resolve("auto", "float32") == ("winograd" if cpu else "direct")
-    assert convolutions.resolve("auto", "bfloat16") == ("products" if cpu else "direct")
-    assert convolutions.resolve("winograd", "bfloat16") == "winograd"
-    with pytest.raises(ValueError, match="expected one of 'auto', 'direct', 'winograd', 'prod"):
-        convolutions.resolve("fft", "float32")
+WIDE, ODD, FROM_ONE = (3, 3, 128, 128), (5, 5, 128, 128), (3, 3, 1, 128)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_choice_of_formulation(works, monkeypatch):
+    monkeypatch.setattr(probe, "onednn_works", lambda: works)
+    choices = [
+        convolutions.resolve("auto", dtype, kernel)
+        for dtype in ("float32", "bfloat16")
+        for kernel in (WIDE, ODD, FROM_ONE)
+    ]
+    if jax.default_backend() != "cpu":
+        assert choices == ["direct"] * 6
+    elif works:
+        assert choices == ["winograd", *["onednn"] * 5]
+    else:
+        assert choices == ["winograd", "direct", "direct"] * 2
+
+
+def test_what_is_asked_for_by_name(monkeypatch):
+    assert convolutions.resolve("winograd", "bfloat16", WIDE) == "winograd"
+    assert convolutions.resolve("winograd", "float32", FROM_ONE) == "direct"
+    assert convolutions.resolve("direct", "float32", WIDE) == "direct"
+    with pytest.raises(ValueError, match="expected one of 'auto', 'direct', 'winograd', 'onednn'"):
+        convolutions.resolve("fft", "float32", WIDE)
+    monkeypatch.setattr(probe, "onednn_works", lambda: False)
+    with pytest.raises(ValueError, match="onednn': it does not work here"):
+        convolutions.resolve("onednn", "float32", WIDE)

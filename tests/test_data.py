@@ -90,7 +90,7 @@ def test_a_file_made_from_other_images_is_refused(folder, tmp_path):
     path, names = tmp_path / "cutouts.npy", [f"folder:{folder}"]
     load_cutouts(path, names, **OPTIONS)
     (folder / "a.png").rename(folder / "c.png")
-    with pytest.raises(ValueError, match="was made with sources"):
+    with pytest.raises(ValueError, match="was made from other images of folder:"):
         load_cutouts(path, names, **OPTIONS)
     with pytest.raises(FileNotFoundError, match="no such folder"):
         load_cutouts(path, [f"folder:{tmp_path / 'elsewhere'}"], **OPTIONS)
@@ -113,7 +113,9 @@ def test_a_file_made_from_other_bytes_of_the_same_names_is_refused(tmp_path, sou
     Image.fromarray(generator.integers(256, size=(24, 31), dtype=np.uint8)).save(replaced)
     os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert replaced.stat().st_size == status.st_size
-    with pytest.raises(ValueError, match=r"was made with sources .* delete it to build it anew"):
+    with pytest.raises(
+        ValueError, match=r"made from other images of .*: delete it to build it anew"
+    ):
         load_cutouts(path, names, **options)
 
 
@@ -222,6 +224,7 @@ assert not set(unused) & set(sys.modules), set(unused) & set(sys.modules)
 def batches(**changes):
     numbered = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None], (100, 4, 4))
     options = {"batch_size": 4, "seed": 1, "stream": 0, "augment": True, "qualities": (10, 12)}
+    options |= {"recompress": 0.0, "recompress_qualities": (30, 32)}
     return Batches(**{"cutouts": numbered, "codec": "jpeg"} | options | changes)
 
 
@@ -259,6 +262,25 @@ def test_shapes_types_and_ranges():
     assert (plain["quality"] == 20).all()
 
 
+def test_a_share_of_the_cutouts_was_saved_before():
+    plain = [batches().at(step, count=100) for step in range(200)]
+    found = [batches(recompress=0.25).at(step, count=100) for step in range(200)]
+    for batch, without in zip(found, plain, strict=True):
+        # What is drawn besides changes nothing of what was drawn before.
+        assert all(np.array_equal(batch[key], without[key]) for key in without)
+    first = np.concatenate([batch["first_quality"] for batch in found])
+    shift = np.concatenate([batch["shift"] for batch in found])
+    assert first.dtype == np.int32
+    assert shift.dtype == np.uint8
+    assert set(first) == {0, 30, 31, 32}
+    assert np.mean(first > 0) == pytest.approx(0.25, abs=4 * np.sqrt(0.25 * 0.75 / 800))
+    assert {tuple(pair) for pair in shift.tolist()} == set(np.ndindex(8, 8))
+    halves = [batches(recompress=0.25, process_index=i, process_count=2) for i in range(2)]
+    for key in ("first_quality", "shift"):
+        shares = [half.at(9, count=100)[key] for half in halves]
+        np.testing.assert_array_equal(np.concatenate(shares), found[9][key])
+
+
 def test_other_codecs_than_jpeg_are_applied_to_the_turned_cutouts():
     cutouts = np.random.default_rng(0).integers(0, 256, (10, 16, 16), np.uint8)
     left = batches(cutouts=cutouts).at(0, count=10)
@@ -288,6 +310,12 @@ def test_impossible_batches_are_refused():
     for qualities in ((0, 10), (20, 10), (10, 101)):
         with pytest.raises(ValueError, match=r"within 1\.\.100"):
             batches(qualities=qualities)
+        with pytest.raises(ValueError, match=r"within 1\.\.100"):
+            batches(recompress_qualities=qualities)
+    with pytest.raises(ValueError, match=r"recompress 1.5 is no share"):
+        batches(recompress=1.5)
+    with pytest.raises(ValueError, match="for the codec jpeg alone, not for webp"):
+        batches(recompress=0.1, codec="webp")
     with pytest.raises(ValueError, match="asked for 101 cut-outs of a file of 100"):
         batches().at(0, count=101)
 

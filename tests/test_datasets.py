@@ -1,6 +1,7 @@
 """Image sources against the files they come from, read by Pillow."""
 
 import functools
+import hashlib
 import http.server
 import io
 import json
@@ -77,6 +78,28 @@ def test_another_local_folder_is_not_served_from_a_cache(tmp_path):
             np.testing.assert_array_equal(source[i], rgb_to_luma(noise(seed + i + 1)))
 
 
+def test_copies_of_published_files_are_known_by_their_luma(data_dir, tmp_path, caplog):
+    """LIVE1's PNG files, written as BMP, have the published checksums: theirs is its luma."""
+    for file in published.published_files("live1")[:3]:
+        bitmap = io.BytesIO()
+        with Image.open((data_dir / "live1" / file.name).with_suffix(".png")) as image:
+            image.save(bitmap, "BMP")
+            pixels = np.asarray(image)
+        content = bytearray(bitmap.getvalue())
+        content[38:46] = bytes(8)  # without a resolution
+        assert hashlib.sha256(content).hexdigest() == file.sha256
+        assert checksums.luma_sha256(rgb_to_luma(pixels)) == file.luma_sha256
+    open_source("live1", images_dir=str(data_dir), seed=0)
+    assert "something else" not in caplog.text
+
+
+def test_local_files_that_are_not_the_published_ones_are_said(tmp_path, caplog):
+    images_dir = classic5_folder(tmp_path, 0)
+    source = open_source("classic5", images_dir=images_dir, seed=0)
+    assert "classic5: 5 of 5 local files hold something else than the published" in caplog.text
+    assert source.description != open_here("classic5").description
+
+
 def test_missing_local_files_are_named(tmp_path):
     images_dir = classic5_folder(tmp_path, 0)
     (tmp_path / "classic5" / "3.png").unlink()
@@ -94,8 +117,6 @@ class SilentHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def classic5_server(tmp_path, monkeypatch):
     """Classic5 with a checksum file of its own, to be downloaded from this machine."""
-    import hashlib
-
     import tensorflow_datasets as tfds
 
     from casjax.datasets.classic5.classic5_dataset_builder import Builder

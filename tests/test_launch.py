@@ -74,6 +74,86 @@ def test_a_slurm_array_has_a_quality_for_each_task(cluster):
     )
 
 
+def trainings(calls):
+    """Of each call its workdir, the network it begins from, and what else it overrides."""
+    found = []
+    for call in calls:
+        words = call.removesuffix(" on all").split()[3:]
+        options = dict(word.removeprefix("--").split("=", 1) for word in words)
+        start, workdir = options.pop("config.initial_weights", None), options.pop("workdir")
+        found.append((workdir, start, options))
+    return found
+
+
+def test_a_sweep_trains_20_first_and_the_others_from_it(cluster):
+    status, calls = cluster("sweep.sh", "--config.seed=1", RUNS="x", QUALITIES="5 20 35")
+    assert status == 0
+    assert [(workdir, start) for workdir, start, _ in trainings(calls)] == [
+        ("x/qf20", ""),
+        ("x/qf5", "x/qf20"),
+        ("x/qf35", "x/qf20"),
+    ]
+    assert trainings(calls)[2][2] == {
+        "config": "paper:qf=35",
+        "config.quality": "35",
+        "config.seed": "1",
+    }
+
+
+def test_a_grid_has_a_network_for_each_combination_and_a_table(cluster):
+    grid = ["quality=5,15", "optimizer.name=adam,muon", "seed=0,1"]
+    status, calls = cluster("sweep.sh", *grid, "--config.model.dtype=bfloat16", RUNS="x")
+    assert status == 0
+    settings = [f"optimizer.name={name}-seed={s}" for name in ("adam", "muon") for s in (0, 1)]
+    assert [(workdir, start) for workdir, start, _ in trainings(calls[:-1])] == [
+        *((f"x/qf20-{setting}", "") for setting in settings),
+        *(
+            (f"x/qf{quality}-{setting}", f"x/qf20-{setting}")
+            for setting in settings
+            for quality in (5, 15)
+        ),
+    ]
+    assert trainings(calls[:-1])[-1][2] == {
+        "config": "paper:qf=15",
+        "config.quality": "15",
+        "config.optimizer.name": "muon",
+        "config.seed": "1",
+        "config.model.dtype": "bfloat16",
+    }
+    assert calls[-1] == (
+        "python -m casjax.report x --group-by quality,optimizer.name,seed -o x on all"
+    )
+
+
+def test_a_sweep_from_scratch_has_no_network_to_begin_from(cluster):
+    status, calls = cluster("sweep.sh", "quality=20,30", RUNS="x", START="none")
+    assert status == 0
+    assert [(workdir, start) for workdir, start, _ in trainings(calls[:-1])] == [
+        ("x/qf20", None),
+        ("x/qf30", None),
+    ]
+
+
+def test_a_slurm_array_of_a_grid_has_the_networks_of_the_sweep(cluster):
+    grid = ["quality=5,15", "optimizer.name=adam,muon"]
+    for task in range(4):
+        status, calls = cluster("slurm_sweep.sh", *grid, SLURM_ARRAY_TASK_ID=str(task), RUNS="x")
+        assert status == 0
+    assert [(workdir, start) for workdir, start, _ in trainings(calls)] == [
+        (f"x/qf{quality}-optimizer.name={name}", f"x/qf20-optimizer.name={name}")
+        for quality in (5, 15)
+        for name in ("adam", "muon")
+    ]
+    assert cluster("slurm_sweep.sh", *grid, SLURM_ARRAY_TASK_ID="4")[0] == 2
+
+
+@pytest.mark.parametrize("script", ["sweep.sh", "slurm_sweep.sh"])
+@pytest.mark.parametrize("word", ["quality", "quality=5,", "a=b c", "=1"])
+def test_a_mistyped_grid_is_wrong_usage(cluster, script, word, tmp_path):
+    (tmp_path / "calls").touch()
+    assert cluster(script, word, SLURM_ARRAY_TASK_ID="5") == (2, [])
+
+
 def test_all_networks_that_ship_are_trained_and_shipped(cluster):
     status, calls = cluster(
         "train_shipped.sh", "--config.seed=1", RUNS="x", QUALITIES="10 60", CUTOUTS="640"

@@ -1,6 +1,7 @@
 """The command line of the main job: what it prints, and what it says to mistakes."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ ROOT = Path(__file__).parent.parent
 BASE = f"--config={ROOT}/configs/base.py"
 
 
-def run(*arguments):
+def run(*arguments, **environment):
     """The command as a user starts it: exit status and both outputs."""
     command = [sys.executable, "-m", "casjax.main", *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | environment
+    pipes = {"capture_output": True, "text": True}
+    done = subprocess.run(command, cwd=ROOT, env=environment, **pipes, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -40,15 +43,48 @@ def run(*arguments):
         ([BASE, "--config.initial_weights=none"], "none: no weights there"),
         ([BASE, "--config.model.name=cascade"], "model.name='cascade': expected one of"),
         ([BASE, "--config.evaluation.datasets=('live2',)"], "unknown image source 'live2'"),
+        ([BASE, "--config.model.padding=egde"], "config.model.padding='egde': expected one of"),
+        ([BASE, "--config.loop.log_every=0"], "config.loop.log_every=0: expected a whole number"),
+        ([BASE, "--config.multiscale.loss_weights=1"], "one for each output of the network"),
+        ([BASE, "--config.evaluation.qualities=high"], "config.evaluation.qualities="),
+        ([BASE, "--config.data.sources=3"], "config.data.sources=(3,)"),
+        ([BASE, "--config.data.cutouts_dir=README.md"], "README.md: a file, where cut-outs need"),
+        ([BASE, "--workdir=README.md"], "README.md: --workdir is a file"),
+        ([BASE, "--profile=-1"], "profile"),
+        ([f"{BASE}:foo"], "configs/base.py: it takes no argument, got 'foo'"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(tmp_path, arguments, message):
-    status, output, errors = run(*arguments, f"--workdir={tmp_path}")
+    status, output, errors = run(f"--workdir={tmp_path}", *arguments)
     assert status == 2
     assert output == ""
     [line] = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert message in line
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import nosuch", "config.py, line 1: ModuleNotFoundError: No module named 'nosuch'"),
+        ("def get_config(:", "config.py: not Python: invalid syntax"),
+        ("x = 1", "config.py: a config file has a function get_config"),
+        ("def get_config():\n    return 1 / 0", "config.py, line 2: ZeroDivisionError"),
+        ("def get_config():\n    raise ValueError('expected a, not b')", "expected a, not b"),
+    ],
+)
+def test_a_config_file_that_cannot_be_run_is_said_in_a_line(tmp_path, code, message):
+    (tmp_path / "config.py").write_text(code)
+    status, _, errors = run(f"--config={tmp_path}/config.py")
+    assert status == 2
+    [line] = errors.splitlines()
+    assert message in line
+
+
+def test_a_wrong_environment_is_said_in_a_line(tmp_path):
+    status, _, errors = run(BASE, f"--workdir={tmp_path}", JAX_PROCESS_ID="first")
+    assert status == 2
+    assert errors == "error: JAX_PROCESS_ID=first: expected a number in the environment\n"
 
 
 @pytest.fixture
@@ -68,7 +104,7 @@ def test_the_table_and_the_hash_are_printed(main, capsys):
     row = {"dataset": "live1", "qf": 20, "method": "jpeg", "psnr": 30.07, "psnrb": 27.57}
     row |= {"ssim": 0.868, "ipsnr": 0.0, "ipsnrb": 0.0, "bpp": 0.5}
     results = {"rows": [row], "images": [], "parameters_sha256": "c0ffee"}
-    main(lambda config, workdir: results)
+    main(lambda config, workdir, profile_steps: results)
     output = capsys.readouterr().out
     assert "30.07" in output
     assert output.splitlines()[-1] == "parameters sha256 c0ffee"
@@ -84,7 +120,7 @@ def test_the_table_and_the_hash_are_printed(main, capsys):
     ],
 )
 def test_other_ends_have_their_own_status(main, capsys, raised, status, said):
-    def fail(config, workdir):
+    def fail(config, workdir, profile_steps):
         raise raised
 
     with pytest.raises(SystemExit) as leaving:

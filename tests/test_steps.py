@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from casjax import jpeg
+from casjax.images.codecs import compress
 from casjax.models import create_model
 from casjax.training import examples, steps
 from casjax.training.batches import augment
@@ -126,3 +127,19 @@ def test_pictures_that_come_degraded_are_taken_as_they_are():
     batch |= {"degraded": 255 - clean, "turn": np.zeros(2, np.uint8)}
     truth, degraded, _ = examples.in_luma(batch)
     np.testing.assert_allclose(truth + degraded, 1, rtol=1e-6)
+
+
+def test_pictures_saved_before_are_found_as_crops_of_a_jpeg():
+    clean = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 1)).astype(np.uint8)
+    batch = {"clean": clean, "turn": np.zeros(3, np.uint8), "quality": np.array([50, 40, 60])}
+    _, once, _ = examples.in_luma(batch)
+    first = {"first_quality": np.array([0, 10, 30]), "shift": np.array([[1, 2], [4, 4], [7, 0]])}
+    _, twice, _ = jax.jit(examples.in_luma)(batch | first)
+    np.testing.assert_array_equal(twice[0], once[0])
+    for i in (1, 2):
+        top, left = first["shift"][i]
+        larger = np.pad(clean[i, ..., 0], ((top, 8 - top), (left, 8 - left)), mode="edge")
+        saved, _ = compress(larger, int(first["first_quality"][i]), codec="jpeg")
+        crop = np.ascontiguousarray(saved[top : top + 24, left : left + 24])
+        again, _ = compress(crop, int(batch["quality"][i]), codec="jpeg")
+        np.testing.assert_allclose(twice[i, ..., 0] * 255, again, rtol=1e-6)

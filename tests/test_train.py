@@ -14,7 +14,8 @@ import safetensors.numpy
 import small
 
 from casjax import models
-from casjax.training import resuming, train, workplace
+from casjax.images import write_png
+from casjax.training import loop, resuming, train, workplace
 from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
 
 
@@ -69,6 +70,25 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypat
     for phase in ("multiscale", "finetune"):
         name = f"{phase}.safetensors"
         assert (stopped / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_run_keeps_the_dtype_it_was_begun_with(config, tmp_path, monkeypatch):
+    """Where the fastest one is another after an interruption: the same to the bit, in bfloat16."""
+    config.model = {"name": "l4", "dtype": "auto", "convolution": "auto"}
+    for phase in (config.multiscale, config.finetune):
+        phase.loss_weights = (1.0,)
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "bfloat16")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    expected = train.train_and_evaluate(config, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "fit", stopping_after(4))
+        with pytest.raises(KeyboardInterrupt):
+            train.train_and_evaluate(config, stopped)
+    assert json.loads((stopped / "config.json").read_text())["model"]["dtype"] == "bfloat16"
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "float32")
+    results = train.train_and_evaluate(config, stopped)
+    assert results["parameters_sha256"] == expected["parameters_sha256"]
+    assert config.model.dtype == "auto"
 
 
 def stopping_after(steps):
@@ -294,3 +314,108 @@ def test_devices_are_checked(config, tmp_path):
     config.devices, config.batch_size = 0, 6
     with pytest.raises(ValueError, match="batch_size=6 does not divide by 4 devices"):
         train.train_and_evaluate(config, tmp_path)
+
+
+def test_what_was_trained_is_on_disk_when_a_validation_fails(config, tmp_path, monkeypatch):
+    expected = train.train_and_evaluate(config, tmp_path / "whole")
+
+    def failing(*_):
+        raise RuntimeError("out of memory")
+
+    for step, weights in ((4, []), (5, ["multiscale.safetensors"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "validate", failing)
+            with pytest.raises(RuntimeError, match="out of memory"):
+                train.train_and_evaluate(config, tmp_path / "failing")
+        saved = [int(path.name) for path in (tmp_path / "failing/checkpoints").iterdir()]
+        assert max(saved) == step
+        assert [path.name for path in (tmp_path / "failing").glob("*.safetensors")] == weights
+    results = train.train_and_evaluate(config, tmp_path / "failing")
+    assert results["parameters_sha256"] == expected["parameters_sha256"]
+
+
+def test_weights_and_scores_are_on_disk_when_a_picture_fails(config, tmp_path, monkeypatch):
+    config.evaluation.datasets = ("skimage",)
+
+    def failing(*_, **__):
+        raise OSError("no space left")
+
+    for name, function, there in (
+        ("evaluate", train.evaluator, ["weights.safetensors"]),
+        ("write_png", train, ["results.json", "weights.safetensors"]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(function, name, failing)
+            with pytest.raises(OSError, match="no space left"):
+                train.train_and_evaluate(config, tmp_path)
+        names = [path.name for path in tmp_path.iterdir()]
+        assert sorted({"weights.safetensors", "results.json"} & {*names}) == there
+
+
+def test_flat_images_are_no_reason_to_stop(config, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for level in (127, 200):
+        write_png(images / f"{level}.png", np.full((64, 64), level, np.uint8))
+    config.data.sources = config.data.validation_sources = (f"folder:{images}",)
+    train.train_and_evaluate(config, tmp_path / "run")
+    for record in records(tmp_path / "run", "validation"):
+        assert 0 < record["jpeg_psnr"] <= 100
+
+
+def test_more_epochs_for_a_finished_run_the_way_is_named_and_works(config, tmp_path):
+    train.train_and_evaluate(config, tmp_path / "run")
+    config.finetune.epochs = 2.0
+    with pytest.raises(ValueError, match=r"finetune\.epochs was 1\.0 and is 2\.0") as error:
+        train.train_and_evaluate(config, tmp_path / "run")
+    option = f"--config.initial_weights={tmp_path / 'run'}"
+    assert f"Choose another --workdir, where {option} trains its finished network" in str(
+        error.value
+    )
+    config.initial_weights = str(tmp_path / "run")
+    config.multiscale.epochs = 0.0
+    train.train_and_evaluate(config, tmp_path / "further")
+    assert records(tmp_path / "further", "train")[-1]["step"] == 10
+
+
+def test_a_mistake_in_the_config_leaves_nothing(config, tmp_path):
+    for key, value, message in (
+        ("batch_size", 16, "validation_cutouts=8"),
+        ("quality", 0, "config.quality=0"),
+        ("devices", 9, "devices=9"),
+    ):
+        wrong = config.copy_and_resolve_references()
+        wrong[key] = value
+        with pytest.raises(ValueError, match=message):
+            train.train_and_evaluate(wrong, tmp_path / "run")
+    config.evaluation.datasets = ("folder:a/b", "folder:a-b")
+    with pytest.raises(ValueError, match="two of them would write one picture"):
+        train.train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_images_than_those_a_run_was_begun_with_are_refused(config, tmp_path, monkeypatch):
+    images = tmp_path / "images"
+    images.mkdir()
+    noise = np.random.default_rng(0).integers(256, size=(2, 64, 64), dtype=np.uint8)
+    write_png(images / "a.png", noise[0])
+    config.data.sources = (f"folder:{images}",)
+    config.data.cutouts_dir = str(tmp_path / "cutouts")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "fit", stopping_after(4))
+        with pytest.raises(KeyboardInterrupt):
+            train.train_and_evaluate(config, tmp_path / "run")
+    write_png(images / "a.png", noise[1])
+    with pytest.raises(ValueError, match="was made from other images"):
+        train.train_and_evaluate(config, tmp_path / "run")
+    config.data.cutouts_dir = str(tmp_path / "others")
+    with pytest.raises(ValueError, match=r"are not those that .*run was begun with"):
+        train.train_and_evaluate(config, tmp_path / "run")
+    write_png(images / "a.png", noise[0])
+    with pytest.raises(ValueError, match="was made from other images"):
+        train.train_and_evaluate(config, tmp_path / "run")
+    config.data.cutouts_dir = str(tmp_path / "cutouts")
+    train.train_and_evaluate(config, tmp_path / "run", profile_steps=2)
+    parts = json.loads((tmp_path / "run/run.json").read_text())["parts"]
+    assert [(part["first_step"], part["last_step"]) for part in parts] == [(0, 4), (4, 10)]
+    assert list((tmp_path / "run/profile").rglob("*.xplane.pb"))

@@ -10,7 +10,7 @@ import pytest
 from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
 from jax import lax
 
-from casjax.models import winograd
+from casjax.models.convolutions import winograd
 from casjax.models.convolutions.activation import Activation
 
 SIZES = pytest.mark.parametrize("size", [2, 3])

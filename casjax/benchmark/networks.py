@@ -99,6 +99,8 @@ def make_batches(batch_size: int) -> Batches:
         augment=True,
         codec="jpeg",
         qualities=(QUALITY, QUALITY),
+        recompress=0.0,
+        recompress_qualities=(QUALITY, QUALITY),
     )
 
 

@@ -8,7 +8,6 @@ besides. All of it is made anew where the code, the versions or the machine are 
 import functools
 import hashlib
 import json
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +17,11 @@ import jax.export
 import jaxlib
 
 from casjax.files import replacing
+from casjax.models.convolutions import onednn, probe
 
 CODE = Path(__file__).parent.parent / "models", Path(__file__).parent
+
+CHECKS = [jax.export.DisabledSafetyCheck.custom_call(target) for target in onednn.TARGETS]
 
 T = TypeVar("T")
 
@@ -37,6 +39,8 @@ def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[...,
       `compilation.cache_compilations`) it is what `jax.jit` makes of it.
     """
     jitted = jax.jit(function)
+    # These graphs stay on this machine, so that they may hold what other versions do not know.
+    export = jax.export.export(jitted, disabled_checks=CHECKS)
     calls: dict[str, Callable[..., jax.Array]] = {}
 
     def call(*arguments: Any) -> jax.Array:
@@ -47,7 +51,7 @@ def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[...,
         if key not in calls:
             graph = _kept(
                 f"{name} of {key}",
-                make=lambda: bytes(jax.export.export(jitted)(*shapes).serialize()),
+                make=lambda: bytes(export(*shapes).serialize()),
                 read=lambda content: jax.export.deserialize(bytearray(content)),
             )
             calls[key] = jax.jit(graph.call)
@@ -103,14 +107,5 @@ def _circumstances() -> tuple[str, ...]:
         jaxlib.__version__,
         jax.default_backend(),
         jax.devices()[0].device_kind,
-        _processor(),
+        probe.processor(),
     )
-
-
-def _processor() -> str:
-    """What the processor can do: the choice of a formulation may depend on it."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            return next(line for line in file if line.startswith(("flags", "Features")))
-    except (OSError, StopIteration):
-        return f"{platform.machine()} {platform.processor()}"

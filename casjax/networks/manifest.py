@@ -2,9 +2,12 @@
 
 It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to what it is
 (``model``, as in a config) and for which ``qualities`` (lowest and highest JPEG quality factor),
-and to how it came about: the network it started from, data, cut-outs, steps, date, and the scores
-of the weights as they ship. Networks that are there to compare with have ``baseline``: true;
-restoring photographs does not choose them.
+and to how it came about: the network it started from, data, cut-outs, steps, loss, date, and the
+scores of the weights as they ship, as far as they are known with ``command``, ``revision``,
+``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
+`provenance.learning_curve`), the ``multiscale_scores`` that it had before fine-tuning, and
+``earlier`` trainings of it, oldest first. Networks that are there to compare with have
+``baseline``: true; restoring photographs does not choose them.
 """
 
 import hashlib
@@ -13,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "weights"
+MANIFEST_FILE = "manifest.json"
+NOT_DESCRIBING = ("scores", "multiscale_scores", "learning_curve", "earlier")
 
 
 def manifest() -> dict[str, dict[str, Any]]:
     """What ships, by name, as described above."""
-    return json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    return json.loads((FOLDER / MANIFEST_FILE).read_text(encoding="utf-8"))
 
 
 def find_weights(name: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.graphs import kept_fact
-from casjax.networks.manifest import find_weights, manifest
+from casjax.networks.manifest import NOT_DESCRIBING, find_weights, manifest
 from casjax.networks.weights import load_weights
 from casjax.networks.workdir import CONFIG_FILE
 
@@ -73,13 +73,13 @@ def _shapes(model: nn.Module) -> dict[str, Any]:
 def describe_network(name: str) -> dict[str, Any]:
     """How a network, named as for `load_network`, came about: see `provenance.of_run`.
 
-    Of one that ships it is what the manifest says, without its scores.
+    Of one that ships it is what the manifest says, without its scores and its history.
 
     Raises:
       FileNotFoundError: there is none.
     """
     if name in manifest():
-        return {key: value for key, value in manifest()[name].items() if key != "scores"}
+        return {key: value for key, value in manifest()[name].items() if key not in NOT_DESCRIBING}
     phase = Path(name).stem
     last_phase = phase if phase in provenance.PHASES else provenance.PHASES[-1]
     return provenance.of_run(_config_of_run(name), last_phase=last_phase)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.training.compression import Compression
+from casjax.training.compression import CROPPED, GRID_IN_COLOUR, GRID_OF_LUMA, Compression
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,15 @@ class Batches:
       augment: whether cut-outs are flipped and turned.
       codec: what degrades them, one of `casjax.images.codecs.CODECS`; in colour "jpeg".
       qualities: lowest and highest quality of the codec, both included.
-      compression: how cut-outs in colour are compressed; of luma it says nothing.
+      recompress: share of the cut-outs, 0..1, that were JPEGs already, on another grid of blocks.
+      recompress_qualities: lowest and highest quality of that first time, both included.
+      compression: how cut-outs in colour are compressed; None for luma.
       process_index: which share of the global batch to give.
       process_count: number of shares.
 
     Raises:
-      ValueError: the batch does not divide by the processes, or the qualities
-        are no range within 1..100.
+      ValueError: the batch does not divide by the processes, some qualities are no range within
+        1..100, or `recompress` is no share, or one of another codec than JPEG.
     """
 
     cutouts: np.ndarray
@@ -46,6 +48,8 @@ class Batches:
     augment: bool
     codec: str
     qualities: tuple[int, int]
+    recompress: float
+    recompress_qualities: tuple[int, int]
     compression: Compression | None = None
     process_index: int = 0
     process_count: int = 1
@@ -55,9 +59,17 @@ class Batches:
             raise ValueError(
                 f"batch_size {self.batch_size} does not divide by {self.process_count} processes"
             )
-        lowest, highest = self.qualities
-        if not 1 <= lowest <= highest <= 100:
-            raise ValueError(f"qualities {self.qualities} are not (lowest, highest) within 1..100")
+        for lowest, highest in (self.qualities, self.recompress_qualities):
+            if not 1 <= lowest <= highest <= 100:
+                raise ValueError(
+                    f"qualities {lowest, highest} are not (lowest, highest) within 1..100"
+                )
+        if not 0 <= self.recompress <= 1:
+            raise ValueError(f"recompress {self.recompress} is no share from 0 to 1")
+        if self.recompress and self.codec != "jpeg":
+            raise ValueError(f"recompress is for the codec jpeg alone, not for {self.codec}")
+        if (self.cutouts.ndim == 4) != (self.compression is not None):
+            raise ValueError("expected a compression for cut-outs in colour, and for no others")
 
     def at(self, step: int, *, count: int) -> dict[str, np.ndarray]:
         """Give this process's share of the batch at a step, counted from the phase's start.
@@ -70,7 +82,9 @@ class Batches:
           `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
           0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
           with another codec `degraded` is there too, like `clean`, which is turned already.
-          In colour `clean` has 3 channels, and what `Compression.draw` gives stands for `quality`.
+          With `recompress` also `first_quality` int32 [b], 0 where a cut-out was no JPEG before,
+          and `shift` uint8 [b, 2], as `jpeg.with_shifted_grid` takes it. In colour `clean` has 3
+          channels, and there is what `Compression.draw` gives.
 
         Raises:
           ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
@@ -90,14 +104,31 @@ class Batches:
         quality = generator.integers(
             *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
         )
+        drawn = {"quality": quality}
+        if self.compression:
+            drawn |= self.compression.draw(generator, self.batch_size, qualities=self.qualities)
+        if self.recompress:
+            drawn |= self._draw_first_time(generator)
         clean = self.cutouts[chosen]
-        turns = {"turn": turn[mine] * np.uint8(self.augment)}
-        if clean.ndim == 4:
-            assert self.compression is not None
-            drawn = self.compression.draw(generator, self.batch_size, qualities=self.qualities)
-            return {"clean": clean, **turns, **{name: x[mine] for name, x in drawn.items()}}
-        batch = {"clean": clean[..., np.newaxis], **turns, "quality": quality[mine]}
+        batch = {
+            "clean": clean if self.compression else clean[..., np.newaxis],
+            "turn": turn[mine] * np.uint8(self.augment),
+            **{name: array[mine] for name, array in drawn.items()},
+        }
         return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
+
+    def _draw_first_time(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw which cut-outs were JPEGs before, and how."""
+        count = self.batch_size
+        is_second = generator.random(count) < self.recompress
+        first_quality = generator.integers(
+            *self.recompress_qualities, size=count, dtype=np.int32, endpoint=True
+        )
+        period = GRID_IN_COLOUR if self.compression else GRID_OF_LUMA
+        shift = generator.integers(period, size=(count, 2), dtype=np.uint8)
+        if self.compression:
+            shift *= (generator.random((count, 1)) < CROPPED).astype(np.uint8)
+        return {"first_quality": first_quality * is_second, "shift": shift}
 
 
 def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:

@@ -21,31 +21,29 @@ MOZJPEG = np.array(
     ],
     np.int32,
 )
-GRID = 16  # pixels: the period of blocks of chroma of half the samples
+GRID_OF_LUMA = 8  # pixels: the period of its blocks
+GRID_IN_COLOUR = 16  # pixels: that of blocks of chroma of half the samples
+CROPPED = 0.5  # share of pictures in colour that were cropped before they were saved again
 CHROMA_DEVIATION = 10  # quality factors, of chroma from luma in foreign tables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compression:
-    """What share of cut-outs is compressed in which way.
+    """What share of cut-outs in colour is compressed in which way.
 
     Attributes:
-      sampling_shares: of 4:4:4, 4:2:2 and 4:2:0; they sum up to 1.
+      sampling_shares: of 4:4:4, 4:2:2 and 4:2:0, as parts of their sum.
       quality_exponent: 1 draws qualities uniformly, more gives more of the low ones: they are
-        ``lowest + (highest - lowest) u^exponent`` of a uniform ``u``.
+        ``lowest + (highest - lowest) u^exponent`` of a uniform ``u``, rounded.
       foreign_share: with other tables than libjpeg's: half of them are mozjpeg's, the others lie
         somewhere between libjpeg's and flat ones, chroma being of another quality than luma.
       grey_share: of grey pictures, Cb = Cr = 128.
-      recompressed_share: saved twice, of which half were cropped in between: their grids differ.
-      first_qualities: lowest and highest of the earlier compression.
     """
 
     sampling_shares: tuple[float, float, float]
     quality_exponent: float
     foreign_share: float
     grey_share: float
-    recompressed_share: float
-    first_qualities: tuple[int, int]
 
     def draw(
         self, generator: np.random.Generator, count: int, *, qualities: tuple[int, int]
@@ -54,37 +52,24 @@ class Compression:
 
         Args:
           generator: of random numbers.
-          count: how many.
+          count: how many, n.
           qualities: lowest and highest, both included.
 
         Returns:
-          `quality` and `chroma_quality` int32 [count]; `base` int32 [count, 2, 8, 8], the tables of
-          quality 50 that they scale; `sampling` int32 [count], its place in `jpeg.SAMPLINGS`;
-          `grey` bool [count]; and if any are to be, `recompressed` bool [count], with
-          `first_quality` int32 [count] and `shift` int32 [count, 2], see `jpeg.with_shifted_grid`.
+          `quality` and `chroma_quality` int32 [n]; `base` int32 [n, 2, 8, 8], the tables of quality
+          50 that they scale; `sampling` int32 [n], its place in `jpeg.SAMPLINGS`; `grey` bool [n].
         """
         lowest, highest = qualities
         uniform = generator.random(count) ** self.quality_exponent
-        luma = lowest + np.floor(uniform * (highest + 1 - lowest)).astype(np.int32)
-        base, chroma = self._tables(generator, luma)
-        drawn = {
-            "quality": luma,
-            "chroma_quality": chroma,
+        quality = lowest + np.floor(uniform * (highest + 1 - lowest)).astype(np.int32)
+        shares = np.divide(self.sampling_shares, sum(self.sampling_shares))
+        base, chroma_quality = self._tables(generator, quality)
+        return {
+            "quality": quality,
+            "chroma_quality": chroma_quality,
             "base": base,
-            "sampling": generator.choice(
-                len(SAMPLINGS), count, p=np.divide(self.sampling_shares, sum(self.sampling_shares))
-            ).astype(np.int32),
+            "sampling": generator.choice(len(SAMPLINGS), count, p=shares).astype(np.int32),
             "grey": generator.random(count) < self.grey_share,
-        }
-        if not self.recompressed_share:
-            return drawn
-        cropped = generator.random(count) < 0.5
-        return drawn | {
-            "recompressed": generator.random(count) < self.recompressed_share,
-            "first_quality": generator.integers(
-                *self.first_qualities, count, np.int32, endpoint=True
-            ),
-            "shift": generator.integers(GRID, size=(count, 2), dtype=np.int32) * cropped[:, None],
         }
 
     def _tables(

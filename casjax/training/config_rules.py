@@ -29,11 +29,20 @@ def require_valid(config: Mapping[str, Any]) -> None:
             raise ValueError(f"config.{key}: there is no such key, see configs/base.py")
         if not RULES[key].holds(values[key]):
             raise ValueError(f"config.{key}={values[key]!r}: expected {RULES[key].expected}")
-    lowest, highest = (values[f"degradation.{end}_quality"] for end in ("lowest", "highest"))
-    if lowest > highest:
+    for kind in ("", "recompress_"):
+        lowest, highest = (
+            values[f"degradation.{kind}{end}_quality"] for end in ("lowest", "highest")
+        )
+        if lowest > highest:
+            raise ValueError(
+                f"config.degradation.{kind}lowest_quality={lowest}: expected at most "
+                f"{kind}highest_quality, {highest}"
+            )
+    recompress, codec = values["degradation.recompress"], values["degradation.codec"]
+    if recompress and codec != "jpeg":
         raise ValueError(
-            f"config.degradation.lowest_quality={lowest}: expected at most highest_quality, "
-            f"{highest}"
+            f"config.degradation.recompress={recompress}: expected 0 for the codec {codec}, "
+            "only JPEG is compressed twice"
         )
     count, batch_size = values["data.validation_cutouts"], values["batch_size"]
     if count < batch_size:
@@ -147,6 +156,9 @@ RULES: dict[str, Rule] = {
     "degradation.augment": _FLAG,
     "degradation.lowest_quality": _QUALITY,
     "degradation.highest_quality": _QUALITY,
+    "degradation.recompress": _PART,
+    "degradation.recompress_lowest_quality": _QUALITY,
+    "degradation.recompress_highest_quality": _QUALITY,
     "colour.sampling_shares": Rule(
         "three shares, none negative and not all of them 0, of 4:4:4, 4:2:2 and 4:2:0",
         lambda x: _WEIGHTS.holds(x) and len(x) == len(SAMPLINGS),
@@ -154,16 +166,6 @@ RULES: dict[str, Rule] = {
     "colour.quality_exponent": _POSITIVE,
     "colour.foreign_share": _PART,
     "colour.grey_share": _PART,
-    "colour.recompressed_share": _PART,
-    "colour.first_qualities": Rule(
-        "two whole numbers from 1 to 100, the lowest and the highest",
-        lambda x: (
-            isinstance(x, tuple | list)
-            and len(x) == 2
-            and all(map(_QUALITY.holds, x))
-            and x[0] <= x[1]
-        ),
-    ),
     "optimizer.name": _one_of("adam", "muon"),
     "optimizer.beta1": _SHARE,
     "optimizer.beta2": _SHARE,

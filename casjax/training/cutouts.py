@@ -152,13 +152,18 @@ def _identity(
 
 def _require_equal(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     differences = [
-        f"{key} {stored.get(key)} instead of {value}"
+        f"with {key} {stored.get(key)} instead of {value}"
         for key, value in wanted.items()
-        if stored.get(key) != value
+        if key != "sources" and stored.get(key) != value
+    ]
+    differences += [
+        f"from other images of {images['name']}"
+        for images in wanted["sources"]
+        if images not in stored.get("sources", [])
     ]
     if differences:
         raise ValueError(
-            f"{path} was made with {', '.join(differences)}: "
+            f"{path} was made {', '.join(differences)}: "
             "delete it to build it anew, or choose another path"
         )
 

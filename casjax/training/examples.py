@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from casjax import jpeg
 from casjax.networks import colour
 from casjax.training.batches import augment
-from casjax.training.compression import GRID
+from casjax.training.compression import GRID_IN_COLOUR, GRID_OF_LUMA
 
 Batch = Mapping[str, jax.Array]
 
@@ -50,7 +50,11 @@ def domain_of(model: Any) -> Domain:
 def in_luma(batch: Batch) -> Examples:
     """Turn cut-outs and degrade them by JPEG, where the batch does not bring them degraded."""
     clean = augment(batch["clean"], batch["turn"])
-    degraded = batch["degraded"] if "degraded" in batch else jpeg.degrade(clean, batch["quality"])
+    if "degraded" in batch:
+        degraded = batch["degraded"]
+    else:
+        found = _saved_before(clean, batch, jpeg.degrade, period=GRID_OF_LUMA)
+        degraded = jpeg.degrade(found, batch["quality"])
     clean, degraded = (x.astype(jnp.float32) / 255 for x in (clean, degraded))
     return Examples(clean, degraded, (degraded,))
 
@@ -65,20 +69,36 @@ def in_colour(batch: Batch) -> Examples:
     clean = _where(batch["grey"], _grey(clean), clean)
     qualities = jnp.stack([batch["quality"], batch["chroma_quality"]], axis=-1)
     tables = jpeg.scaled_table(batch["base"], qualities)
-    once = clean
-    if "recompressed" in batch:
-        first_tables = jpeg.quantization_tables(batch["first_quality"])
-        once = jpeg.with_shifted_grid(
-            lambda rgb: jpeg.degrade_rgb(rgb, first_tables, sampling=batch["sampling"]),
-            clean,
-            batch["shift"],
-            period=GRID,
-        )
-        once = _where(batch["recompressed"], once, clean)
-    planes = jpeg.degrade_to_planes(once, tables, sampling=batch["sampling"])
+
+    def save(rgb: jax.Array, quality: jax.Array) -> jax.Array:
+        first_tables = jpeg.quantization_tables(quality)
+        return jpeg.degrade_rgb(rgb, first_tables, sampling=batch["sampling"])
+
+    found = _saved_before(clean, batch, save, period=GRID_IN_COLOUR)
+    planes = jpeg.degrade_to_planes(found, tables, sampling=batch["sampling"])
     shown = jpeg.planes_to_rgb(planes)
     inputs = colour.to_network(planes), colour.condition_of(tables)
     return Examples(clean.astype(jnp.float32) / 255, shown.astype(jnp.float32) / 255, inputs)
+
+
+def _saved_before(
+    clean: jax.Array,
+    batch: Batch,
+    save: Callable[[jax.Array, jax.Array], jax.Array],
+    *,
+    period: int,
+) -> jax.Array:
+    """Pictures as a second JPEG finds them: some were saved, and maybe cropped, already."""
+    if "first_quality" not in batch:
+        return clean
+    quality = batch["first_quality"]
+    saved = jpeg.with_shifted_grid(
+        lambda larger: save(larger, jnp.maximum(quality, 1)),  # there is no quality of 0
+        clean,
+        batch["shift"],
+        period=period,
+    )
+    return _where(quality > 0, saved, clean)
 
 
 def _grey(rgb: jax.Array) -> jax.Array:

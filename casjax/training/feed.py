@@ -39,12 +39,16 @@ def open_feed(
     codec: str,
     lowest_quality: int,
     highest_quality: int,
+    recompress: float,
+    recompress_lowest_quality: int,
+    recompress_highest_quality: int,
 ) -> "Feed":
     """Open the cut-outs of a training and its validations, made first where there are none yet.
 
-    Each of the ``phases`` has an order of cut-outs of its own. This process has ``device_count``
-    devices. With a ``compression`` cut-outs are in colour; all else is as `configs/base.py`
-    describes it, with its sections data and degradation.
+    Each of the ``phases`` has an order of cut-outs of its own. Cut-outs of validations are
+    compressed once only, so that trainings with and without ``recompress`` compare. This process
+    has ``device_count`` devices. With a ``compression`` cut-outs are in colour; all else is as
+    `configs/base.py` describes it, with its sections data and degradation.
 
     Raises:
       ValueError: the images or the files of cut-outs do not fit; the message names them.
@@ -69,6 +73,7 @@ def open_feed(
         seed=seed,
         codec=codec,
         qualities=(lowest_quality, highest_quality),
+        recompress_qualities=(recompress_lowest_quality, recompress_highest_quality),
         compression=compression,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
@@ -76,9 +81,10 @@ def open_feed(
     return Feed(
         phases=phases,
         training=[
-            batches(cutouts=training, augment=augment, stream=i) for i, _ in enumerate(phases)
+            batches(cutouts=training, augment=augment, recompress=recompress, stream=i)
+            for i, _ in enumerate(phases)
         ],
-        validation=batches(cutouts=validation, augment=False, stream=0),
+        validation=batches(cutouts=validation, augment=False, recompress=0.0, stream=0),
         images=[images for path, *_ in plans for images in images_of(path)],
         device_count=device_count,
     )

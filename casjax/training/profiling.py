@@ -43,7 +43,8 @@ def profiling(train_step: TrainStep, folder: Path, *, count: int) -> Iterator[Tr
             jax.profiler.start_trace(folder)
             watching = True
         calls += 1
-        result = train_step(state, batch)
+        with jax.profiler.StepTraceAnnotation("train", step_num=calls):
+            result = train_step(state, batch)
         if watching and calls == UNWATCHED + count:
             jax.block_until_ready(result)
             stop()

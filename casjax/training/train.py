@@ -21,6 +21,7 @@ from casjax.evaluation import evaluator
 from casjax.files import readable_name
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
+from casjax.models.convolutions import fastest_dtype
 from casjax.networks import colour, inference
 from casjax.networks.manifest import find_weights
 from casjax.networks.provenance import PHASES
@@ -53,7 +54,7 @@ from casjax.training.steps import (
     make_validation_step,
     on_devices,
 )
-from casjax.training.workplace import enter
+from casjax.training.workplace import enter, read_config
 
 
 def train_and_evaluate(
@@ -82,6 +83,7 @@ def train_and_evaluate(
     """
     # Before anything is written or takes long, so that a mistake costs nothing.
     require_valid(config.to_dict())
+    config = with_dtype(config, workdir)
     model = create_model(**config.model)
     shapes = variable_shapes(model)
     require_fit(config.to_dict(), model, outputs=count_outputs(model, shapes))
@@ -106,6 +108,25 @@ def train_and_evaluate(
             with sigterm_stops("evaluation", training_follows=False):
                 say("evaluating")
                 return score(config, model, variables, tests, pictures, workdir)
+
+
+def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
+    """Put the dtype that ``model.dtype="auto"`` stands for into a copy of a config.
+
+    It is the one that a run in the workdir was begun with, wherever it goes on, so that it
+    computes the same to the bit; or else the fastest here.
+
+    Raises:
+      ValueError: another process chose another one.
+    """
+    if config.model.get("dtype") != "auto":
+        return config
+    begun = read_config(workdir / CONFIG_FILE)
+    dtype = begun["model"]["dtype"] if begun else fastest_dtype()
+    processes.require_agreement("model.dtype", dtype)
+    config = config.copy_and_resolve_references()
+    config.model.dtype = dtype
+    return config
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:

@@ -70,7 +70,7 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
     """
     if next((workdir / CHECKPOINTS_FOLDER).glob("[0-9]*"), None):
         return
-    stored = _read_config(workdir / CONFIG_FILE)
+    stored = read_config(workdir / CONFIG_FILE)
     if stored is None:
         endangered = [*RECORDS, *RESULTS, *pictures]
     elif differences(stored, config):
@@ -86,7 +86,7 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
         )
 
 
-def _read_config(path: Path) -> dict[str, Any] | None:
+def read_config(path: Path) -> dict[str, Any] | None:
     """The config of a run; None where the file is missing or something else."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

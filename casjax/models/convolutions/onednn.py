@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 from jax.typing import DTypeLike
 
+CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
 # Of a strip of the gradient of a kernel: enough to sum over at once, few enough to stay cached.
 PIXELS_PER_STRIP = 2048
 FEW_CHANNELS = 3  # of an image
@@ -153,9 +154,9 @@ def _words(x: Array) -> Array:
 
 def _matmul(a: Array, b: Array, dtype: DTypeLike) -> Array:
     """The product of matrices, summed in float32, in a dtype."""
-    config = {"onednn_matmul_config": {}}
+    config: dict[str, object] = {"onednn_matmul_config": {}}
     result = jax.ShapeDtypeStruct((len(a), b.shape[1]), dtype)
-    return _call("__onednn$matmul", config, result, a, b)
+    return _call(MATMUL, config, result, a, b)
 
 
 def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
@@ -181,7 +182,7 @@ def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Arr
             "feature_groups": 1,
         }
     }
-    return _call("__onednn$convolution", config, jax.ShapeDtypeStruct(shape, dtype), x, kernel)
+    return _call(CONVOLUTION, config, jax.ShapeDtypeStruct(shape, dtype), x, kernel)
 
 
 def _call(target: str, config: object, result: jax.ShapeDtypeStruct, *operands: Array) -> Array:

@@ -21,6 +21,7 @@ from typing import TypedDict
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 from jax import lax
 
@@ -31,6 +32,7 @@ PATIENCE = 300  # seconds
 # Images, height and width, channels in and out, kernel and padding: each path, with odd tails.
 TRIED = ((2, 9, 33, 17, 2, 1), (1, 13, 1, 5, 11, 0), (2, 5, 64, 96, 3, 1), (1, 7, 19, 1, 5, 2))
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}  # of the largest magnitude
+_TRIAL = f"from {__name__} import _try; _try()"
 
 
 class Verdict(TypedDict):
@@ -55,11 +57,14 @@ def verdict() -> Verdict:
     """What is known of this machine, or is found out now."""
     if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return Verdict(fault="it is for x86-64 processors", bfloat16_gain=0.0)
-    folder = Path(jax.config.jax_compilation_cache_dir or _user_cache())
-    path = folder / f"onednn-{FORM}-{_machine()}.json"
+    folder = Path(
+        jax.config.jax_compilation_cache_dir or _user_cache()  # type: ignore[attr-defined]
+    )
+    digest = hashlib.sha256(processor().encode()).hexdigest()[:16]
+    path = folder / f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json"
     try:
-        return Verdict(**json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+        return _read(path.read_text())
+    except (OSError, ValueError, TypeError, KeyError):
         found = _ask_child()
     if found["fault"]:
         logging.warning("oneDNN is left out, slower forms serve: %s", found["fault"])
@@ -73,26 +78,29 @@ def verdict() -> Verdict:
     return found
 
 
+def _read(text: str) -> Verdict:
+    fields = json.loads(text)
+    return Verdict(fault=fields["fault"], bfloat16_gain=fields["bfloat16_gain"])
+
+
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "casjax"
 
 
-def _machine() -> str:
-    """The version of jaxlib, and what tells this processor from others."""
+def processor() -> str:
+    """What tells this processor from those that compute in another way."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        processor = next(line for line in lines if line.startswith("flags"))
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line for line in file if line.startswith(("flags", "Features")))
     except (OSError, StopIteration):
-        processor = platform.processor()
-    digest = hashlib.sha256(processor.encode()).hexdigest()[:16]
-    return f"{jax.lib.__version__}-{digest}"
+        return f"{platform.machine()} {platform.processor()}"
 
 
 def _ask_child() -> Verdict:
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     package = str(Path(__file__).parents[3])
     environment["PYTHONPATH"] = os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-c", f"from {__name__} import _try; _try()"]
+    command = [sys.executable, "-c", _TRIAL]
     try:
         child = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -102,7 +110,7 @@ def _ask_child() -> Verdict:
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         return Verdict(fault=f"its trial ended with {child.returncode}: {last}", bfloat16_gain=0.0)
-    return Verdict(**json.loads(child.stdout.splitlines()[-1]))
+    return _read(child.stdout.splitlines()[-1])
 
 
 def _try() -> None:

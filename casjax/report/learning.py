@@ -1,0 +1,122 @@
+"""How networks learned: ``python -m casjax.report.learning [RUNS ...] -o docs/learning``.
+
+Draws the gains over JPEG on validation images by the cut-outs seen, of every network that ships
+with its learning curve and of every training below the given folders, finished or not, as SVG and
+PNG for light and dark pages: what another hundred thousand cut-outs would bring.
+Exit status: 0 done, 2 wrong usage.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from casjax.networks.provenance import learning_curve
+from casjax.networks.workdir import CONFIG_FILE, METRICS_FILE
+from casjax.training.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Curve = list[list[float]]
+"""`[cut-outs seen, gain in dB]` for each validation, in order."""
+MARKERS = "osD^vP"
+LINES = ("-", "--", ":")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m casjax.report.learning",
+        description="Draw gains on validation images by cut-outs seen, of networks and runs.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("runs", nargs="*", type=Path, help="folders with workdirs in or below them")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="files, without suffix")
+    options = parser.parse_args(arguments)
+    try:
+        from casjax.networks.pretrained import manifest
+        from casjax.report import drawing
+
+        curves = {name: of_network(entry) for name, entry in manifest().items()}
+        for folder in options.runs:
+            curves |= of_runs(folder)
+        curves = {name: curve for name, curve in curves.items() if curve}
+        if not curves:
+            raise ValueError("no learning curves: no network ships with one, and no run is given")
+        drawing.save(lambda: draw(curves), options.output)
+    except ModuleNotFoundError as error:
+        parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
+    except (ValueError, OSError) as error:
+        parser.error(" ".join(str(error).split()))
+    return ExitStatus.DONE
+
+
+def of_network(entry: Mapping[str, Any]) -> Curve:
+    """The learning curve of a network that ships, through all trainings under its name.
+
+    Args:
+      entry: of the manifest, see `networks.pretrained`.
+
+    Returns:
+      The curve; empty where it is not known.
+    """
+    curve: Curve = []
+    seen = 0
+    for training in [*entry.get("earlier", []), entry]:
+        curve += [[seen + count, gain] for count, gain in training.get("learning_curve", [])]
+        seen += training["cutouts"]
+    return curve
+
+
+def of_runs(folder: Path) -> dict[str, Curve]:
+    """The learning curves of the trainings in a folder or below it, by their places there.
+
+    Raises:
+      FileNotFoundError: there are none.
+      ValueError: a file is damaged; the message names it.
+    """
+    curves = {}
+    for metrics in sorted(folder.rglob(METRICS_FILE)):
+        workdir = metrics.parent
+        place = workdir.relative_to(folder).as_posix()
+        try:
+            config = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
+            curve = learning_curve(metrics, batch_size=config["batch_size"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{workdir}: its config or metrics are damaged: {error!r}") from error
+        curves[workdir.resolve().name if place == "." else place] = curve
+    if not curves:
+        raise FileNotFoundError(f"{folder}: there is no workdir of a training, with {METRICS_FILE}")
+    return curves
+
+
+def draw(curves: Mapping[str, Curve]) -> "Figure":
+    """Draw curves with a logarithmic axis of cut-outs, each marked at its end."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
+
+    figure = Figure(figsize=(8, 5))
+    axes = figure.subplots()
+    for i, (name, curve) in enumerate(sorted(curves.items())):
+        axes.semilogx(
+            [cutouts for cutouts, _ in curve],
+            [gain for _, gain in curve],
+            color=f"C{i % 6}",
+            linestyle=LINES[i // 6 % len(LINES)],
+            marker=MARKERS[i % len(MARKERS)],
+            markevery=[len(curve) - 1],
+            label=f"{name}: {curve[-1][1]:+.3f} dB after {curve[-1][0]:,}",
+        )
+    axes.set(xlabel="cut-outs seen", ylabel="gain over JPEG on validation images [dB]")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_formatter("")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""oneDNN's convolutions against XLA's direct ones in float64, and the probe that lets them in."""
+
+import json
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
+from jax import lax
+
+from casjax.models import convolutions
+from casjax.models.convolutions import onednn, probe
+
+# Of the largest magnitude of a result: float32 as everywhere, bfloat16 to its 8 bits.
+TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}
+
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+WHERE_IT_WORKS = pytest.mark.skipif(
+    not probe.onednn_works(), reason="oneDNN does not work on this machine"
+)
+
+
+def draw(shape, size, co, padding, dtype):
+    """x, kernel and output gradient of a dtype."""
+    rng = np.random.default_rng(0)
+    n, h, w, ci = shape
+    out = (n, h + 1 - size + 2 * padding, w + 1 - size + 2 * padding, co)
+    shapes = shape, (size, size, ci, co), out
+    return [jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes]
+
+
+def direct(padding, x, kernel):
+    around = (padding, padding)
+    return lax.conv_general_dilated(x, kernel, (1, 1), (around, around), dimension_numbers=LAYOUT)
+
+
+def convolve(padding, x, kernel):
+    return onednn.convolve(x, kernel, padding, x.dtype)
+
+
+@WHERE_IT_WORKS
+@DTYPES
+@pytest.mark.parametrize(
+    ("shape", "size", "co", "padding"),
+    [
+        ((1, 1, 1, 1), 1, 1, 0),  # a single pixel
+        ((3, 2, 3, 5), 2, 3, 0),  # one output pixel in a column
+        ((2, 9, 40, 6), 3, 7, 1),  # several strips
+        ((2, 9, 40, 7), 3, 6, 1),  # the gradient's channels are copied, not the input's
+        ((1, 10, 14, 3), 2, 2, 1),
+        ((3, 6, 7, 4), 3, 3, 2),
+        ((5, 12, 13, 2), 7, 3, 0),  # a strip over several images
+        ((2, 12, 13, 1), 11, 5, 0),  # from one channel
+        ((2, 12, 14, 5), 5, 1, 2),  # to one channel
+        ((1, 4, 5, 257), 2, 300, 1),
+    ],
+)
+def test_equals_direct_form(shape, size, co, padding, dtype, monkeypatch):
+    monkeypatch.setattr(onednn, "PIXELS_PER_STRIP", 70)
+    arrays = draw(shape, size, co, padding, dtype)
+    found = jax.jit(partial(output_and_gradients, partial(convolve, padding)))(*arrays)
+    assert {array.dtype for array in found} == {jnp.dtype(dtype)}
+    assert_close(found, in_float64(partial(direct, padding), arrays), TOLERANCE[dtype])
+
+
+@WHERE_IT_WORKS
+def test_sums_are_rounded_once():
+    """9 * 300 terms: sums in bfloat16 would be wrong by several times its last bit."""
+    x, kernel, _ = draw((1, 3, 3, 300), 3, 16, 0, "bfloat16")
+    y = convolve(0, x, kernel)
+    exact = direct(0, x.astype(jnp.float32), kernel.astype(jnp.float32))
+    assert jnp.all(jnp.abs(y - exact) <= jnp.abs(exact) * 2**-8 + 1e-4)
+
+
+@WHERE_IT_WORKS
+def test_equals_direct_form_over_two_devices():
+    arrays = draw((4, 6, 7, 5), 3, 3, 0, "float32")
+    x, kernel, dy = arrays
+
+    @partial(jax.pmap, axis_name="devices", devices=jax.devices("cpu")[:2], in_axes=(0, None, 0))
+    def shard(x, kernel, dy):
+        y, dx, dkernel = output_and_gradients(partial(convolve, 0), x, kernel, dy)
+        return y, dx, lax.psum(dkernel, "devices")
+
+    y, dx, dkernel = shard(x.reshape(2, 2, *x.shape[1:]), kernel, dy.reshape(2, 2, *dy.shape[1:]))
+    found = y.reshape(dy.shape), dx.reshape(x.shape), dkernel[0]
+    assert_close(found, in_float64(partial(direct, 0), arrays))
+
+
+@WHERE_IT_WORKS
+@DTYPES
+def test_invalid_values_stay_visible(dtype):
+    x = jnp.full((1, 8, 8, 2), jnp.nan, dtype)
+    assert jnp.isnan(convolve(1, x, jnp.ones((3, 3, 2, 2), dtype))).all()
+
+
+@WHERE_IT_WORKS
+def test_the_gradient_of_a_picture_is_not_computed():
+    """Of a first layer there are the convolution and the kernel's gradient, in a loop."""
+    x, kernel, _ = draw((1, 8, 9, 1), 3, 5, 1, "float32")
+
+    def loss(kernel):
+        return jnp.square(convolutions.conv3x3([x], kernel, "onednn")).sum()
+
+    program = jax.jit(jax.grad(loss)).lower(kernel).compile().as_text()
+    assert program.count(f'custom_call_target="{onednn.CONVOLUTION}"') == 2
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """No compilations kept, so that the verdict goes to the user's cache folder: an empty one."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    monkeypatch.setattr(probe.platform, "machine", lambda: "x86_64")
+    probe.verdict.cache_clear()
+    yield tmp_path / "casjax"
+    jax.config.update("jax_compilation_cache_dir", before)
+    probe.verdict.cache_clear()
+
+
+def test_a_verdict_is_found_out_once(cache, monkeypatch):
+    found = probe.Verdict(fault="", bfloat16_gain=2.0)
+    asked = []
+    monkeypatch.setattr(probe, "_ask_child", lambda: asked.append(1) or found)
+    for _ in range(2):
+        assert probe.verdict() == found
+        probe.verdict.cache_clear()  # as in another process
+    assert len(asked) == 1
+    [kept] = cache.iterdir()
+    kept.write_text('{"fault":')  # damaged
+    assert probe.verdict() == found
+    assert json.loads(kept.read_text()) == found
+
+
+def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):
+    monkeypatch.setattr(probe, "_TRIAL", "import os; os.abort()")
+    assert not probe.onednn_works()
+    assert "oneDNN is left out" in caplog.text
+    x, kernel, _ = draw((1, 8, 8, 2), 5, 3, 0, "bfloat16")
+    assert convolutions.conv(x, kernel, "auto").shape == (1, 4, 4, 3)
+
+
+def test_other_processors_are_not_tried(cache, monkeypatch):
+    monkeypatch.setattr(probe.platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(probe, "_ask_child", lambda: pytest.fail("tried"))
+    assert "x86-64" in probe.verdict()["fault"]
