@@ -2,9 +2,9 @@
 
 Takes all three planes and is told the quantisation tables; qualities 5 to 100 by the tables of
 libjpeg, mozjpeg and others, 4:2:0 mostly, a part grey, a part compressed twice (see the section
-``colour`` of configs/base.py). It grows out of the network for luma that ships for quality 20, whose
-luma it has at first beside the file's own chroma. Of that network the coarse outputs are no pictures
-any more, so the full resolution alone is learnt from, as configs/efficient.py has it.
+``colour`` of configs/base.py). It grows out of the network for luma that ships for quality 20,
+whose luma it has at first beside the file's own chroma. Of that network the coarse outputs are no
+pictures any more, so the full resolution alone is learnt from, as configs/efficient.py has it.
 
 Photographs in RGB that no JPEG has spoilt are to be given, and some of them kept to validate with:
 ``--config.data.sources='("folder:photographs/train",)'`` and ``--config.data.validation_sources``.

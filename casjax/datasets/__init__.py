@@ -35,13 +35,14 @@ class ImageSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Give an image as uint8 [h, w] luma, or as uint8 [h, w, 3] RGB of a source in colour.
+        """Give an image as uint8 [h, w] luma or [h, w, 3] RGB.
 
-        May raise `images.UnreadableImageError`.
+        Raises:
+          UnreadableImageError: of `images`; it cannot be.
         """
 
 
-def open_source(name: str, *, images_dir: str, seed: int, colour: bool = False) -> ImageSource:
+def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> ImageSource:
     """Open a source of clean images.
 
     Args:
@@ -52,29 +53,27 @@ def open_source(name: str, *, images_dir: str, seed: int, colour: bool = False) 
       images_dir: folder with live1/, classic5/ and bsds500/{train,test,val}/ to
         read the published sets from, in any format; "" to download them.
       seed: of the synthetic images.
-      colour: whether its images are RGB; synthetic ones are luma alone.
+      channels: 1 for luma, 3 for RGB, which published sets, folders and scikit-image give.
 
     Raises:
-      ValueError: there is no such source, or none in colour.
+      ValueError: there is no such source, or not in colour.
       FileNotFoundError: its files are not there.
     """
     match name.partition(":"):
         case dataset, "", "" if dataset.partition("/")[0] in PUBLISHED:
-            return open_published(name, images_dir=images_dir, colour=colour)
+            return open_published(name, images_dir=images_dir, channels=channels)
         case "folder", ":", path if path:
-            return open_folder(name, path, colour=colour)
+            return open_folder(name, path, channels=channels)
+        case "synthetic" | "tfds", ":", _ if channels == 3:
+            raise ValueError(f"image source {name!r} gives luma alone, choose another for colour")
         case "synthetic", ":", count if count.isdecimal() and int(count) > 0:
-            if colour:
-                raise ValueError(
-                    f"image source {name}: its images are grey, expected ones in colour"
-                )
             return open_synthetic(name, int(count), seed=seed)
         case "skimage", "", "":
-            return open_skimage(name, colour=colour)
+            return open_skimage(name, channels=channels)
         case "tfds", ":", dataset if "/" in dataset:
             from casjax.datasets.catalogue import open_tfds  # TFDS takes seconds to import
 
-            return open_tfds(name, dataset, colour=colour)
+            return open_tfds(name, dataset)
     raise ValueError(f"unknown image source {name!r}, choose from: {CHOICES}")
 
 
@@ -87,7 +86,7 @@ def readable_images(
       images: sources and indices into them.
 
     Yields:
-      The image's name and its pixels, as the source gives them.
+      The image's name and its pixels, uint8 [h, w] or [h, w, 3].
     """
     unreadable = 0
     for source, index in images:

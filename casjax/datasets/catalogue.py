@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from casjax.images import read_luma, read_rgb
+from casjax.images import read_luma
 
 
-def open_tfds(name: str, dataset: str, *, colour: bool = False) -> "TfdsSource":
+def open_tfds(name: str, dataset: str) -> "TfdsSource":
     """Open the images of a TFDS data set, prepared in the array_record format if it is not yet.
 
     Args:
       name: what the source is called.
       dataset: "NAME/SPLIT", where NAME may have a config and a version, and SPLIT a slice.
-      colour: whether its images are RGB, not luma.
 
     Raises:
       ValueError: TFDS knows no such data set or split, or it has no feature `image`.
@@ -33,7 +32,7 @@ def open_tfds(name: str, dataset: str, *, colour: bool = False) -> "TfdsSource":
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"image source {name}: TFDS cannot read it: {reason}") from error
-    return TfdsSource(name, builder.info.full_name, split, examples, colour)
+    return TfdsSource(name, builder.info.full_name, split, examples)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,6 @@ class TfdsSource:
     full_name: str
     split: str
     examples: Sequence[dict[str, Any]]
-    colour: bool
 
     @property
     def image_names(self) -> Sequence[str]:
@@ -65,5 +63,4 @@ class TfdsSource:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        read = read_rgb if self.colour else read_luma
-        return read(io.BytesIO(self.examples[index]["image"]), name=f"example {index}")
+        return read_luma(io.BytesIO(self.examples[index]["image"]), name=f"example {index}")

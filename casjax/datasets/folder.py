@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from casjax.datasets.checksums import file_sha256
-from casjax.images import find_images, read_luma, read_rgb
+from casjax.images import READERS, find_images
 
 # The photographs among scikit-image's images that come with the package itself.
 SKIMAGE_PHOTOGRAPHS = (
@@ -24,7 +24,7 @@ SKIMAGE_PHOTOGRAPHS = (
 )
 
 
-def open_folder(name: str, folder: str, *, colour: bool = False) -> "FileSource":
+def open_folder(name: str, folder: str, *, channels: int) -> "FileSource":
     """Open all images below a folder, in the order of their paths.
 
     Raises:
@@ -33,33 +33,32 @@ def open_folder(name: str, folder: str, *, colour: bool = False) -> "FileSource"
     image_names = [str(path.relative_to(folder)) for path in find_images(folder)]
     if not image_names:
         raise FileNotFoundError(f"image source {name}: there is no image in {folder}")
-    return FileSource(name, Path(folder), image_names, colour)
+    return FileSource(name, Path(folder), image_names, channels)
 
 
-def open_skimage(name: str, *, colour: bool = False) -> "FileSource":
+def open_skimage(name: str, *, channels: int) -> "FileSource":
     """Open the photographs that scikit-image ships, without importing it."""
     package = importlib.util.find_spec("skimage")
     if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError(f"image source {name}: scikit-image is not installed")
     folder = Path(package.submodule_search_locations[0], "data")
-    return FileSource(name, folder, SKIMAGE_PHOTOGRAPHS, colour)
+    return FileSource(name, folder, SKIMAGE_PHOTOGRAPHS, channels)
 
 
 @dataclasses.dataclass(frozen=True)
 class FileSource:
-    """An image source over the files `image_names` in `folder`, of luma or in `colour`."""
+    """An image source over the files `image_names` in `folder`, in luma or RGB by `channels`."""
 
     name: str
     folder: Path
     image_names: Sequence[str]
-    colour: bool
+    channels: int
 
     def __len__(self) -> int:
         return len(self.image_names)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        read = read_rgb if self.colour else read_luma
-        return read(self.folder / self.image_names[index])
+        return READERS[self.channels](self.folder / self.image_names[index])
 
     @property
     def description(self) -> dict[str, Any]:
@@ -67,4 +66,5 @@ class FileSource:
         files = hashlib.sha256()
         for image_name in self.image_names:
             files.update(f"{image_name}\t{file_sha256(self.folder / image_name)}\n".encode())
-        return {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
+        facts = {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
+        return facts if self.channels == 1 else facts | {"channels": self.channels}

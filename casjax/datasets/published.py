@@ -21,13 +21,13 @@ from casjax.datasets.checksums import (
     luma_sha256,
     published_files,
 )
-from casjax.images import UnreadableImageError, find_images, read_luma, read_rgb
+from casjax.images import READERS, UnreadableImageError, find_images, read_luma
 
 PUBLISHED = ("live1", "classic5", "bsds500")
 TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are to learn from
 
 
-def open_published(name: str, *, images_dir: str, colour: bool = False) -> "PublishedSource":
+def open_published(name: str, *, images_dir: str, channels: int) -> "PublishedSource":
     """Open splits of a published set, as "live1" or "bsds500/train+test".
 
     Raises:
@@ -44,7 +44,7 @@ def open_published(name: str, *, images_dir: str, colour: bool = False) -> "Publ
         )
     files = [file for file in files if file.split in wanted]
     if not images_dir:
-        return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files], colour)
+        return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files], channels)
     local = find_local(name, files, Path(images_dir, dataset), all_of_them=dataset in TEST_SETS)
     files = [file for file in files if file.name in local]
     checksums = [_local_checksum(local[file.name], file) for file in files]
@@ -60,7 +60,7 @@ def open_published(name: str, *, images_dir: str, colour: bool = False) -> "Publ
             *(name, len(others), len(files), ", ".join(others[:3])),
             ", ..." if len(others) > 3 else "",
         )
-    return PublishedSource(name, dataset, files, local, checksums, colour)
+    return PublishedSource(name, dataset, files, local, checksums, channels)
 
 
 def find_local(
@@ -97,7 +97,7 @@ class PublishedSource:
       files: of the set.
       local: paths of local files by the names of files; empty when they are downloaded.
       checksums: SHA-256 of each file: the published one unless a local file holds something else.
-      colour: whether its images are RGB, not luma.
+      channels: 1 gives luma, 3 RGB.
     """
 
     name: str
@@ -105,7 +105,7 @@ class PublishedSource:
     files: Sequence[PublishedFile]
     local: Mapping[str, Path]
     checksums: Sequence[str]
-    colour: bool
+    channels: int
 
     @property
     def image_names(self) -> list[str]:
@@ -116,14 +116,14 @@ class PublishedSource:
     def description(self) -> dict[str, Any]:
         """The files by their checksums: the published ones also of copies in another format."""
         files = hashlib.sha256("\n".join(self.checksums).encode())
-        return {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
+        facts = {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
+        return facts if self.channels == 1 else facts | {"channels": self.channels}
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        read = read_rgb if self.colour else read_luma
-        name = self.files[index].name
+        name, read = self.files[index].name, READERS[self.channels]
         if name in self.local:
             return read(self.local[name])
         return read(io.BytesIO(self._downloaded[name]), name=name)

@@ -5,6 +5,7 @@ starts other programs, as the one for EPS does. Pillow's limit on decompression 
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,25 +43,30 @@ def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt
       UnreadableImageError: the file is of another kind, damaged or cut short, has more than 179
         million pixels (Pillow's limit), or holds 32-bit values, of which no range is known.
     """
-    pixels = _read(file, name)
-    return pixels if pixels.ndim == 2 else rgb_to_luma(pixels)
+    return _read(file, _luma, name)
 
 
 def read_rgb(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt.NDArray[np.uint8]:
-    """Read an image file in RGB, a grey one as three equal channels; else as `read_luma` does.
+    """Read the colours of an image file, as `read_luma` does its luma.
 
     Returns:
-      uint8 [h, w, 3] in 0..255.
+      uint8 [h, w, 3] RGB in 0..255; of a grey image three equal channels.
     """
-    pixels = _read(file, name)
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., np.newaxis], 3, axis=2)
+    return _read(file, _rgb, name)
 
 
-def _read(file: str | os.PathLike[str] | BinaryIO, name: str) -> npt.NDArray[np.uint8]:
-    """Read uint8 [h, w] of a grey image, or else RGB, [h, w, 3]."""
+# By the number of channels.
+READERS = {1: read_luma, 3: read_rgb}
+
+
+def _read(
+    file: str | os.PathLike[str] | BinaryIO,
+    pixels_of: Callable[[Image.Image], npt.NDArray[np.uint8]],
+    name: str,
+) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(file, formats=decodable_formats()) as image:
-            return _grey_or_rgb(image)
+            return pixels_of(image)
     except FileNotFoundError:
         raise
     except Exception as error:  # on damaged files decoders raise whatever they stumble over
@@ -74,7 +80,21 @@ def decodable_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _grey_or_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+def _luma(image: Image.Image) -> npt.NDArray[np.uint8]:
+    pixels = _pixels(image)
+    if pixels.ndim == 2:
+        return pixels
+    is_grey = (pixels == pixels[..., :1]).all()
+    return pixels[..., 0] if is_grey else rgb_to_luma(pixels)
+
+
+def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    pixels = _pixels(image)
+    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2)
+
+
+def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Decode to grey [h, w] or RGB [h, w, 3], whichever is stored."""
     match image.mode:
         case "L":
             return np.array(image)
@@ -85,11 +105,9 @@ def _grey_or_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         case "I" | "F":
             raise ValueError(f"its pixels have 32 bits (mode {image.mode}), expected 8 or 16")
         case "P" | "PA":
-            rgb = np.array(image.convert("RGBA"))[..., :3]
+            return np.array(image.convert("RGBA"))[..., :3]
         case _:
-            rgb = np.array(image.convert("RGB"))
-    is_grey = (rgb == rgb[..., :1]).all()
-    return rgb[..., 0] if is_grey else rgb
+            return np.array(image.convert("RGB"))
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:

@@ -1,13 +1,13 @@
 """One picture in, one picture out: a network for colour, told the quantisation tables."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr
-from casjax.images.photographs import Photograph
+from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks import colour, pretrained
 from casjax.networks.colour_restorer import ColourRestorer, changed_rgb, make_colour_restorer
@@ -50,25 +50,50 @@ def restore_in_colour(
     Raises:
       ValueError: `consistent` without the file's own components.
     """
-    planes = _planes(photograph)
-    changes = _turned(restorer, planes, tables) if ensemble else restorer(planes[None], tables)[0]
-    header, is_grey = photograph.header, photograph.coding == "grey"
+    header = photograph.header
+    steps: list[npt.NDArray[np.int32] | None] = []
     if consistent:
         if not header or not photograph.has_steps:
             raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
-        for i, (factors, steps) in enumerate(zip(header.factors, header.steps, strict=True)):
-            if factors == (1, 1) and i < (1 if is_grey else 3):
-                _keep_to(steps, planes[..., i], changes[..., i])
-    restored = np.empty_like(photograph.pixels)
+        for table, factors in zip(header.steps, header.factors, strict=True):
+            steps.append(table if factors == (1, 1) else None)
+    return restore_pixels(
+        photograph.pixels,
+        restorer,
+        coding=photograph.coding,
+        tables=tables,
+        steps=steps,
+        ensemble=ensemble,
+    )
+
+
+def restore_pixels(
+    pixels: Pixels,
+    restorer: ColourRestorer,
+    *,
+    coding: Coding,
+    tables: Tables,
+    ensemble: bool,
+    steps: Sequence[npt.NDArray[np.int32] | None] = (),
+) -> Pixels:
+    """Restore pixels, uint8 [h, w] (grey) or [h, w, 3]; as `restore_in_colour`, which see.
+
+    With ``steps`` the first components keep to what they allow; None leaves one out.
+    """
+    planes = _planes(pixels, coding)
+    changes = _turned(restorer, planes, tables) if ensemble else restorer(planes[None], tables)[0]
+    for i, table in enumerate(steps):
+        if table is not None:
+            _keep_to(table, planes[..., i], changes[..., i])
+    restored = np.empty_like(pixels)
     for rows in _strips(planes):
-        if is_grey:
-            values = planes[rows, :, 0] + changes[rows, :, 0].astype(np.float32)
-            restored[rows] = _rounded(values)
-        elif photograph.coding == "YCbCr":
+        if coding == "grey":
+            restored[rows] = _rounded(np.add(pixels[rows], changes[rows, :, 0], dtype=np.float32))
+        elif coding == "YCbCr":
             restored[rows] = changed_rgb(planes[rows], changes[rows])
         else:
             rgb_change = changes[rows].astype(np.float32) @ YCBCR_TO_RGB.T
-            restored[rows] = _rounded(photograph.pixels[rows] + rgb_change)
+            restored[rows] = _rounded(pixels[rows] + rgb_change)
     return restored
 
 
@@ -122,13 +147,12 @@ def load_colour_restorer(model: str, memory: int | None) -> ColourRestorer:
     return make_colour_restorer(network.model, network.variables, tile=tile, bucket=BUCKET)
 
 
-def _planes(photograph: Photograph) -> Pixels:
+def _planes(pixels: Pixels, coding: Coding) -> Pixels:
     """Return Y, Cb and Cr, uint8 [h, w, 3]."""
-    pixels = photograph.pixels
-    if photograph.coding == "YCbCr":
+    if coding == "YCbCr":
         return pixels
     planes = np.full((*pixels.shape[:2], 3), NEUTRAL, np.uint8)
-    if photograph.coding == "grey":
+    if coding == "grey":
         planes[..., 0] = pixels
         return planes
     for rows in _strips(pixels):

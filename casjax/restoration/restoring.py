@@ -20,12 +20,15 @@ from casjax.color import (
     ycbcr_to_rgb,
 )
 from casjax.images.photographs import Coding, Photograph
+from casjax.jpeg import quantization_tables
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
-from casjax.restoration.choosing import nearest_network
+from casjax.restoration import colour
+from casjax.restoration.choosing import default_network
+from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_quality
 
@@ -39,6 +42,7 @@ def restore_image(
     image: Pixels,
     *,
     quality: int | None = None,
+    tables: npt.ArrayLike | None = None,
     model: str | None = None,
     chroma: bool = False,
     ensemble: bool = False,
@@ -51,8 +55,10 @@ def restore_image(
         beginning at the top left.
       quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
         it is told from the pixels.
-      model: instead, a network that ships, by name, or the workdir of a finished run.
-      chroma: restore colour too, not only luma.
+      tables: instead, the quantisation tables of luma and chroma, integers [2, 8, 8].
+      model: a network that ships, by name, or the workdir of a finished run. By default the one
+        for colour, and where none ships, or for grey pictures, that of the nearest quality.
+      chroma: with a network for luma, restore colour too, each component by itself.
       ensemble: average the eight flips and turns: eight times the work for a little more quality.
       memory: bytes for the network's features; default half of what is free.
 
@@ -60,21 +66,34 @@ def restore_image(
       uint8 of the same shape.
 
     Raises:
-      ValueError: `image` is another kind of array, its pixels show no trace of JPEG and neither
-        `quality` nor `model` is given, or `memory` is too small.
+      ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
+        else tells the quality, or `memory` is too small.
       FileNotFoundError: there is no such `model`.
     """
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
         raise ValueError(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
-    if model is None:
-        quality = quality or find_quality(image)
+    coding: Coding = "grey" if image.ndim == 2 else "RGB"
+    if tables is not None:
+        quality = estimate_quality(np.asarray(tables)[0]).factor
+    if quality is None and (model is None or colour.is_for_colour(model)):
+        quality = find_quality(image)
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
-        model = nearest_network(quality)
+    if model is None:
+        assert quality is not None
+        model = default_network(quality, luma=coding == "grey")
+    if colour.is_for_colour(model):
+        assert quality is not None
+        return colour.restore_pixels(
+            image,
+            colour.load_colour_restorer(model, memory),
+            coding=coding,
+            tables=np.asarray(quantization_tables(quality) if tables is None else tables),
+            ensemble=ensemble,
+        )
     restorer = load_restorer(model, memory)
-    coding: Coding = "grey" if image.ndim == 2 else "RGB"
     components = _components(image, coding, chroma=chroma)
     changes = [_change(c, restorer, ensemble=ensemble) for c in components]
     return _changed(image, coding, changes)

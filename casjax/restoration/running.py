@@ -14,8 +14,8 @@ from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, read_photograph
 from casjax.images.writing import encode, write_atomically
 from casjax.networks import compilation, memory
-from casjax.restoration import restoring
-from casjax.restoration.choosing import choose_network, explain, nearest_network
+from casjax.restoration import colour, restoring
+from casjax.restoration.choosing import Choice, choose_network, default_network, explain
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import Job
 from casjax.restoration.options import Options
@@ -51,8 +51,10 @@ def prepare(options: Options) -> None:
     memory.return_what_compilers_leave()
     model = options.model
     if model is None and options.qf is not None:
-        model = nearest_network(options.qf)
-    if model is not None:
+        model = default_network(options.qf, luma=options.luma)
+    if model is not None and colour.is_for_colour(model):
+        colour.load_colour_restorer(model, options.memory)
+    elif model is not None:
         restoring.load_restorer(model, options.memory)
 
 
@@ -84,19 +86,32 @@ def restore_one(job: Job, options: Options) -> tuple[int, str]:
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
         print(explain(job.name, photograph, choice), file=stream, flush=True)
-    restored = restoring.restore_photograph(
-        photograph,
-        restoring.load_restorer(choice.model, options.memory),
-        chroma=options.chroma,
-        consistent=choice.consistent,
-        ensemble=options.ensemble,
-    )
+    restored = restore(photograph, choice, options)
     write(job, photograph, restored, options)
     details = ", ".join(
         [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
     )
     pixels = restored.shape[0] * restored.shape[1]
     return pixels, f" -> {job.destination or 'standard output'}: {details}"
+
+
+def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
+    """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3]."""
+    if colour.is_for_colour(choice.model):
+        return colour.restore_in_colour(
+            photograph,
+            colour.load_colour_restorer(choice.model, options.memory),
+            tables=colour.tables_of(photograph, options.qf),
+            consistent=choice.consistent,
+            ensemble=options.ensemble,
+        )
+    return restoring.restore_photograph(
+        photograph,
+        restoring.load_restorer(choice.model, options.memory),
+        chroma=options.chroma,
+        consistent=choice.consistent,
+        ensemble=options.ensemble,
+    )
 
 
 def check_destinations(job: Job, options: Options) -> None:

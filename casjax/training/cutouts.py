@@ -28,7 +28,7 @@ def load_cutouts(
     size: int,
     seed: int,
     images_dir: str,
-    colour: bool = False,
+    channels: int = 1,
 ) -> np.memmap:
     """Open the file of cut-outs at `path`, building it first if there is none.
 
@@ -51,7 +51,7 @@ def load_cutouts(
       size: height and width of a cut-out in pixels.
       seed: of the choice of cut-outs, and of synthetic sources.
       images_dir: local folder of the published data sets; "" to download them.
-      colour: whether they are in RGB.
+      channels: 1 for luma, 3 for RGB.
 
     Returns:
       Read-only uint8 [count, size, size] luma or [count, size, size, 3] RGB, mapped from the file.
@@ -64,9 +64,11 @@ def load_cutouts(
     path = Path(path)
     description_path = _description_path(path)
     wanted: dict[str, Any] = {"format": FILE_FORMAT, "count": count, "size": size, "seed": seed}
-    if colour:
-        wanted["channels"] = 3
-    open_source = functools.partial(_open_source, images_dir=images_dir, seed=seed, colour=colour)
+    if channels > 1:
+        wanted["channels"] = channels
+    open_source = functools.partial(
+        _open_source, images_dir=images_dir, seed=seed, channels=channels
+    )
     if path.exists():
         stored = _read_description(path, description_path)
         wanted["sources"] = [_identity(name, open_source, stored) for name in source_names]
@@ -79,7 +81,7 @@ def load_cutouts(
 
 
 def require_sources(
-    path: Path, source_names: Sequence[str], *, seed: int, images_dir: str, colour: bool = False
+    path: Path, source_names: Sequence[str], *, seed: int, images_dir: str, channels: int = 1
 ) -> None:
     """Open the sources that `load_cutouts` is going to build a file from, if it has to.
 
@@ -89,7 +91,7 @@ def require_sources(
     """
     if not path.exists():
         for name in source_names:
-            _open_source(name, images_dir=images_dir, seed=seed, colour=colour)
+            _open_source(name, images_dir=images_dir, seed=seed, channels=channels)
 
 
 def images_of(path: Path) -> list[dict[str, Any]]:
@@ -102,12 +104,12 @@ def images_of(path: Path) -> list[dict[str, Any]]:
 
 
 def cutouts_file_name(
-    source_names: Sequence[str], *, count: int, size: int, seed: int, colour: bool = False
+    source_names: Sequence[str], *, count: int, size: int, seed: int, channels: int = 1
 ) -> str:
     """A name for people to tell files of cut-outs by; the hash of the sources makes it unique."""
     sources = "+".join(source_names)
     digest = hashlib.sha256(sources.encode()).hexdigest()[:8]
-    kind = "-rgb" if colour else ""
+    kind = "-rgb" if channels == 3 else ""
     return f"{readable_name(sources)[:60]}-{digest}-{count}x{size}px{kind}-seed{seed}.npy"
 
 
@@ -115,10 +117,10 @@ def _description_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _open_source(name: str, *, images_dir: str, seed: int, colour: bool) -> ImageSource:
+def _open_source(name: str, *, images_dir: str, seed: int, channels: int) -> ImageSource:
     from casjax import datasets  # not at the top: batches alone need no image library
 
-    return datasets.open_source(name, images_dir=images_dir, seed=seed, colour=colour)
+    return datasets.open_source(name, images_dir=images_dir, seed=seed, channels=channels)
 
 
 def _shape(description: dict[str, Any]) -> tuple[int, ...]:

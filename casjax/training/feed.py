@@ -54,7 +54,7 @@ def open_feed(
       ValueError: the images or the files of cut-outs do not fit; the message names them.
       FileNotFoundError: a source is not there.
     """
-    kind: dict[str, Any] = {"colour": compression is not None}
+    kind = {"channels": 3 if compression else 1}
     plans: list[tuple[Path, Sequence[str], dict[str, Any]]] = []
     most = max(phase.cutouts for phase in phases)
     for names, count in ((sources, most), (validation_sources, validation_cutouts)):

@@ -18,11 +18,12 @@ from ml_collections import ConfigDict
 
 from casjax.datasets import ImageSource, open_source
 from casjax.evaluation import evaluator
+from casjax.evaluation.methods import find_restorer
 from casjax.files import readable_name
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
 from casjax.models.convolutions import fastest_dtype
-from casjax.networks import colour, inference
+from casjax.networks.colour import is_for_colour, load_start
 from casjax.networks.manifest import find_weights
 from casjax.networks.provenance import PHASES
 from casjax.networks.weights import save_weights, weights_sha256
@@ -96,7 +97,12 @@ def train_and_evaluate(
     ):
         say("preparing")
         tests = [
-            open_source(name, images_dir=config.data.images_dir, seed=config.seed)
+            open_source(
+                name,
+                images_dir=config.data.images_dir,
+                seed=config.seed,
+                channels=3 if is_for_colour(model) else 1,
+            )
             for name in config.evaluation.datasets
         ]
         variables = train(
@@ -204,7 +210,7 @@ def train(
                 device_count=len(own_devices),
                 batch_size=config.batch_size,
                 seed=config.seed,
-                compression=Compression(**config.colour) if colour.is_for_colour(model) else None,
+                compression=Compression(**config.colour) if is_for_colour(model) else None,
                 **config.data,
                 **config.degradation,
             )
@@ -235,7 +241,7 @@ def train(
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
     """What a training begins with: the variables of another network, or random ones."""
     if config.initial_weights:
-        return colour.load_start(find_weights(config.initial_weights), model, shapes)
+        return load_start(find_weights(config.initial_weights), model, shapes)
     return initial_variables(model, config.seed)
 
 
@@ -252,10 +258,12 @@ def score(
     What is written first needs nothing of what can go wrong after it.
     """
     save_weights(workdir / WEIGHTS_FILE, variables)
-    restorer = inference.make_restorer(model, variables, tile=config.evaluation.tile)
+    restorer = find_restorer(model, variables, tile=config.evaluation.tile)
     codec = config.degradation.codec
     qualities = config.evaluation.qualities or (config.quality,)
     results: dict[str, Any] = {"rows": [], "images": []}
+    if is_for_colour(model):
+        results["channels"] = 3
     results["parameters_sha256"] = weights_sha256(variables)
     for source in tests:
         scores = evaluator.evaluate(
