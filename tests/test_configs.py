@@ -11,6 +11,7 @@ import pytest
 from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
+from casjax.models.convolutions import fastest_dtype
 from casjax.report import table
 from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
@@ -56,7 +57,10 @@ def test_sections_fit_their_functions(name):
             assert keys == keywords(function) - given, section
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases.plan_phases(sections, batch_size=config.batch_size)
-    create_model(**config.model)
+    options = config.model.to_dict()
+    if options["dtype"] == "auto":  # what a run puts in its place
+        options["dtype"] = fastest_dtype()
+    create_model(**options)
     require_valid(config.to_dict())
 
 
