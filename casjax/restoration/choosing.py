@@ -1,6 +1,7 @@
 """Which network restores a photograph, and what there is to say of the choice."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from casjax.images.photographs import Photograph
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
@@ -83,9 +84,13 @@ def default_network(quality: int, *, luma: bool) -> str:
 def colour_network() -> str | None:
     """Return the name of the network for colour that ships, if one does."""
     for name, entry in pretrained.manifest().items():
-        if entry["model"].get("channels", 1) > 1 and not entry.get("baseline"):
+        if _is_for_colour(entry) and not entry.get("baseline"):
             return name
     return None
+
+
+def _is_for_colour(entry: Mapping[str, Any]) -> bool:
+    return entry.get("model", {}).get("channels", 1) > 1
 
 
 def nearest_network(quality: int) -> str:
@@ -102,7 +107,7 @@ def nearest_network(quality: int) -> str:
     networks = {
         name: entry
         for name, entry in manifest.items()
-        if not entry.get("baseline") and entry["model"].get("channels", 1) == 1
+        if not entry.get("baseline") and not _is_for_colour(entry)
     }
     if not networks:
         raise ValueError("no networks ship with this installation: name one with --model")

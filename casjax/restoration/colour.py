@@ -120,12 +120,12 @@ def tables_of(photograph: Photograph, quality: int | None) -> Tables:
 
 
 def is_for_colour(model: str) -> bool:
-    """Whether a network, named as for `pretrained.load_network`, is for colour.
-
-    Raises:
-      FileNotFoundError: there is none.
-    """
-    return pretrained.describe_network(model)["model"].get("channels", 1) > 1
+    """Whether a network, named as for `pretrained.load_network`, is there and for colour."""
+    try:
+        options = pretrained.describe_network(model).get("model", {})
+    except FileNotFoundError:  # to be said by who loads it
+        return False
+    return options.get("channels", 1) > 1
 
 
 @functools.cache
