@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from casjax.datasets import ImageSource
+    from casjax.evaluation.degraded import Earlier
     from casjax.evaluation.restorers import Method
 
 
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: --help and mistyped options need not wait for these.
     from casjax.datasets import open_source
     from casjax.evaluation import evaluator, methods
+    from casjax.evaluation.degraded import Earlier
     from casjax.networks import compilation
 
     try:
@@ -47,13 +49,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.name:
             method = methods.renamed(method, options.name)
         sources = [
-            open_source(name, images_dir=options.images_dir, seed=0) for name in options.datasets
+            open_source(
+                name, images_dir=options.images_dir, seed=0, channels=3 if options.colour else 1
+            )
+            for name in options.datasets
         ]
+        if options.shift and not options.recompress:
+            raise ValueError("--shift is of the JPEG before: it needs --recompress QUALITY")
+        earlier = (
+            Earlier(options.recompress, options.shift or (0, 0)) if options.recompress else None
+        )
+        method = methods.for_pictures(method, in_colour=options.colour, earlier=earlier)
         results = score(
             method,
             sources,
             options.qualities or method.qualities,
             folder=options.output,
+            earlier=earlier,
             pictures=options.pictures,
         )
     except (ValueError, OSError) as error:
@@ -98,6 +110,23 @@ def make_parser() -> argparse.ArgumentParser:
         type=quality_list,
         metavar="N,...",
         help="JPEG quality factors; default: the one trained for, else the paper's five",
+    )
+    add(
+        "--colour",
+        action="store_true",
+        help="score RGB, saved with libjpeg's default of 4:2:0; for jpeg and methods of files",
+    )
+    add(
+        "--recompress",
+        type=one_quality,
+        metavar="QUALITY",
+        help="score pictures that were JPEGs of this quality before",
+    )
+    add(
+        "--shift",
+        type=rows_and_columns,
+        metavar="ROWS,COLUMNS",
+        help="that were cut off between, which moves the grid of blocks; default: 0,0",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add("--consistent", action="store_true", help="keep within what the JPEG's coefficients allow")
@@ -150,12 +179,30 @@ def quality_list(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
+def one_quality(text: str) -> int:
+    """Parse a quality factor."""
+    try:
+        [factor] = quality_list(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected one number, got {text!r}") from None
+    return factor
+
+
+def rows_and_columns(text: str) -> tuple[int, int]:
+    """Parse numbers of rows and columns."""
+    words = text.split(",")
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        raise argparse.ArgumentTypeError(f"expected rows and columns, as 4,4, got {text!r}")
+    return int(words[0]), int(words[1])
+
+
 def score(
     method: "Method",
     sources: Sequence["ImageSource"],
     qualities: Sequence[int],
     *,
     folder: Path,
+    earlier: "Earlier | None" = None,
     pictures: bool,
 ) -> dict[str, Any]:
     """Score a method and keep the results in a folder, each quality when it is done.
@@ -173,9 +220,9 @@ def score(
     codec = method.facts.get("network", {}).get("codec", "jpeg")
     results = kept.read_results(path, method)
     for source in sources:
-        same = kept.same_pictures(results, source, codec=codec, path=path)
+        same = kept.same_pictures(results, source, codec=codec, earlier=earlier, path=path)
         if pictures:
-            keep_clean(source, folder)
+            keep_clean(source, folder, earlier)
         for quality in qualities:
             pair = source.name, quality
             done = kept.is_done(results, *pair, same=same, pictures_in=folder if pictures else None)
@@ -189,6 +236,7 @@ def score(
                 method=method.name,
                 codec=codec,
                 qualities=[quality],
+                earlier=earlier,
                 keep=partial(keep_picture, folder) if pictures else None,
             )
             for row in scores["rows"]:
@@ -202,8 +250,8 @@ def score(
     return results
 
 
-def keep_clean(source: "ImageSource", folder: Path) -> None:
-    """Write the clean images of a test set.
+def keep_clean(source: "ImageSource", folder: Path, earlier: "Earlier | None") -> None:
+    """Write the clean images of a test set, cropped as they are scored.
 
     Raises:
       ValueError: two images would have one name.
@@ -218,6 +266,8 @@ def keep_clean(source: "ImageSource", folder: Path) -> None:
     for name, clean in readable_images((source, i) for i in range(len(source))):
         path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
         path.parent.mkdir(parents=True, exist_ok=True)
+        if earlier is not None:
+            clean = earlier.crop(clean)
         write_png(path, clean)  # also where there is one, which may be of another image
 
 

@@ -53,6 +53,22 @@ def test_a_higher_quality_takes_more_bits_and_is_nearer(codec):
     assert 20 < decibels(low) < decibels(high)
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_colour_stays_colour(codec):
+    rgb = data.astronaut()[:64, 200:300]
+    decoded, bits = compress(rgb, 38, codec=codec)
+    assert decoded.shape == rgb.shape
+    assert np.abs(decoded.astype(int) - rgb).mean() < 8
+    assert bits > compress(rgb[..., 1], 38, codec=codec)[1]
+
+
+def test_colour_of_jpeg_is_the_one_that_the_device_computes():
+    rgb = data.astronaut()[:61, 200:299]
+    decoded, _ = compress(rgb, 20, codec="jpeg")
+    tables = jpeg.quantization_tables(20)
+    assert np.array_equal(jpeg.degrade_rgb(rgb[None], tables, sampling="4:2:0")[0], decoded)
+
+
 def test_jpeg_2000_has_its_quality_in_decibels():
     assert decibels(compress(LUMA, 30, codec="jpeg2000")[0]) == pytest.approx(30, abs=0.7)
 

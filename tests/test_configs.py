@@ -187,3 +187,21 @@ def test_the_quality_range_follows_the_quality_until_it_is_set():
     assert config.degradation.lowest_quality == config.degradation.highest_quality == 35
     config.degradation.lowest_quality = 5
     assert (config.quality, config.degradation.highest_quality) == (35, 35)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recompress": 1.5}, "recompress=1.5: expected a share from 0 to 1"),
+        (
+            {"recompress_lowest_quality": 96},
+            "recompress_lowest_quality=96: expected at most recompress_highest_quality, 95",
+        ),
+        ({"recompress": 0.1, "codec": "webp"}, "recompress=0.1: expected 0 for the codec webp"),
+    ],
+)
+def test_recompression_that_cannot_be_is_refused(changes, message):
+    config = base.get_config()
+    config.degradation.update(changes)
+    with pytest.raises(ValueError, match=f"config.degradation.{message}"):
+        require_valid(config.to_dict())

@@ -305,6 +305,20 @@ def test_leaf_sizes_follow_the_cubic_law():
     assert np.mean(sizes > 2 * synthetic.SMALLEST) == pytest.approx(0.25, abs=4 * deviation)
 
 
+def test_colour_where_it_is_asked_for(tmp_path):
+    colour = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    Image.fromarray(colour).save(tmp_path / "a.png")
+    in_luma, in_colour = (
+        open_source(f"folder:{tmp_path}", images_dir="", seed=0, channels=channels)
+        for channels in (1, 3)
+    )
+    assert in_luma[0].shape == (20, 30)
+    np.testing.assert_array_equal(in_colour[0], colour)
+    assert in_colour.description == in_luma.description | {"channels": 3}
+    with pytest.raises(ValueError, match="'synthetic:2' gives luma alone"):
+        open_source("synthetic:2", images_dir="", seed=0, channels=3)
+
+
 def test_the_photographs_of_scikit_image():
     source = open_here("skimage")
     assert len(source) >= 5

@@ -1,15 +1,18 @@
 """The command that scores a method: what it writes, that it goes on, and what mistakes give."""
 
+import io
 import json
+import sys
 
 import jax
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 
 from casjax.evaluate import main
 from casjax.evaluation.sadct import restore
-from casjax.images import read_luma, write_png
+from casjax.images import read_luma, read_rgb, write_png
 from casjax.jpeg import degrade, quantization_table
 from casjax.models import create_model, initial_variables
 from casjax.models.arcnn import parameters_from_matlab
@@ -66,6 +69,86 @@ def test_pictures_are_what_was_scored(evaluate, images):
         np.testing.assert_array_equal(read_luma(folder / record["clean"]), read_luma(clean))
         error = np.mean((np.float64(picture) - read_luma(clean)) ** 2)
         assert record["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
+
+
+def test_colour_and_pictures_that_were_jpegs_before(images, tmp_path):
+    rgb = np.random.default_rng(7).integers(0, 256, (40, 56, 3), np.uint8)
+    write_png(images / "a.png", rgb)
+    write_png(images / "b.png", np.flipud(rgb))
+    options = [f"--datasets=folder:{images}", "--qualities=30", "--pictures"]
+    colour = ["jpeg", f"-o{tmp_path / 'colour'}", *options, "--colour"]
+    assert main(colour) == 0
+    both = [
+        "jpeg",
+        f"-o{tmp_path / 'both'}",
+        *options,
+        "--colour",
+        "--recompress=60",
+        "--shift=4,2",
+    ]
+    assert main(both) == 0
+    for name, first, (top, left) in (("colour", None, (0, 0)), ("both", 60, (4, 2))):
+        results = json.loads((tmp_path / name / "results.json").read_text())
+        assert results["channels"] == 3
+        assert results.get("recompress") == (first and {"quality": first, "shift": [top, left]})
+        for record in results["images"]:
+            whole = read_rgb(images / record["image"])
+            clean = whole[top:, left:]
+            found = clean if first is None else as_jpeg(whole, first)[top:, left:]
+            picture = read_rgb(tmp_path / name / record["picture"])
+            np.testing.assert_array_equal(picture, as_jpeg(found, 30))
+            np.testing.assert_array_equal(read_rgb(tmp_path / name / record["clean"]), clean)
+            error = np.mean((np.float64(picture) - clean) ** 2)
+            assert record["psnr"] == pytest.approx(10 * np.log10(255**2 / error), abs=1e-4)
+            assert {"psnrb", "ssim_gaussian", "ssim_gaussian_luma"} <= record.keys()
+
+
+def as_jpeg(rgb, quality):
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(rgb)).save(file, format="JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+def test_files_of_colour_are_restored_in_colour(evaluate, images):
+    for path in images.iterdir():
+        write_png(path, np.random.default_rng(7).integers(0, 256, (16, 24, 3), np.uint8))
+    copy = f"command:{sys.executable} -c 'import shutil,sys; shutil.copy(*sys.argv[1:])'"
+    _, results = evaluate(
+        f"{copy} {{jpeg}} {{out.jpg}}", "--colour", "--qualities=20", "--name=copy"
+    )
+    jpeg, copied = results["rows"]
+    assert copied["method"] == "copy"
+    assert copied["psnr"] == jpeg["psnr"]
+    assert copied["ipsnr"] == 0
+
+
+def test_results_of_other_pictures_are_not_mixed(evaluate, images, capsys):
+    folder, _ = evaluate("jpeg", "--qualities=20")
+    options = ["jpeg", f"-o{folder}", f"--datasets=folder:{images}", "--qualities=20"]
+    for others in (["--colour"], ["--recompress=50"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*options, *others])
+        assert "of other pictures, are in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["jpeg", "--shift=4,4"], "it needs --recompress QUALITY"),
+        (["jpeg", "--recompress=50", "--shift=4"], "expected rows and columns, as 4,4, got '4'"),
+        (["jpeg", "--recompress=50,60"], "expected one number, got '50,60'"),
+        (["jpeg", "--recompress=0"], "expected numbers from 1 to 100, got '0'"),
+        (["jpeg", "--recompress=50", "--shift=16,0"], "a.png at quality 20: expected uint8"),
+        (["sadct", "--colour"], "sadct restores luma alone"),
+        (["jpeg", "--colour", "--datasets=synthetic:2"], "'synthetic:2' gives luma alone"),
+    ],
+)
+def test_pictures_that_cannot_be_are_refused(images, tmp_path, capsys, options, message):
+    method, *others = options
+    with pytest.raises(SystemExit, match="2"):
+        main([method, f"-o{tmp_path}/o", f"--datasets=folder:{images}", "--qualities=20", *others])
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
 
 
 def test_only_what_is_missing_is_scored(evaluate, capsys):

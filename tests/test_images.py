@@ -13,7 +13,7 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from casjax.color import rgb_to_luma
-from casjax.images import UnreadableImageError, find_images, read_luma, write_png
+from casjax.images import UnreadableImageError, find_images, read_luma, read_rgb, write_png
 from casjax.images.metadata import upright
 from casjax.images.photographs import Photograph, read_photograph
 from casjax.images.segments import read_header
@@ -44,6 +44,15 @@ def test_colour_becomes_matlab_luma(tmp_path: Path, suffix: str):
     luma = read_luma(path)
     assert luma.dtype == np.uint8
     assert np.array_equal(luma, rgb_to_luma(COLOUR))
+
+
+def test_colour_is_read_as_it_is_and_grey_has_three_channels(tmp_path: Path):
+    colour = save(tmp_path / "rgb.png", Image.fromarray(COLOUR))
+    grey = save(tmp_path / "grey.png", Image.fromarray(GREY))
+    palette = save(tmp_path / "palette.png", Image.fromarray(COLOUR).quantize(16))
+    assert np.array_equal(read_rgb(colour), COLOUR)
+    assert np.array_equal(read_rgb(grey), np.stack([GREY] * 3, axis=-1))
+    assert np.array_equal(read_rgb(palette), Image.open(palette).convert("RGB"))
 
 
 def test_transparency_is_dropped(tmp_path: Path):

@@ -9,7 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from casjax.datasets import ImageSource, readable_images
-from casjax.images.codecs import decode, encode
+from casjax.images.codecs import compress, decode, encode
+
+
+class Earlier(NamedTuple):
+    """A JPEG that a picture was before, and how it was cropped then.
+
+    Attributes:
+      quality: its quality factor.
+      shift: rows and columns of its pixels that were cut off above and on the left, so that its
+        grid of blocks lies elsewhere than the next one's.
+    """
+
+    quality: int
+    shift: tuple[int, int]
+
+    def crop(self, whole: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Cut off of a picture, uint8 [h, w] or [h, w, 3], what the shift says."""
+        top, left = self.shift
+        return np.ascontiguousarray(whole[top:, left:])
 
 
 class Degraded(NamedTuple):
@@ -18,9 +36,9 @@ class Degraded(NamedTuple):
     Attributes:
       image: its name in its source.
       quality: of the codec.
-      clean: uint8 [h, w].
+      clean: uint8 [h, w] luma or [h, w, 3] RGB.
       file: as the codec wrote it.
-      pixels: as it reads that, uint8 [h, w].
+      pixels: as it reads that, in the shape of `clean`.
     """
 
     image: str
@@ -31,13 +49,23 @@ class Degraded(NamedTuple):
 
 
 def degraded_pictures(
-    source: ImageSource, qualities: Sequence[int], *, codec: str
+    source: ImageSource, qualities: Sequence[int], *, codec: str, earlier: Earlier | None = None
 ) -> Iterator[Degraded]:
-    """Compress the images of a source that can be read, each at all qualities in turn."""
-    for name, clean in readable_images((source, i) for i in range(len(source))):
+    """Compress the images of a source that can be read, each at all qualities in turn.
+
+    With an `earlier` JPEG, what is left of that is compressed, and the clean image is cropped too.
+
+    Raises:
+      ValueError: an image cannot be compressed, or nothing is left of it.
+    """
+    for name, whole in readable_images((source, i) for i in range(len(source))):
+        clean = found = whole
+        if earlier is not None:
+            saved, _ = compress(whole, earlier.quality, codec="jpeg")
+            clean, found = earlier.crop(whole), earlier.crop(saved)
         for quality in qualities:
             try:
-                file = encode(clean, quality, codec=codec)
+                file = encode(found, quality, codec=codec)
             except ValueError as error:
                 raise ValueError(f"{name} at quality {quality}: {error}") from error
             yield Degraded(
@@ -45,12 +73,12 @@ def degraded_pictures(
                 int(quality),
                 clean,
                 file,
-                decode(file, codec=codec),
+                decode(file, codec=codec, in_colour=clean.ndim == 3),
             )
 
 
 def fingerprints(
-    source: ImageSource, qualities: Sequence[int], *, codec: str
+    source: ImageSource, qualities: Sequence[int], *, codec: str, earlier: Earlier | None = None
 ) -> dict[int, dict[str, str]]:
     """What rows have of the pictures that are scored: equal for equal ones, and for no others.
 
@@ -59,7 +87,8 @@ def fingerprints(
       the codec's files as `files_sha256`.
     """
     digests = Digests()
-    for _ in digests.passing(degraded_pictures(source, qualities, codec=codec)):
+    pictures = degraded_pictures(source, qualities, codec=codec, earlier=earlier)
+    for _ in digests.passing(pictures):
         pass
     return {quality: digests.of(quality) for quality in qualities}
 

@@ -19,20 +19,25 @@ from absl import logging
 
 from casjax.datasets import ImageSource
 from casjax.evaluation.comparing import standard_error
-from casjax.evaluation.degraded import Degraded, Digests, degraded_pictures
+from casjax.evaluation.degraded import Degraded, Digests, Earlier, degraded_pictures
 from casjax.evaluation.restorers import FileRestorer, ahead, timed
 from casjax.files import replacing
 from casjax.images.codecs import CODECS
-from casjax.metrics import METRICS
+from casjax.metrics import COLOUR_METRICS, METRICS
 from casjax.networks.inference import Restorer
 
 Record: TypeAlias = dict[str, Any]
 Results: TypeAlias = dict[str, list[Record]]
 Keep: TypeAlias = Callable[[Record, np.ndarray], None]
-"""Takes a record and the picture that it is about, uint8 [h, w]."""
+"""Takes a record and the picture that it is about, uint8 [h, w] or [h, w, 3]."""
 
 # Over the degraded image, by the metric gained in.
 GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}
+LEGEND = "Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows."
+COLOUR_LEGEND = (
+    "Means over images in RGB; PSNR, PSNR-B (blocks of luma) and gains in dB, SSIM over Gaussian "
+    "windows, of three channels."
+)
 DIVIDER = 4  # pixels
 EXAMPLE = 256  # pixels
 
@@ -44,25 +49,28 @@ def evaluate(
     method: str,
     qualities: Sequence[int],
     codec: str = "jpeg",
+    earlier: Earlier | None = None,
     keep: Keep | None = None,
 ) -> Results:
     """Score a codec at some qualities, and what a method makes of its pictures, on clean images.
 
     Args:
-      restorer: any function of uint8 [1, h, w, 1] to restored uint8 of the same shape, or one of
-        the codec's files; None scores the codec alone.
+      restorer: any function of uint8 [1, h, w, 1], or [1, h, w, 3] for a source of RGB, to
+        restored uint8 of the same shape, or one of the codec's files; None scores the codec alone.
       source: the clean images; those that cannot be read are named and skipped.
       method: what to call the restorer; the degraded image itself goes by the codec's name.
       qualities: of the codec, 1..100; see `images.codecs.compress`.
       codec: one of `images.codecs.CODECS`.
+      earlier: a JPEG that every picture was before.
       keep: is given each picture that was scored, the degraded image too, and its record, to which
         it may add.
 
     Returns:
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
-      `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, the gains
-      `ipsnr` and `ipsnrb` over the codec in dB, its file's bits per pixel `bpp`, and, for the
-      restorer, its wall-clock `seconds` as `restorers.timed` has them.
+      `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, or
+      `COLOUR_METRICS` for RGB, the gains `ipsnr` and `ipsnrb` over the codec in dB, its file's
+      bits per pixel `bpp`, and, for the restorer, its wall-clock `seconds` as `restorers.timed` has
+      them.
       `rows`, the plain means over images, in float64, with their number in `images`, and the
       standard errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, for the restorer
       `mpixels_per_second` and, if it takes files, how many `jobs` ran at once, and
@@ -82,7 +90,7 @@ def evaluate(
     digests = Digests()
     outcomes = ahead(
         restore,
-        digests.passing(degraded_pictures(source, qualities, codec=codec)),
+        digests.passing(degraded_pictures(source, qualities, codec=codec, earlier=earlier)),
         jobs=of_files.jobs if of_files else 1,
         stop=of_files.stop if of_files else lambda: None,
     )
@@ -103,7 +111,7 @@ def evaluate(
             facts |= {
                 "height": picture.clean.shape[0],
                 "width": picture.clean.shape[1],
-                "bpp": 8 * len(picture.file) / picture.clean.size,
+                "bpp": 8 * len(picture.file) / math.prod(picture.clean.shape[:2]),
             }
             records = [facts | of_method for of_method in scores]
             images += records
@@ -140,7 +148,7 @@ def _judge(
     """Score a degraded picture, and the restored one with its seconds, against the clean one.
 
     Returns:
-      A record for each picture, and the pictures, uint8 [records, h, w].
+      A record for each picture, and the pictures, uint8 [records, h, w] or [records, h, w, 3].
     """
     candidates = [picture.pixels]
     records: list[Record] = [{"method": methods[0]}]
@@ -150,9 +158,12 @@ def _judge(
         records.append({"method": methods[1], "seconds": seconds})
 
     pictures = np.stack(candidates)
-    shown = jnp.asarray(pictures[..., None])
-    truth = jnp.asarray(np.repeat(picture.clean[None, ..., None], len(shown), axis=0))
-    for metric, function in METRICS.items():
+    in_colour = picture.clean.ndim == 3
+    shown, truth = (
+        jnp.asarray(x if in_colour else x[..., None])
+        for x in (pictures, np.repeat(picture.clean[None], len(pictures), axis=0))
+    )
+    for metric, function in (COLOUR_METRICS if in_colour else METRICS).items():
         for record, score in zip(records, np.asarray(function(shown, truth)), strict=True):
             record[metric] = float(score)
     for record in records:
@@ -165,7 +176,8 @@ def _judge(
 
 def _mean(group: Sequence[Record]) -> Record:
     row = {key: group[0][key] for key in ("dataset", "method", "codec", "qf")}
-    averaged = [*METRICS, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
+    metrics = [metric for metric in COLOUR_METRICS if metric in group[0]]
+    averaged = [*metrics, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
     row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
     for key in ("psnr", *GAINS):
         row[f"{key}_se"] = standard_error([record[key] for record in group])
@@ -203,9 +215,11 @@ def _standard(value: Any) -> Any:
 def format_table(results: Mapping[str, Any]) -> str:
     """Lay the rows of results, as evaluated or as read from their file, out for a terminal."""
     titles = ("dataset", "QF", "method", "PSNR", "PSNR-B", "SSIM", "IPSNR", "IPSNR-B", "bpp")
+    in_colour = results.get("channels") == 3
+    similarity = "ssim_gaussian" if in_colour else "ssim"
     table = [titles]
     for row in results["rows"]:
-        psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", "ssim", "bpp"))
+        psnr, psnrb, ssim, bpp = (float(row[key]) for key in ("psnr", "psnrb", similarity, "bpp"))
         gains = ["" if row["method"] in CODECS else _with_error(row, gain) for gain in GAINS]
         scores = (f"{psnr:.2f}", f"{psnrb:.2f}", f"{ssim:.4f}", *gains, f"{bpp:.3f}")
         table.append((row["dataset"], str(row["qf"]), row["method"], *scores))
@@ -219,7 +233,13 @@ def format_table(results: Mapping[str, Any]) -> str:
         for cells in table
     ]
     lines.insert(1, "-" * max(len(line) for line in lines))
-    lines.append("Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows.")
+    lines.append(COLOUR_LEGEND if in_colour else LEGEND)
+    if "recompress" in results:
+        top, left = results["recompress"]["shift"]
+        lines.append(
+            f"Each was a JPEG of quality {results['recompress']['quality']} before, cropped by "
+            f"{top} rows and {left} columns."
+        )
     return "\n".join(lines)
 
 

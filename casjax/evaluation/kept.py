@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from casjax.datasets import ImageSource
-from casjax.evaluation.degraded import fingerprints
+from casjax.evaluation.degraded import Earlier, fingerprints
 from casjax.evaluation.restorers import Method
 from casjax.metrics import METRICS
 
 PARTS = ("rows", "images", "failures")
 DESCRIPTIONS = ("network",)  # facts that are no part of what a method is
+PICTURES = ("channels", "recompress")  # facts of the pictures, where they are no plain luma
 
 
 def read_results(path: Path, method: Method) -> dict[str, Any]:
@@ -30,10 +31,10 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
         return anew
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        identity = [key for key in facts if key not in DESCRIPTIONS]
-        if changed := [key for key in identity if results.get(key) != facts[key]]:
+        identity = [key for key in {**facts, **dict.fromkeys(PICTURES)} if key not in DESCRIPTIONS]
+        if changed := [key for key in identity if results.get(key) != facts.get(key)]:
             raise ValueError(
-                "results of another method or network are in it "
+                "results of another method or network, or of other pictures, are in it "
                 f"({', '.join(changed)}: not as now); choose another -o"
             )
         return anew | {part: results.get(part, []) for part in PARTS}
@@ -42,7 +43,12 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
 
 
 def same_pictures(
-    results: Mapping[str, Any], source: ImageSource, *, codec: str, path: Path
+    results: Mapping[str, Any],
+    source: ImageSource,
+    *,
+    codec: str,
+    earlier: Earlier | None,
+    path: Path,
 ) -> set[int]:
     """The qualities at which results are of the same pictures as a source gives now.
 
@@ -57,7 +63,7 @@ def same_pictures(
     known = {row["qf"]: row for row in rows if "clean_sha256" in row}
     if not known:
         return set()
-    now = fingerprints(source, sorted(known), codec=codec)
+    now = fingerprints(source, sorted(known), codec=codec, earlier=earlier)
     if any(row["clean_sha256"] != now[quality]["clean_sha256"] for quality, row in known.items()):
         raise ValueError(
             f"{path}: its results on {source.name} are of other images than it has now; choose "

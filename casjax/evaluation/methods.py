@@ -10,6 +10,7 @@ import numpy as np
 import scipy.io
 
 from casjax.evaluation import PAPERS_QUALITIES, colour, peers, programs, sadct
+from casjax.evaluation.degraded import Earlier
 from casjax.evaluation.restorers import FileRestorer, Method
 from casjax.images.codecs import CODECS
 from casjax.jpeg import quantization_table
@@ -115,6 +116,25 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
         return refined(plain, ensemble=ensemble, steps=steps)
 
     return method._replace(name="+".join([method.name, *added]), restorer=restorer)
+
+
+def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) -> Method:
+    """Add to a method's facts what pictures it is scored on, where they are no plain luma.
+
+    Raises:
+      ValueError: it cannot restore colour.
+    """
+    facts = dict(method.facts)
+    if in_colour:
+        restorer = method.restorer(method.qualities[0])
+        if restorer is not None and not isinstance(restorer, FileRestorer):
+            raise ValueError(
+                f"--colour needs jpeg or a method of files, {method.name} restores luma alone"
+            )
+        facts["channels"] = 3
+    if earlier is not None:
+        facts["recompress"] = {"quality": earlier.quality, "shift": list(earlier.shift)}
+    return method._replace(facts=facts)
 
 
 def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:

@@ -54,7 +54,7 @@ class Method(NamedTuple):
 def timed(
     restorer: Restorer | FileRestorer,
 ) -> Callable[[Degraded], tuple[npt.NDArray[np.uint8], float]]:
-    """Return a function of a picture to the restored one, uint8 [h, w], and its seconds.
+    """Return a function of a picture to the restored one, uint8 of its shape, and its seconds.
 
     The seconds are wall-clock, from host to host. A restorer of pixels runs each new shape once
     before, to compile: the shapes of a data set are few, and where they are not a compilation is
@@ -67,7 +67,9 @@ def timed(
             start = time.perf_counter()
             restored = of_file(picture.file)
             seconds = time.perf_counter() - start
-            return _of_the_shape(_luma(restored), picture.pixels), seconds
+            if picture.pixels.ndim == 2:
+                restored = _luma(restored)
+            return _of_the_shape(restored, picture.pixels), seconds
 
         return restore_file
 
@@ -75,14 +77,18 @@ def timed(
     seen: set[tuple[int, ...]] = set()
 
     def restore_pixels(picture: Degraded) -> tuple[npt.NDArray[np.uint8], float]:
-        degraded = picture.pixels[None, :, :, None]
+        degraded = picture.pixels[None]
+        if degraded.ndim == 3:
+            degraded = degraded[..., None]
         if degraded.shape not in seen:
             seen.add(degraded.shape)
             of_pixels(degraded)
         start = time.perf_counter()
         restored = np.asarray(of_pixels(degraded))
         seconds = time.perf_counter() - start
-        return _of_the_shape(restored[0, ..., 0], picture.pixels), seconds
+        if picture.pixels.ndim == 2:
+            restored = restored[..., 0]
+        return _of_the_shape(restored[0], picture.pixels), seconds
 
     return restore_pixels
 

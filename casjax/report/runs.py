@@ -98,7 +98,11 @@ def _read_run(path: Path, name: str) -> Run:
     try:
         if network is None and config is not None:
             network = provenance.of_run(config)
-        rows, images = ([_numbers(r) for r in results[part]] for part in ("rows", "images"))
+        # Those of other pictures than luma, saved once, stand beside nothing in our tables.
+        is_plain = not any(results.get(fact) for fact in ("channels", "recompress"))
+        rows, images = (
+            [_numbers(r) for r in results[part] if is_plain] for part in ("rows", "images")
+        )
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
     return Run(
