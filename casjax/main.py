@@ -3,9 +3,9 @@
 The config is one of those that ship, by its name, or a file: ``--config=mine.py``. Any key of it
 can be overridden: ``--config.quality=30 --config.batch_size=64``.
 Running the same command again goes on where it stopped; a finished run is only scored.
-Exit status: 0 done; 1 training failed; 2 wrong usage, config or data; 75 stopped by SIGTERM, state
-saved, or by the loss of another process: to be queued again; 130 stopped by Ctrl-C, which saves too
-unless it comes twice.
+Exit status: 0 done; 1 training, or the score of a picture, failed; 2 wrong usage, config or data;
+75 stopped by SIGTERM, state saved, or by the loss of another process: to be queued again; 130
+stopped by Ctrl-C, which saves too unless it comes twice.
 
 A run may have several processes, on one host or many, each started with the same options and told
 of the others by three flags or the environment; a SLURM step of several tasks needs neither.
@@ -105,6 +105,8 @@ def main(_: Sequence[str]) -> None:
         print(f"JPEG, restored and clean, side by side: {pictures}")
     print(f"All results: {workdir / RESULTS_FILE}")
     print(f"parameters sha256 {results['parameters_sha256']}")
+    if failed := len(results["failures"]):
+        leave(f"{failed} scores failed and are in no mean", status=ExitStatus.FAILED)
 
 
 def from_environment(flag: int | None, variable: str) -> int | None:

@@ -1,16 +1,19 @@
 """Scores of restored images against clean ones, as the paper reports them (Section III-B).
 
-All take `(restored, clean)`, uint8 in 0..255, [n, h, w, 1] luma or [n, h, w, 3] RGB, and return
-float32 [n]: one score per image, over the whole of it. They are jitted: one compilation for each
-shape. A mean over images is the caller's, in float64. Papers differ in what they mean by a metric's
-name: each docstring says which convention it follows.
+All take `(restored, clean)`, [..., h, w, 1] luma or [..., h, w, 3] RGB of any batch shape, and
+return float32 [...]: one score per image, over the whole of it. uint8 has the range 0..255; of
+floats ``peak`` says what is white, as 1 or 255, and there is no default for it. They are jitted:
+one compilation for each shape. A mean over images is the caller's, in float64. Papers differ in
+what they mean by a metric's name: each docstring says which convention it follows.
 
-A ValueError is raised for a pair of another type or of two shapes, and for images smaller than the
-metric's window or block.
+A ValueError is raised for a pair of another type or of two shapes, for floats without ``peak``, and
+for images smaller than the metric's window or block.
 """
 
+import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,35 +27,60 @@ BLOCK = 8  # pixels on the side of a JPEG block
 UNIFORM_WINDOW = np.full(8, 1 / 8)
 GAUSSIAN_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 GAUSSIAN_WINDOW /= GAUSSIAN_WINDOW.sum()
+# Of the five scales of MS-SSIM, each half the size of the one before.
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+Metric = Callable[..., jax.Array]
 
 
-@jax.jit
+def _metric(*, smallest: int) -> Callable[[Metric], Metric]:
+    """Make a metric of a function of one batch of images in 0..255, [n, h, w, c], to [n].
+
+    Args:
+      smallest: pixels on a side of the smallest image that it can be had of.
+    """
+
+    def decorate(score: Metric) -> Metric:
+        @functools.wraps(score)
+        def metric(
+            restored: jax.Array, clean: jax.Array, *, peak: float | None = None, **options: Any
+        ) -> jax.Array:
+            _check_pair(restored, clean, peak, smallest=smallest)
+            *batch, h, w, c = clean.shape
+            pair = (_in_levels(x, peak).reshape(-1, h, w, c) for x in (restored, clean))
+            return score(*pair, **options).reshape(batch)
+
+        del metric.__wrapped__  # whose signature has no peak
+        return jax.jit(metric, static_argnames=("peak", "boundaries"))
+
+    return decorate
+
+
+@_metric(smallest=1)
 def psnr(restored: jax.Array, clean: jax.Array) -> jax.Array:
     """Peak signal-to-noise ratio, 10 log10(255² / MSE) in dB; inf where the images are equal.
 
     The mean of squared errors is over all pixels and channels together.
     """
-    _check_pair(restored, clean, smallest=1)
     return _decibels(_mean_squared_error(restored, clean))
 
 
-@jax.jit
-def psnr_b(restored: jax.Array, clean: jax.Array) -> jax.Array:
+@_metric(smallest=BLOCK)
+def psnr_b(restored: jax.Array, clean: jax.Array, *, boundaries: str = "real") -> jax.Array:
     """PSNR in dB with the blocking effect factor of the restored image added to the MSE.
 
     Yim and Bovik, "Quality Assessment of Deblocked Images" (IEEE TIP 2011), for blocks of 8x8. Not
     symmetric; a clean image scores inf against itself only if its factor is 0. See
-    `_blocking_effect_factor` for how boundaries are counted, in which implementations differ.
+    `blocking_effect` for how ``boundaries`` are counted, in which implementations differ.
 
     In colour, as FBCNN's authors score it (Jiang et al., ICCV 2021): the MSE is that of RGB, the
     factor that of the rounded luma of `color.rgb_to_luma`.
     """
-    _check_pair(restored, clean, smallest=BLOCK)
     error = _mean_squared_error(restored, clean)
-    return _decibels(error + _blocking_effect_factor(restored))
+    return _decibels(error + _blocking_effect_factor(restored, boundaries))
 
 
-@jax.jit
+@_metric(smallest=len(UNIFORM_WINDOW))
 def ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
     """Structural similarity (at most 1) over windows of 8x8 equal weights, as in the paper.
 
@@ -60,21 +88,64 @@ def ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
     TIP 2004): K1 = 0.01, K2 = 0.03, population variances, the mean over all windows that lie wholly
     inside the image. In colour the mean over the three channels.
     """
-    _check_pair(restored, clean, smallest=len(UNIFORM_WINDOW))
     return _structural_similarity(restored, clean, UNIFORM_WINDOW)
 
 
-@jax.jit
+@_metric(smallest=len(GAUSSIAN_WINDOW))
 def ssim_gaussian(restored: jax.Array, clean: jax.Array) -> jax.Array:
     """`ssim` over 11x11 Gaussian windows of sigma 1.5, as papers after this one report it."""
-    _check_pair(restored, clean, smallest=len(GAUSSIAN_WINDOW))
     return _structural_similarity(restored, clean, GAUSSIAN_WINDOW)
 
 
-@jax.jit
+@_metric(smallest=len(GAUSSIAN_WINDOW))
 def ssim_gaussian_luma(restored: jax.Array, clean: jax.Array) -> jax.Array:
     """`ssim_gaussian` of the luma of RGB images alone, rounded (`color.rgb_to_luma`)."""
-    return ssim_gaussian(*(rgb_to_luma(rgb)[..., None] for rgb in (restored, clean)))
+    return _structural_similarity(
+        _luma(restored)[..., None], _luma(clean)[..., None], GAUSSIAN_WINDOW
+    )
+
+
+@_metric(smallest=(len(GAUSSIAN_WINDOW) - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1)
+def ms_ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
+    """Structural similarity over five scales, from 0 to 1.
+
+    Wang, Simoncelli and Bovik, "Multi-scale Structural Similarity for Image Quality Assessment"
+    (Asilomar 2003): Gaussian windows of 11x11 at each scale, the luminance term at the coarsest
+    alone. The next scale is the mean of 2x2 pixels; where a side is odd its last line counts
+    twice, as in TensorFlow. Means of terms below 0 count as 0. In colour the mean over channels.
+    """
+    product = jnp.ones((clean.shape[0], clean.shape[3]))
+    pair = restored.astype(jnp.float32), clean.astype(jnp.float32)
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        if scale:
+            pair = _halved(pair[0]), _halved(pair[1])
+        luminance, contrast = _similarity_maps(*pair, GAUSSIAN_WINDOW)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        term = jnp.mean(luminance * contrast if last else contrast, axis=(2, 3))
+        product *= jnp.maximum(term, 0) ** weight
+    return jnp.mean(product, axis=1)
+
+
+@functools.partial(jax.jit, static_argnames=("peak", "boundaries"))
+def blocking_effect(
+    image: jax.Array, *, peak: float | None = None, boundaries: str = "real"
+) -> jax.Array:
+    """The blocking effect factor (BEF) of images, in squared levels of 0..255; 0 is the best.
+
+    Yim and Bovik, as for `psnr_b`: by how much the mean squared step at the boundaries of 8x8
+    blocks exceeds that between other neighbours, times log2(8) / log2(the smaller side).
+
+    Args:
+      image: [..., h, w, 1], or RGB [..., h, w, 3], of whose luma it is; as for all metrics.
+      peak: of floats.
+      boundaries: how pairs of neighbours at boundaries are counted, where 8 does not divide a
+        side: "real" h (w/8 - 1) + w (h/8 - 1) as the formula has it, "whole" with w/8 and h/8
+        rounded down, as in some implementations.
+    """
+    _check_pair(image, image, peak, smallest=BLOCK)
+    *batch, h, w, c = image.shape
+    levels = _in_levels(image, peak).reshape(-1, h, w, c)
+    return _blocking_effect_factor(levels, boundaries).reshape(batch)
 
 
 METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
@@ -97,22 +168,53 @@ def ipsnr_b(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.A
     return psnr_b(restored, clean) - psnr_b(degraded, clean)
 
 
-def _check_pair(restored: jax.Array, clean: jax.Array, *, smallest: int) -> None:
+def _check_pair(
+    restored: jax.Array, clean: jax.Array, peak: float | None, *, smallest: int
+) -> None:
     for image in (restored, clean):
-        if image.dtype != jnp.uint8 or image.ndim != 4 or image.shape[3] not in (1, 3):
+        is_known = image.dtype == jnp.uint8 or jnp.issubdtype(image.dtype, jnp.floating)
+        if not is_known or image.ndim < 3 or image.shape[-1] not in (1, 3):
             raise ValueError(
-                "expected uint8 [n, h, w, 1] or [n, h, w, 3], "
+                "expected uint8 or floats [..., h, w, 1] or [..., h, w, 3], "
                 f"got {image.dtype} {list(image.shape)}"
             )
+    if restored.dtype != clean.dtype:
+        raise ValueError(f"restored is {restored.dtype} and clean {clean.dtype}: expected one type")
+    if clean.dtype != jnp.uint8 and (peak is None or not peak > 0):
+        raise ValueError(f"floats need peak, the level of white, as 1 or 255; got {peak}")
+    if clean.dtype == jnp.uint8 and peak not in (None, PEAK):
+        raise ValueError(f"peak={peak} of uint8: its range is 0..255")
     if restored.shape != clean.shape:
         raise ValueError(
             f"restored {list(restored.shape)} and clean {list(clean.shape)} differ in shape"
         )
-    if min(clean.shape[1:3]) < smallest:
+    if min(clean.shape[-3:-1]) < smallest:
         raise ValueError(
             f"this metric needs images of at least {smallest}x{smallest} pixels, "
-            f"got height and width {list(clean.shape[1:3])}"
+            f"got height and width {list(clean.shape[-3:-1])}"
         )
+
+
+def _in_levels(image: jax.Array, peak: float | None) -> jax.Array:
+    """The image in 0..255: uint8 as it is, floats as float32."""
+    if image.dtype == jnp.uint8:
+        return image
+    assert peak is not None
+    return image.astype(jnp.float32) * (PEAK / peak)
+
+
+def _exact(image: jax.Array) -> jax.Array:
+    """uint8 as int32, whose differences and squares are exact; floats as they are."""
+    return image.astype(jnp.int32) if image.dtype == jnp.uint8 else image
+
+
+def _luma(image: jax.Array) -> jax.Array:
+    """[..., h, w]: of RGB in uint8 the rounded luma, of floats the same without rounding."""
+    if image.shape[-1] == 1:
+        return image[..., 0]
+    if image.dtype == jnp.uint8:
+        return rgb_to_luma(image)
+    return 16 + image @ jnp.array([65.481, 128.553, 24.966]) / 255
 
 
 def _decibels(mean_squared_error: jax.Array) -> jax.Array:
@@ -120,36 +222,37 @@ def _decibels(mean_squared_error: jax.Array) -> jax.Array:
 
 
 def _mean_squared_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    difference = restored.astype(jnp.int32) - clean.astype(jnp.int32)
+    difference = _exact(restored) - _exact(clean)
     return _total(jnp.sum(difference**2, axis=3)) / math.prod(clean.shape[1:])
 
 
 def _total(squares: jax.Array) -> jax.Array:
-    """Sum int32 [n, h, w] to float32 [n]; each row as integers: exact for up to 22,000 pixels."""
-    rows = jnp.sum(squares, axis=2, dtype=jnp.uint32)
+    """Sum [n, h, w] to float32 [n]; integers by rows as such: exact for up to 22,000 pixels."""
+    integers = jnp.issubdtype(squares.dtype, jnp.integer)
+    rows = jnp.sum(squares, axis=2, dtype=jnp.uint32 if integers else jnp.float32)
     return jnp.sum(rows.astype(jnp.float32), axis=1)
 
 
-def _blocking_effect_factor(restored: jax.Array) -> jax.Array:
+def _blocking_effect_factor(restored: jax.Array, boundaries: str) -> jax.Array:
     """How much larger squared steps are at block boundaries than elsewhere; 0 where they are not.
 
-    The boundaries lie between columns (rows) 8k-1 and 8k. They are counted as the formula has them,
-    h (w/8 - 1) + w (h/8 - 1) neighbouring pixels, without rounding where 8 does not divide a side.
+    The boundaries lie between columns (rows) 8k-1 and 8k; see `blocking_effect` for their count.
     """
+    if boundaries not in ("real", "whole"):
+        raise ValueError(f"boundaries={boundaries!r}: expected 'real' or 'whole'")
     n, h, w, _ = restored.shape
     boundary_sum = other_sum = jnp.zeros(n)
     boundary_count = other_count = 0.0
-    luma = restored[..., 0] if restored.shape[3] == 1 else rgb_to_luma(restored)
-    image = luma.astype(jnp.int32)
+    image = _exact(_luma(restored))
     for lines in (image, image.swapaxes(1, 2)):  # across columns, then across rows
         _, count, length = lines.shape
         steps = jnp.diff(lines, axis=2) ** 2
         at_boundary = np.arange(1, length) % BLOCK == 0
         boundary_sum += _total(steps * at_boundary)
         other_sum += _total(steps * ~at_boundary)
-        boundaries = count * (length / BLOCK - 1)
-        boundary_count += boundaries
-        other_count += count * (length - 1) - boundaries
+        blocks = length / BLOCK if boundaries == "real" else length // BLOCK
+        boundary_count += count * (blocks - 1)
+        other_count += count * (length - blocks)
 
     boundary_mean = boundary_sum / max(boundary_count, 1)  # a single block has no boundary
     other_mean = other_sum / other_count
@@ -158,10 +261,18 @@ def _blocking_effect_factor(restored: jax.Array) -> jax.Array:
 
 
 def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.ndarray) -> jax.Array:
-    """Mean SSIM for the window whose weights are the outer product of `window` with itself.
+    """Mean SSIM for the window whose weights are the outer product of `window` with itself."""
+    luminance, contrast = _similarity_maps(restored, clean, window)
+    return jnp.mean(luminance * contrast, axis=(1, 2, 3))
 
-    With d = x - y, SSIM = (2 mx my + c1) / (mx² + my² + c1) · (2 cov + c2) / (vx + vy + c2) is also
-    (1 - md² / (mx² + my² + c1)) · (1 - vd / (vx + vy + c2)). Like images thus have small terms, not
+
+def _similarity_maps(
+    restored: jax.Array, clean: jax.Array, window: np.ndarray
+) -> tuple[jax.Array, jax.Array]:
+    """SSIM's factors for all windows, [n, c, h, w]: luminance, and contrast with structure.
+
+    With d = x - y, (2 mx my + c1) / (mx² + my² + c1) and (2 cov + c2) / (vx + vy + c2) are also
+    1 - md² / (mx² + my² + c1) and 1 - vd / (vx + vy + c2). Like images thus have small terms, not
     small differences of large ones, and float32 suffices.
     """
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
@@ -173,10 +284,15 @@ def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.nda
     difference_variance = mean_difference2 - (mean_x - mean_y) ** 2
     variances = mean_squares - mean_x**2 - mean_y**2
     luminances = (mean_x + middle) ** 2 + (mean_y + middle) ** 2
-    similarity = (1 - (mean_x - mean_y) ** 2 / (luminances + c1)) * (
-        1 - difference_variance / (variances + c2)
-    )
-    return jnp.mean(similarity, axis=(1, 2, 3))
+    luminance = 1 - (mean_x - mean_y) ** 2 / (luminances + c1)
+    return luminance, 1 - difference_variance / (variances + c2)
+
+
+def _halved(image: jax.Array) -> jax.Array:
+    """Means of 2x2 pixels of [n, h, w, c]; odd sides are continued by their last line."""
+    n, h, w, c = image.shape
+    even = jnp.pad(image, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), "edge")
+    return even.reshape(n, (h + 1) // 2, 2, (w + 1) // 2, 2, c).mean(axis=(2, 4))
 
 
 def _window_means(maps: jax.Array, window: np.ndarray) -> jax.Array:

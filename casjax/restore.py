@@ -1,7 +1,8 @@
 """Restore photographs: ``casjax restore photo.jpg``.
 
 Results are written beside the photographs, as PNG files with `-restored` in their names, or
-where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted.
+where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted, 141
+where nobody reads the picture on standard output to its end.
 """
 
 import argparse
@@ -12,20 +13,41 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from casjax.files import remove_abandoned
 from casjax.images.writing import SUFFIXES
-from casjax.restoration.jobs import ClusterError, Job, Plan, UsageError, plan
+from casjax.restoration.jobs import (
+    COMPARISON_ENDING,
+    ClusterError,
+    Job,
+    Plan,
+    UsageError,
+    companion_path,
+    plan,
+)
 from casjax.restoration.options import Options
-from casjax.restoration.progress import Progress
+from casjax.restoration.progress import Progress, say
 
 if TYPE_CHECKING:
     from casjax.restoration.running import Outcome
 
+SOME_FAILED, INTERRUPTED, READER_GONE = 1, 130, 141  # the latter two as shells have them
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    try:
+        return restore(arguments)
+    except BrokenPipeError:  # nobody reads the picture any more
+        return READER_GONE
+    finally:
+        say("", sys.stdout, end="")  # what is left to print, of --help say
+
+
+def restore(arguments: Sequence[str] | None) -> int:
+    """Do what the command line asks for and return the exit status."""
     parser = make_parser()
     given = parser.parse_args(arguments)
     options = options_of(given)
@@ -35,12 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             output=given.output,
             file_format=given.format,
             only_jpeg=options.qf is None and options.model is None,
+            overwrite=options.overwrite,
+            companions=[COMPARISON_ENDING] if options.compare else [],
+            is_framed=options.frames == "each",
         )
         check_streams(todo, options)
         if given.ray:
             check_cluster(todo, options)
         if not todo.jobs and not todo.missing:
-            raise UsageError(f"no pictures to restore in {', '.join(given.inputs)}")
+            among = "; ".join(what_is_left_out(todo))
+            among = f": {among}" if among else ""
+            raise UsageError(f"no pictures to restore in {', '.join(given.inputs)}{among}")
+        if given.failures:
+            check_failures(Path(given.failures), todo)
         if not given.ray:  # whose workers do it for themselves
             prepare(options)
         failures = list_of_failures(given.failures)
@@ -55,22 +84,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         with failures:
-            if todo.left_out and not given.quiet:
-                left_out = f"left out {todo.left_out} files that are no JPEG"
-                print(f"{left_out}: name them one by one, or give --qf", file=sys.stderr)
+            for line in what_is_left_out(todo) if not given.quiet else []:
+                say(line, sys.stderr)
             for folder in {job.destination.parent for job in todo.jobs if job.destination}:
                 remove_abandoned(folder)
             for name, reason in todo.missing.items():
                 fail(f"{name}: {reason}", name, progress, failures)
             follow(jobs_run, progress, failures)
     except KeyboardInterrupt:
-        print("\ninterrupted; with --resume the same command goes on", file=sys.stderr)
-        return 130
+        say("\ninterrupted; with --resume the same command goes on", sys.stderr)
+        return INTERRUPTED
     except ClusterError as error:
-        print(f"error: {error}; the same command goes on", file=sys.stderr)
-        return 1
+        say(f"error: {error}; the same command goes on", sys.stderr)
+        return SOME_FAILED
     progress.summarise()
-    return 1 if progress.failed else 0
+    return SOME_FAILED if progress.failed else 0
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -90,7 +118,12 @@ def make_parser() -> argparse.ArgumentParser:
     add("--format", choices=list(SUFFIXES), help="of the result; default: by its suffix, or png")
     add("--output-quality", type=number(1, 100), metavar="N", help="of JPEG (95) and lossy WebP")
     add("--subsampling", choices=["4:4:4", "4:2:2", "4:2:0"], default="4:4:4", help="of JPEG")
-    add("--strip", action="store_true", help="drop EXIF, XMP and resolution; keep ICC profiles")
+    add(
+        "--strip",
+        action="store_true",
+        help="drop all metadata but what says which colours are meant, as ICC profiles",
+    )
+    add("--keep-date", action="store_true", help="give results the date of their files")
     add("--compare", action="store_true", help="also write before, after and difference as PNG")
     finished = result.add_mutually_exclusive_group()
     finished.add_argument("--overwrite", action="store_true", help="replace results that exist")
@@ -127,6 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     files = parser.add_argument_group("reading and saying")
     add = files.add_argument
+    add("--frames", choices=["first", "each"], help="of files that hold several pictures")
     add("--salvage", action="store_true", help="restore damaged files as far as they go")
     add("--max-megapixels", type=number(1, 10**6), default=200, metavar="N", help="default: 200")
     add("--failures", metavar="FILE", help="list what failed, in lines of JSON")
@@ -177,6 +211,41 @@ def check_cluster(todo: Plan, options: Options) -> None:
         raise UsageError("--overwrite and --explain are for one machine, without --ray")
     if not all(job.source and job.destination for job in todo.jobs):
         raise UsageError("standard input and output are for one machine, without --ray")
+
+
+def what_is_left_out(todo: Plan) -> list[str]:
+    """Say how many files in folders are not restored, and why."""
+    lines = []
+    if todo.other_formats:
+        lines.append(
+            f"left out {todo.other_formats} files that are no JPEG: name them one by one, or give "
+            "--qf"
+        )
+    if todo.results:
+        lines.append(f"left out {todo.results} files that are results of earlier runs")
+    return lines
+
+
+def check_failures(path: Path, todo: Plan) -> None:
+    """Refuse to write the list of failures over anything but an older one."""
+    place = os.path.realpath(path)
+    written = [job.destination for job in todo.jobs if job.destination]
+    pictures = [job.source for job in todo.jobs if job.source] + written
+    pictures += [companion_path(destination, COMPARISON_ENDING) for destination in written]
+    if place in map(os.path.realpath, pictures):
+        raise UsageError(f"--failures {path}: that is a picture: name a file for the list")
+    if path.is_file() and path.stat().st_size and not is_list_of_failures(path):
+        raise UsageError(f"--failures {path}: it exists, and is no such list: name another file")
+
+
+def is_list_of_failures(path: Path) -> bool:
+    """Whether a file begins as a list of failures does."""
+    with path.open("rb") as file:
+        line = file.readline(2**20)
+    try:
+        return json.loads(line).keys() == {"source", "error"}
+    except (ValueError, AttributeError):
+        return False
 
 
 def list_of_failures(path: str | None) -> TextIO:

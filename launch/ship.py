@@ -128,13 +128,14 @@ def ship(
             model, load_weights(weights, shapes), tile=config["evaluation"]["tile"]
         )
         qualities = config["evaluation"]["qualities"] or [config["quality"]]
-        rows = [
-            row
-            for source in sources
-            for row in evaluator.evaluate(
+        rows: list[dict[str, Any]] = []
+        for source in sources:
+            results = evaluator.evaluate(
                 restorer, source, method=entry["model"]["name"], qualities=qualities
-            )["rows"]
-        ]
+            )
+            if results["failures"]:
+                raise ValueError(evaluator.sentence(results["failures"][0]))
+            rows += results["rows"]
         return [{key: row[key] for key in KEPT} for row in rows]
 
     multiscale = workdir / phase_weights_file(provenance.PHASES[0])

@@ -3,12 +3,13 @@
 #
 #   first=$(sbatch --parsable launch/slurm.sh --config=qf20 --workdir=runs/qf20)
 #   sbatch --dependency="afterok:$first" launch/slurm_sweep.sh [--config.KEY=VALUE ...]
+#   sbatch --array=5,35 launch/slurm_sweep.sh      # other qualities
 #
-# Other qualities: sbatch --array=5,35. A grid over other keys too, as for launch/sweep.sh, has a
-# task for each combination, counted from 0, the last key running fastest; more tasks are an error:
+# A grid over other keys too, as for launch/sweep.sh, has a task for each combination, counted from
+# 0, the last key running fastest; more tasks are an error:
 #
 #   START=none sbatch --array=0-3 launch/slurm_sweep.sh quality=5,15 optimizer.name=adam,muon
-#   python -m casjax.report runs --group-by quality,optimizer.name      when all are done
+#   python -m casjax.report runs --group-by quality,optimizer.name    # when all are done
 #
 # RUNS is the folder of the workdirs (default runs), CONFIG the config, %s standing for the quality
 # (default paper:qf=%s), and START the quality whose finished network of the same setting each

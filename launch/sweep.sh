@@ -3,7 +3,7 @@
 # grid, for each combination of other settings too, and one table of all closes it.
 # The same command goes on where an earlier one stopped; finished networks are only scored.
 #
-#   bash launch/sweep.sh                                        the paper's: 10, 20, 40, 60, 80
+#   bash launch/sweep.sh            # the paper's: 10, 20, 40, 60, 80
 #   bash launch/sweep.sh quality=5,15 optimizer.name=adam,muon
 #   bash launch/sweep.sh [KEY=VALUE,... ...] [--config.KEY=VALUE ...]
 #

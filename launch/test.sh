@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # All checks from a fresh clone: lint, format, types, and the tests that are not marked slow.
-# Arguments go to pytest: `bash launch/test.sh -m slow`, `bash launch/test.sh tests/test_jpeg.py`.
+# Arguments go to pytest:
+#
+#   bash launch/test.sh -m slow
+#   bash launch/test.sh tests/test_jpeg.py
 #
 # Tests on real photographs need CASJAX_DATA, a folder with live1/, classic5/ and
 # bsds500/{train,test,val}/, and CASJAX_ARCNN_WEIGHTS, one with the released AR-CNN weights.

@@ -15,7 +15,7 @@ if [ -n "${PHOTOS:-}" ]; then
   sources+=",'folder:$PHOTOS'" data+=" and photographs of $(basename "$PHOTOS")"
 fi
 
-overrides=(--config.model.dtype=bfloat16 --config.data.sources="($sources,)" "$@")
+overrides=(--config.data.sources="($sources,)" "$@")
 config="efficient:qf=%s,cutouts=$cutouts,batch=64"
 CONFIG="$config" bash launch/sweep.sh "${overrides[@]}"
 # The blind network, for the qualities in between.

@@ -169,7 +169,7 @@ def test_unknown_networks_and_options_are_named():
         make(depth=3)
     with pytest.raises(ValueError, match=r"l4 needs convolution in config\.model"):
         create_model(name="l4", dtype="float32")
-    assert MODELS.keys() == {"arcnn", "cascnn", "l4", "l8"}
+    assert MODELS.keys() >= {"arcnn", "cascnn", "l4", "l8"}
 
 
 def test_colour_has_more_weights_at_the_image_alone():

@@ -11,10 +11,10 @@ import pytest
 from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
-from casjax.models.convolutions import fastest_dtype
 from casjax.report import table
 from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
+from casjax.training.train import with_dtype
 from configs import ablation, base, codec, efficient, paper, pretrained
 
 CONFIGS = sorted(path.stem for path in (Path(base.__file__).parent).glob("*.py"))
@@ -48,7 +48,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_sections_fit_their_functions(name):
+def test_sections_fit_their_functions(name, tmp_path):
     config = load(name)
     for section, (function, given) in SECTIONS.items():
         keys = set(config[section])
@@ -57,10 +57,7 @@ def test_sections_fit_their_functions(name):
             assert keys == keywords(function) - given, section
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases.plan_phases(sections, batch_size=config.batch_size)
-    options = config.model.to_dict()
-    if options["dtype"] == "auto":  # what a run puts in its place
-        options["dtype"] = fastest_dtype()
-    create_model(**options)
+    create_model(**with_dtype(config, tmp_path).model)
     require_valid(config.to_dict())
 
 

@@ -164,14 +164,17 @@ def test_a_download_with_a_wrong_checksum_is_refused(classic5_server):
 
 
 def test_without_network_the_way_out_is_named_at_once(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
     from casjax.datasets.builder import read_prepared
 
     (tmp_path / "classic5").mkdir()
     row = f"http://127.0.0.1:9/1.bmp\t3\t{'0' * 64}\t1.bmp\n"
     (tmp_path / "classic5/checksums.tsv").write_text(row)
     monkeypatch.setattr(checksums, "PACKAGES", tmp_path)
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / "prepared"))
     with pytest.raises(ConnectionError, match=r"classic5 .* 127\.0\.0\.1:9 .*: set CASJAX_DATA"):
-        read_prepared("classic5", ["test"], data_dir=str(tmp_path))
+        read_prepared("classic5", ["test"])
 
 
 def test_the_shipped_checksum_files_are_found_by_tfds():

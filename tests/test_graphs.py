@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -9,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from casjax.models import convolutions
+from casjax.models.convolutions import probe
 from casjax.networks import graphs
 from casjax.networks.graphs import kept_call, kept_fact
 
@@ -117,3 +120,11 @@ def test_the_second_restoration_traces_no_network(tmp_path):
             env={"PATH": "", "CASJAX_COMPILATION_CACHE": str(tmp_path / "cache")},
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not probe.onednn_works(), reason="oneDNN does not work on this machine")
+def test_a_graph_may_hold_calls_of_onednn(folder):
+    x, kernel = jnp.ones((1, 6, 7, 2)), jnp.ones((5, 5, 2, 3))
+    found = kept_call(partial(convolutions.conv, formulation="onednn"), name="conv")(x, kernel)
+    assert any(folder.iterdir())
+    np.testing.assert_allclose(found, convolutions.conv(x, kernel, "direct"), rtol=1e-5)

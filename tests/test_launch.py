@@ -1,15 +1,21 @@
 """The scripts under launch/, with stand-ins for what a cluster gives them."""
 
+import ast
+import importlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
+from absl import flags
 
-from casjax import main as command
+from casjax import cli, main
+from casjax.training import config_rules
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = sorted((ROOT / "launch").glob("*.sh"))
@@ -22,31 +28,72 @@ def test_scripts_are_well_formed(script):
         subprocess.run(["shellcheck", "-x", "-P", "launch", script], cwd=ROOT, check=True)
 
 
+# The only programs within reach: a script that calls another one fails, and installs nothing.
+TOOLS = "basename bash cat dirname env grep head nproc sed seq sleep sort tr xargs".split()
+# What notes how it was called, in a form that a shell takes again; `python` for tests to read, too.
+NOTE = """printf '%q ' "${0##*/}" "$@" >> notes; echo >> notes"""
+STAND_INS = {
+    "casjax": NOTE,
+    "apt-get": NOTE,
+    "kubectl": NOTE,
+    "mypy": NOTE,
+    "pip": NOTE,
+    "pip-audit": NOTE,
+    "ruff": NOTE,
+    "python": f"""
+        {NOTE}
+        echo "python $* on ${{JAX_LOCAL_DEVICE_IDS:-all}}" >> calls
+        if [[ "$*" == *--process=1* ]]; then exit "${{STATUS:-0}}"; fi""",
+    # Runs a script at once, for each task of an array.
+    "sbatch": """
+        options=()
+        while [[ "$1" == -* ]]; do options+=("$1"); shift; done
+        of_script="$(grep '^#SBATCH' "$1")"
+        array="$(printf '%s\n' "${options[@]}" "$of_script" | sed -n 's/.*--array=//p' | head -n 1)"
+        export SLURM_SUBMIT_DIR="$PWD" SLURM_JOB_ID=7
+        for tasks in $(tr , ' ' <<< "${array:-0}"); do
+          for task in $(seq "${tasks%-*}" "${tasks#*-}"); do
+            SLURM_ARRAY_TASK_ID="$task" bash "$@" > /dev/null || exit
+          done
+        done
+        echo 7""",
+    "scontrol": 'echo "scontrol $*" >> calls',
+    "srun": 'while [[ "$1" == --* ]]; do shift; done; "$@"; exit "${STATUS:-0}"',
+}
+
+
 @pytest.fixture
-def cluster(tmp_path):
-    """A repository whose commands note how they were called; `STATUS` is what srun ends with."""
+def repository(tmp_path, monkeypatch):
+    """A repository without the package, whose commands note how they were called."""
     shutil.copytree(ROOT / "launch", tmp_path / "launch")
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / ".venv/bin").mkdir(parents=True)
-    (tmp_path / ".venv/installed.toml").touch()
-    for name, program in {
-        "srun": 'while [[ "$1" == --* ]]; do shift; done\n"$@"\nexit "${STATUS:-0}"',
-        "scontrol": 'echo "scontrol $*" >> calls',
-        "python": 'echo "python $* on ${JAX_LOCAL_DEVICE_IDS:-all}" >> calls\n'
-        'if [[ "$*" == *--process=1* ]]; then exit "${STATUS:-0}"; fi',
-    }.items():
+    (tmp_path / ".venv/installed").touch()
+    for name, program in STAND_INS.items():
         path = tmp_path / ".venv/bin" / name
         path.write_text(f"#!/usr/bin/env bash\n{program}\n")
         path.chmod(0o755)
+    (tmp_path / "tools").mkdir()
+    for name in TOOLS:
+        (tmp_path / "tools" / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PYTHON", "python")
+    monkeypatch.setenv("PATH", f"{tmp_path}/.venv/bin:{tmp_path}/tools")
+    return tmp_path
+
+
+@pytest.fixture
+def cluster(repository):
+    """Runs a script: its status, and how Python was called; `STATUS` is what srun ends with."""
 
     def run(script, *arguments, **environment):
+        slurm = {"SLURM_SUBMIT_DIR": str(repository), "SLURM_JOB_ID": "7"}
         done = subprocess.run(
-            ["bash", tmp_path / "launch" / script, *arguments],
-            env=os.environ | {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_JOB_ID": "7"} | environment,
+            ["bash", repository / "launch" / script, *arguments],
+            env=os.environ | slurm | environment,
             cwd="/",
             check=False,
         )
-        return done.returncode, (tmp_path / "calls").read_text().splitlines()
+        return done.returncode, (repository / "calls").read_text().splitlines()
 
     return run
 
@@ -206,5 +253,105 @@ def test_the_pods_are_as_many_as_the_processes_and_find_the_first():
     assert environment["JAX_COORDINATOR_ADDRESS"].startswith(f"{name}-0.{pod['subdomain']}:")
     assert service["metadata"]["name"] == pod["subdomain"]
     assert service["spec"]["selector"] == {"job-name": name}
-    source = Path(command.__file__).read_text()
+    source = Path(main.__file__).read_text()
     assert set(re.findall(r'"(JAX_\w+)"', source)) == set(environment)
+
+
+COMMAND = r"(first=\$\(|[A-Z]+=\S+ )?(apt-get|bash|casjax|kubectl|pip|python|sbatch) [\w./-]{3,}"
+
+
+def documented_commands():
+    """The commands in heads of scripts, on pages, and in docstrings that are help: where, what."""
+    for path in sorted((ROOT / "launch").iterdir()):
+        head = re.match(r"(#.*\n)*", path.read_text(encoding="utf-8"))[0]
+        for command in re.findall(r"^#   (.+)$", head, re.MULTILINE):
+            if re.match(COMMAND, command):
+                yield path.name, command
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]:
+        for block in re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            for command in block.replace("\\\n", " ").splitlines():
+                if re.match(COMMAND, command):
+                    yield path.name, command
+    modules = [ROOT / "launch/ship.py", *(ROOT / "casjax").rglob("*.py")]
+    for path in [*modules, *(ROOT / "configs").glob("*.py")]:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        blocks = re.findall(r"(?:^    .+\n)+", text, re.MULTILINE)
+        inline = re.findall(r"``([^`]+)``", text)
+        for command in map(textwrap.dedent, [*blocks, *inline]):
+            if re.match(rf"(for .*\n *do )?{COMMAND}", command):
+                yield str(path.relative_to(ROOT)), command.strip()
+
+
+# What a reader fills in.
+FILLED_IN = {
+    " COUNT ": " 2 ",
+    "--config=... --workdir=...": "--config=qf20 --workdir=runs/qf20",
+    "[--config.KEY=VALUE ...]": "--config.seed=1",
+    "[KEY=VALUE,... ...]": "quality=5,15",
+    "[FOLDER ...]": "runs/peers",
+    "[OPTION OF pip-audit ...]": "--progress-spinner=off",
+    "[...]": "",
+    "FORMAT FILE INPUTS.npz OUTPUTS.npz": "onnx network.onnx inputs.npz outputs.npz",
+}
+
+
+def test_commands_are_found():
+    places = {place for place, _ in documented_commands()}
+    scripts = {path.name for path in SCRIPTS}
+    assert scripts - places == {"environment.sh", "grid.sh"}  # which others source
+    assert places >= {"kubernetes.yaml", "README.md", "casjax/restore.py", "configs/l4.py"}
+
+
+@pytest.mark.parametrize(("place", "command"), [*documented_commands()])
+def test_documented_commands_run_and_are_understood(place, command, repository, monkeypatch):
+    """With stand-ins for Python and casjax, whose arguments the real parsers are then given."""
+    for placeholder, filled_in in FILLED_IN.items():
+        command = command.replace(placeholder, filled_in)
+    subprocess.run(["bash", "-ec", command], cwd=repository, check=True)
+    notes = (repository / "notes").read_text().splitlines()
+    assert notes
+    monkeypatch.chdir(ROOT)  # where paths in them lead
+    for note in notes:
+        require_understood(*shlex.split(note), monkeypatch=monkeypatch)
+
+
+# Whose arguments are not looked at, and why.
+OTHERS = {
+    "casjax.benchmark.processes": "its one argument is JSON, for the benchmark alone",
+    "casjax.export.run": "its arguments are by position, for the export alone",
+    "casjax.report.growth": "tests/test_benchmark.py calls it",
+    "casjax.report.peers": "tests of the report call it",
+    "mkdocs": "not ours",
+    "pip": "not ours",
+    "pytest": "not ours",
+}
+
+
+def require_understood(program, *arguments, monkeypatch):
+    """Give arguments to the parser that they are for; what is wrong with them raises SystemExit."""
+    if program == "casjax":
+        module, arguments = cli.COMMANDS[arguments[0]].module, arguments[1:]
+    elif program == "python" and arguments[0] == "-m":
+        module, arguments = arguments[1], arguments[2:]
+    else:
+        assert program in STAND_INS
+        files = [word for word in arguments if word.startswith("launch/")]
+        assert all((ROOT / file).is_file() for file in files)
+        return
+    if module in OTHERS or "--help" in arguments:
+        return
+    if module == "casjax.main":
+        monkeypatch.setattr("sys.argv", [module, *arguments])
+        for override in [name for name in flags.FLAGS if name.startswith("config.")]:
+            delattr(flags.FLAGS, override)
+        flags.FLAGS.unparse_flags()
+        main.parse_flags([module, *arguments])
+        config_rules.require_valid(main.CONFIG.value.to_dict())
+        return
+    is_folder = importlib.util.find_spec(module).submodule_search_locations is not None
+    parsing = importlib.import_module(f"{module}.__main__" if is_folder else module)
+    parsing.make_parser().parse_args(arguments)

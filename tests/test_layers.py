@@ -36,6 +36,7 @@ HOMES = {
     "skimage": {"datasets"},
     "tarfile": set(),  # ... or reach out of its folder
     "tensorboardX": {"training"},
+    "trackio": {"training"},
     "tensorflow": set(),
     "tensorflow_datasets": {"datasets"},
     "torch": {"benchmark", "evaluation"},
@@ -99,6 +100,7 @@ def test_no_modules_import_one_another_in_a_circle():
     [
         "casjax",
         "casjax.benchmark.__main__",
+        "casjax.cli",
         "casjax.evaluate",
         "casjax.export.__main__",
         "casjax.main",

@@ -5,8 +5,10 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 import skimage.color
 import skimage.data
+import skimage.measure
 from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -17,8 +19,10 @@ from casjax.jpeg import degrade, degrade_rgb, quantization_tables
 from casjax.metrics import (
     COLOUR_METRICS,
     METRICS,
+    blocking_effect,
     ipsnr,
     ipsnr_b,
+    ms_ssim,
     psnr,
     psnr_b,
     ssim,
@@ -224,10 +228,86 @@ def test_other_arrays_are_refused(metric):
     image = np.zeros((2, 16, 16, 1), np.uint8)
     with pytest.raises(ValueError, match="differ in shape"):
         metric(image, image[:, :12, :12])
-    with pytest.raises(ValueError, match="expected uint8"):
+    with pytest.raises(ValueError, match="expected one type"):
         metric(image.astype(np.float32), image)
-    with pytest.raises(ValueError, match="expected uint8"):
+    with pytest.raises(ValueError, match="expected uint8 or floats"):
         metric(image[..., 0], image[..., 0])
+    with pytest.raises(ValueError, match="expected uint8 or floats"):
+        metric(image.astype(np.int32), image.astype(np.int32))
+    with pytest.raises(ValueError, match="floats need peak"):
+        metric(image.astype(np.float32), image.astype(np.float32))
+    with pytest.raises(ValueError, match=r"its range is 0\.\.255"):
+        metric(image, image, peak=1.0)
+
+
+@pytest.mark.parametrize("metric", [*COLOUR_METRICS.values(), ms_ssim], ids=[*COLOUR_METRICS, "ms"])
+def test_floats_in_any_range_and_batches_of_any_shape_score_alike(metric):
+    clean = skimage.data.astronaut()[40:220, 150:330]
+    restored = np.asarray(degrade_rgb(clean[None], quantization_tables(20), sampling="4:2:0"))[0]
+    expected = float(metric(restored, clean))
+    # Luma, which is rounded for uint8 alone, differs a little.
+    close = {"rel": 2e-3 if metric in (psnr_b, COLOUR_METRICS["ssim_gaussian_luma"]) else 1e-5}
+    for peak in (1.0, 255.0, 1023.0):
+        pair = (np.float32(x) * np.float32(peak / 255) for x in (restored, clean))
+        assert float(metric(*pair, peak=peak)) == pytest.approx(expected, **close)
+    tiled = metric(np.tile(restored, (2, 3, 1, 1, 1)), np.tile(clean, (2, 3, 1, 1, 1)))
+    np.testing.assert_allclose(tiled, np.full((2, 3), expected), rtol=1e-6)
+
+
+def test_ms_ssim_matches_its_definition(pair: tuple[np.ndarray, np.ndarray]):
+    if min(pair[0].shape) < 161:
+        with pytest.raises(ValueError, match="at least 161x161 pixels"):
+            ms_ssim(*(image[..., None] for image in pair))
+        return
+    x, y = (image.astype(np.float64) for image in pair)
+    expected = 1.0
+    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        if scale:
+            x, y = (skimage.measure.block_reduce(_even(image), 2, np.mean) for image in (x, y))
+        mean_x, mean_y = _blurred(x), _blurred(y)
+        variance_x, variance_y = _blurred(x * x) - mean_x**2, _blurred(y * y) - mean_y**2
+        covariance = _blurred(x * y) - mean_x * mean_y
+        term = (2 * covariance + 7.65**2) / (variance_x + variance_y + 7.65**2)
+        if scale == 4:
+            term *= (2 * mean_x * mean_y + 2.55**2) / (mean_x**2 + mean_y**2 + 2.55**2)
+        expected *= max(term.mean(), 0) ** weight
+    assert float(ms_ssim(*(image[..., None] for image in pair))) == pytest.approx(
+        expected, abs=2e-5
+    )
+
+
+def _even(image: np.ndarray) -> np.ndarray:
+    return np.pad(image, [(0, side % 2) for side in image.shape], "edge")
+
+
+def _blurred(image: np.ndarray) -> np.ndarray:
+    """By SciPy's Gaussian of 11x11, where its windows lie inside."""
+    return scipy.ndimage.gaussian_filter(image, 1.5, radius=5)[5:-5, 5:-5]
+
+
+@pytest.mark.parametrize("boundaries", ["real", "whole"])
+def test_the_blocking_effect_is_counted_both_ways(boundaries: str):
+    restored, clean = pairs()["jpeg 90, odd size"]
+    restored = np.asarray(degrade(restored[None, ..., None], 10))[0, ..., 0]
+    h, w = restored.shape
+    steps = (np.diff(np.float64(restored), axis=axis) ** 2 for axis in (0, 1))
+    down, across = steps
+    at = down[7::8].sum() + across[:, 7::8].sum()
+    blocks = (h / 8, w / 8) if boundaries == "real" else (h // 8, w // 8)
+    count = w * (blocks[0] - 1) + h * (blocks[1] - 1)
+    rest = w * (h - 1) + h * (w - 1) - count
+    factor = 3 / np.log2(min(h, w)) * (at / count - (down.sum() + across.sum() - at) / rest)
+    assert factor > 1
+    found = blocking_effect(restored[..., None], boundaries=boundaries)
+    assert float(found) == pytest.approx(factor, rel=1e-4)
+    error = np.mean((np.float64(restored) - clean) ** 2)
+    decibels = psnr_b(restored[..., None], clean[..., None], boundaries=boundaries)
+    assert float(decibels) == pytest.approx(10 * np.log10(255**2 / (error + factor)), abs=1e-4)
+
+
+def test_another_count_of_boundaries_is_refused():
+    with pytest.raises(ValueError, match="expected 'real' or 'whole'"):
+        blocking_effect(np.zeros((16, 16, 1), np.uint8), boundaries="half")
 
 
 # Table II's JPEG rows. The paper's PSNR-B at quality 60 and 80 (31.89 and 35.47 dB) differs from

@@ -68,8 +68,9 @@ def last_step(workdir):
     return int(steps[-1]) if steps else 0
 
 
-def test_two_processes_do_as_one(tmp_path, monkeypatch):
-    children = start(tmp_path / "two")
+@pytest.mark.parametrize("parallelism", ["pmap", "shard_map"])
+def test_two_processes_do_as_one(parallelism, tmp_path, monkeypatch):
+    children = start(tmp_path / "two", f"--config.parallelism={parallelism}")
     monkeypatch.setitem(models.MODELS, "small", small.SmallNetwork)
     config = small.get_config()
     config.data.cutouts_dir = str(tmp_path)

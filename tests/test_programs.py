@@ -88,6 +88,16 @@ def test_what_a_program_writes_is_read_by_its_content(kind, evaluate, command, i
         assert record["seconds"] > 0
     [row] = [row for row in results["rows"] if row["method"] == "blur"]
     assert row["jobs"] == 2
+    assert row["cpu_seconds"] == "NaN"  # of several at once no one's share is known
+
+
+def test_the_processors_time_of_a_program_is_told_where_it_runs_alone(evaluate, command):
+    _, results = evaluate(command("PNG"))
+    [row] = [row for row in results["rows"] if row["method"] != "jpeg"]
+    # Python and Pillow start in some hundredths of a second of one processor.
+    assert 0.02 < row["cpu_seconds"] < 5
+    pixels = 16 * 24 + 16 * 32
+    assert row["cpu_seconds_per_mpixel"] == pytest.approx(2 * row["cpu_seconds"] / pixels * 1e6)
 
 
 def test_a_jpeg_file_is_asked_for_by_its_name(evaluate, command):

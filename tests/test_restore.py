@@ -81,17 +81,20 @@ def run(capsys, monkeypatch, tmp_path):
     return run
 
 
+# The beginning of a program in which the networks that ship are stand-ins.
+STAND_INS = """
+import sys; sys.path.insert(0, 'tests'); from test_restore import Identity
+from casjax.networks import pretrained
+pretrained.manifest = lambda: {'identity': {'qualities': [1, 100]}}
+network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))
+pretrained.load_network = lambda name: network
+"""
+
+
 def run_in_a_process(program, *arguments, **options):
     """Run a program with stand-ins for the networks; options as those of `subprocess.run`."""
-    start = (
-        "import sys; sys.path.insert(0, 'tests'); from test_restore import Identity\n"
-        "from casjax.networks import pretrained\n"
-        "pretrained.manifest = lambda: {'identity': {'qualities': [1, 100]}}\n"
-        "network = pretrained.Network('identity', Identity(), {'params': {}}, (1, 100))\n"
-        "pretrained.load_network = lambda name: network\n"
-    )
     return subprocess.run(
-        [sys.executable, "-c", start + program, *map(str, arguments)],
+        [sys.executable, "-c", STAND_INS + program, *map(str, arguments)],
         **({"capture_output": True, "cwd": ROOT} | options),
     )
 

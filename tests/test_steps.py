@@ -1,11 +1,8 @@
 """One step by hand: which layers learn how fast, and what the loss is made of."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from casjax import jpeg
@@ -70,30 +67,6 @@ def test_muon_takes_steps_of_one_length_in_all_directions():
 def test_an_optimizer_that_is_not_there_is_named():
     with pytest.raises(ValueError, match=r"optimizer.name='sgd': expected 'adam' or 'muon'"):
         optimizer_of(name="sgd")
-
-
-def test_the_average_follows_the_parameters_and_leaves_their_steps():
-    decay, gradient = 0.2, jax.tree.map(jnp.ones_like, PARAMS)
-    plain, averaged = optimizer_of(), optimizer_of(average_decay=decay)
-    params, plain_state, state = PARAMS, plain.init(PARAMS), averaged.init(PARAMS)
-    expected = PARAMS
-    for t in (1, 2, 3):
-        changes, plain_state = plain.update(gradient, plain_state, params)
-        same, state = averaged.update(gradient, state, params)
-        jax.tree.map(np.testing.assert_array_equal, same, changes)
-        params = optax.apply_updates(params, changes)
-        share = min(decay, t / (t + 10))
-        expected = jax.tree.map(lambda e, p, s=share: s * e + (1 - s) * p, expected, params)
-    variables = {"params": params, "batch_stats": {"mean": jnp.zeros(1)}}
-    network = steps.TrainState(jnp.int32(3), variables, state).network
-    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), network["params"], expected)
-    assert network["batch_stats"] is variables["batch_stats"]
-    assert steps.TrainState(jnp.int32(3), variables, plain_state).network is variables
-
-
-def test_a_decay_of_nothing_that_is_kept_is_refused():
-    with pytest.raises(ValueError, match=r"average_decay=1.0: expected 0, or a share below 1"):
-        optimizer_of(average_decay=1.0)
 
 
 def test_the_edge_error_is_a_weighted_term_of_the_loss():

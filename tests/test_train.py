@@ -55,8 +55,20 @@ def test_two_and_four_devices_do_as_one(config, tmp_path):
             np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("devices", [2, 4])
+def test_shard_map_gives_the_bits_of_pmap(devices, config, tmp_path):
+    config.devices = devices
+    files = {}
+    for parallelism in ("pmap", "shard_map"):
+        config.parallelism = parallelism
+        workdir = tmp_path / parallelism
+        train.train_and_evaluate(config, workdir)
+        names = ("multiscale.safetensors", "weights.safetensors", "metrics.jsonl")
+        files[parallelism] = [(workdir / name).read_bytes() for name in names]
+    assert files["shard_map"] == files["pmap"]
+
+
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(config, tmp_path, monkeypatch):
-    config.optimizer.average_decay = 0.9
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     expected = train.train_and_evaluate(config, whole)
     for steps in (4, 3, 2):  # within the first phase, across the border, within the second
@@ -177,19 +189,6 @@ def test_a_finished_run_is_only_evaluated(config, tmp_path, monkeypatch):
     first = train.train_and_evaluate(config, tmp_path)
     monkeypatch.setattr(train, "open_feed", None)  # no data is needed any more
     assert train.train_and_evaluate(config, tmp_path) == first
-
-
-def test_averaged_weights_are_kept_and_training_does_not_depend_on_them(config, tmp_path):
-    last, average = tmp_path / "last", tmp_path / "average"
-    train.train_and_evaluate(config, last)
-    config.optimizer.average_decay = 0.9
-    train.train_and_evaluate(config, average)
-    assert records(average, "train") == records(last, "train")
-    kept, plain = (
-        safetensors.numpy.load_file(folder / "weights.safetensors") for folder in (average, last)
-    )
-    for name, array in plain.items():
-        assert 0 < np.abs(kept[name] - array).max() < 0.01, name
 
 
 def test_training_learns_and_both_phases_are_recorded(config, tmp_path):

@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="DTYPES",
         help="default: float32, and on accelerators bfloat16",
     )
-    add("--compare", choices=["torch"], help="run the same networks in PyTorch, in turn with ours")
+    add("--compare", choices=["torch"], help="run those with a twin in PyTorch there too, in turn")
     add("--quick", action="store_true", help="small pictures, no training")
     add("--calls", type=count, default=10, metavar="N", help="timed calls of each; default: 10")
     add("--seconds", type=float, default=30, metavar="S", help="at most for each; default: 30")
@@ -142,13 +142,14 @@ def make_settings(options: argparse.Namespace) -> Any:
 
     from casjax.benchmark import networks
     from casjax.benchmark.parts import Settings
+    from casjax.models import MODELS
     from casjax.networks import compilation
 
     compilation.cache_compilations()
-    models = options.models or sorted(networks.OPTIONS)
-    unknown = sorted(set(models) - networks.OPTIONS.keys())
+    models = options.models or sorted(MODELS)
+    unknown = sorted(set(models) - MODELS.keys())
     if unknown:
-        raise ValueError(f"no network {', '.join(unknown)}: expected {', '.join(networks.OPTIONS)}")
+        raise ValueError(f"no network {', '.join(unknown)}: expected {', '.join(sorted(MODELS))}")
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json {options.json}: there is no folder {options.json.parent}")
     if options.compare and importlib.util.find_spec("torch") is None:

@@ -9,38 +9,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.models import create_model, initial_variables
+from casjax.models import create_model, initial_variables, vary
 from casjax.networks import memory
 from casjax.restoration.restoring import BUCKET
 from casjax.training import phases, steps
 from casjax.training.batches import Batches
+from casjax.training.configs import load_config
 from casjax.training.optimizer import make_optimizer
 
 CUTOUT = 120  # pixels
 QUALITY = 20
 EXAMPLES = 512  # cut-outs to feed from
 
-# What their papers say, as in configs/; nothing of it bears on speed.
-OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "arcnn": {"initializer": "paper"},
-    "cascnn": {
-        "prelu": "shared",
-        "activate_outputs": True,
-        "padding": "zero",
-        "skip_connections": True,
-        "residual": False,
-        "batch_norm": False,
-        "initializer": "paper",
-    },
-    "l4": {},
-    "l8": {},
-}
-
 
 def make_network(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
     """A network, as fast as it goes here, and first variables for it, on the device."""
-    model = create_model(name=name, dtype=dtype, convolution="auto", **OPTIONS[name])
+    model = make_model(name, dtype=dtype, convolution="auto")
     return model, initial_variables(model, seed=0)
+
+
+def make_model(name: str, **options: str) -> Any:
+    """A network as the config of its name has it, or CAS-CNN as the paper has it."""
+    config = load_config("base" if name == "cascnn" else name)
+    return vary(create_model(**config.model), **options)
 
 
 def default_dtypes() -> list[str]:
@@ -81,7 +72,7 @@ def training_flops(name: str, shape: tuple[int, ...]) -> float:
 
 
 def _flops(function: Callable[..., Any], name: str, shape: tuple[int, ...]) -> float:
-    model = create_model(name=name, dtype="float32", convolution="direct", **OPTIONS[name])
+    model = make_model(name, dtype="float32", convolution="direct")
     variables = jax.eval_shape(partial(initial_variables, model), 0)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     cost = jax.jit(partial(function, model)).lower(variables, image).cost_analysis()
@@ -131,7 +122,6 @@ class Training:
             gradient_clip_norm=0.0,
             slow_layers=(),
             slow_rate=1.0,
-            average_decay=0.0,
         )
         on = jax.local_devices()[:devices]
         self._step = steps.on_devices(

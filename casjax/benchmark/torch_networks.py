@@ -27,9 +27,13 @@ Rivals = dict[str, Call]
 def inference_calls(name: str, dtype: str, shape: tuple[int, ...], *, compiled: bool) -> Rivals:
     """Calls that restore uint8 pictures of a shape [n, h, w, 1] on the device.
 
+    There are none for a network that has no twin here.
+
     Raises:
       ValueError: the outputs are not those of the JAX network.
     """
+    if name not in NETWORKS:
+        return {}
     network = make_network(name)
     degraded = _on_device(networks.pictures(*shape))
 
@@ -47,9 +51,13 @@ def training_calls(
 ) -> Rivals:
     """Calls that take steps of Adam on the multi-scale loss; they are spared the degradation.
 
+    There are none for a network that has no twin here.
+
     Raises:
       ValueError: the outputs are not those of the JAX network.
     """
+    if name not in NETWORKS:
+        return {}
     network = make_network(name)
     optimizers: dict[nn.Module, torch.optim.Optimizer] = {}
     clean = _on_device(networks.pictures(*shape)).float() / 255

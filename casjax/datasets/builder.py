@@ -13,21 +13,18 @@ import tensorflow_datasets as tfds
 from casjax.datasets.checksums import published_files
 
 
-def read_prepared(
-    dataset: str, splits: Sequence[str], *, data_dir: str | None = None
-) -> dict[str, bytes]:
+def read_prepared(dataset: str, splits: Sequence[str]) -> dict[str, bytes]:
     """Download and prepare a published set unless that is done, and read the images of splits.
 
     Args:
       dataset: name of the set and of its package here.
       splits: names of splits.
-      data_dir: where TFDS prepares the set; None for its usual place.
 
     Returns:
       The bytes of the image files, by name.
     """
     module = importlib.import_module(f"casjax.datasets.{dataset}.{dataset}_dataset_builder")
-    builder = module.Builder(data_dir=data_dir, file_format="array_record")
+    builder = module.Builder(file_format="array_record")
     if not Path(builder.data_dir).exists():
         _require_server(dataset)
     # Only the files' own addresses are asked, not TFDS's public bucket.

@@ -20,7 +20,7 @@ from absl import logging
 from casjax.datasets import ImageSource
 from casjax.evaluation.comparing import standard_error
 from casjax.evaluation.degraded import Degraded, Digests, Earlier, degraded_pictures
-from casjax.evaluation.restorers import FileRestorer, ahead, timed
+from casjax.evaluation.restorers import FileRestorer, Restored, ahead, timed
 from casjax.files import replacing
 from casjax.images.codecs import CODECS
 from casjax.metrics import COLOUR_METRICS, METRICS
@@ -33,6 +33,7 @@ Keep: TypeAlias = Callable[[Record, np.ndarray], None]
 
 # Over the degraded image, by the metric gained in.
 GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}
+TIMES = ("seconds", "cpu_seconds")
 LEGEND = "Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows."
 COLOUR_LEGEND = (
     "Means over images in RGB; PSNR, PSNR-B (blocks of luma) and gains in dB, SSIM over Gaussian "
@@ -69,12 +70,13 @@ def evaluate(
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
       `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, or
       `COLOUR_METRICS` for RGB, the gains `ipsnr` and `ipsnrb` over the codec in dB, its file's
-      bits per pixel `bpp`, and, for the restorer, its wall-clock `seconds` as `restorers.timed` has
-      them.
-      `rows`, the plain means over images, in float64, with their number in `images`, and the
-      standard errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, for the restorer
-      `mpixels_per_second` and, if it takes files, how many `jobs` ran at once, and
-      `clean_sha256` and `files_sha256` of what was scored, as `degraded.fingerprints` has them.
+      bits per pixel `bpp`, and, for the restorer, its `seconds` and `cpu_seconds` as
+      `restorers.Restored` has them.
+      `rows`, the plain means over images, in float64, with their number in `images`, the standard
+      errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, and `clean_sha256` and
+      `files_sha256` of what was scored, as `degraded.fingerprints` has them; for the restorer
+      `mpixels_per_second` by the wall clock, `cpu_seconds_per_mpixel`, and how many `jobs` ran at
+      once if it takes files.
       `failures`, the pictures that the restorer failed at or a metric cannot be had of, with the
       `reason`; they are in no row, and were named in the log.
 
@@ -105,7 +107,7 @@ def evaluate(
             try:
                 scores, shown = _judge(picture, outcome(), methods=(codec, method))
             except ValueError as error:
-                failures.append(facts | {"method": method, "reason": str(error)})
+                failures.append(facts | {"method": method, "reason": " ".join(str(error).split())})
                 logging.warning("%s", sentence(failures[-1]))
                 continue
             facts |= {
@@ -141,7 +143,7 @@ def sentence(failure: Record) -> str:
 
 def _judge(
     picture: Degraded,
-    restored: tuple[np.ndarray, float] | None,
+    restored: Restored | None,
     *,
     methods: tuple[str, str],
 ) -> tuple[list[Record], np.ndarray]:
@@ -153,9 +155,9 @@ def _judge(
     candidates = [picture.pixels]
     records: list[Record] = [{"method": methods[0]}]
     if restored is not None:
-        pixels, seconds = restored
-        candidates.append(pixels)
-        records.append({"method": methods[1], "seconds": seconds})
+        candidates.append(restored.pixels)
+        times = {"seconds": restored.seconds, "cpu_seconds": restored.cpu_seconds}
+        records.append({"method": methods[1], **times})
 
     pictures = np.stack(candidates)
     in_colour = picture.clean.ndim == 3
@@ -177,13 +179,15 @@ def _judge(
 def _mean(group: Sequence[Record]) -> Record:
     row = {key: group[0][key] for key in ("dataset", "method", "codec", "qf")}
     metrics = [metric for metric in COLOUR_METRICS if metric in group[0]]
-    averaged = [*metrics, *GAINS, "bpp", *(["seconds"] if "seconds" in group[0] else [])]
+    averaged = [*metrics, *GAINS, "bpp", *(TIMES if "seconds" in group[0] else [])]
     row |= {key: float(np.mean([record[key] for record in group])) for key in averaged}
     for key in ("psnr", *GAINS):
         row[f"{key}_se"] = standard_error([record[key] for record in group])
     if "seconds" in group[0]:
         pixels = sum(record["height"] * record["width"] for record in group)
         row["mpixels_per_second"] = pixels / 1e6 / sum(record["seconds"] for record in group)
+        cpu_seconds = sum(record["cpu_seconds"] for record in group)
+        row["cpu_seconds_per_mpixel"] = cpu_seconds / (pixels / 1e6)
     return row | {"images": len(group)}
 
 
@@ -259,7 +263,7 @@ def example(
         one, side by side.
     """
     picture = next(degraded_pictures(source, [quality], codec=codec))
-    restored, _ = timed(restorer)(picture)
+    restored = timed(restorer)(picture).pixels
     return before_after(picture.pixels, restored, picture.clean, size=EXAMPLE)
 
 

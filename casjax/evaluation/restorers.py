@@ -1,6 +1,8 @@
 """What the evaluator can score: functions of pixels or of files, timed, one or several at once."""
 
 import dataclasses
+import math
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -15,7 +17,7 @@ from casjax.evaluation.degraded import Degraded
 from casjax.networks.inference import Restorer
 
 Picture = TypeVar("Picture")
-Restored = TypeVar("Restored")
+Outcome = TypeVar("Outcome")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,46 +53,69 @@ class Method(NamedTuple):
     facts: Mapping[str, Any]
 
 
-def timed(
-    restorer: Restorer | FileRestorer,
-) -> Callable[[Degraded], tuple[npt.NDArray[np.uint8], float]]:
-    """Return a function of a picture to the restored one, uint8 of its shape, and its seconds.
+class Restored(NamedTuple):
+    """What was made of a picture, and in what time.
 
-    The seconds are wall-clock, from host to host. A restorer of pixels runs each new shape once
-    before, to compile: the shapes of a data set are few, and where they are not a compilation is
-    the longer wait. That of a file is timed as it is, which for a program includes its start.
+    Attributes:
+      pixels: uint8 [h, w].
+      seconds: wall-clock, from host to host; where other programs share the processors, theirs too.
+      cpu_seconds: of this process, all its threads, and of the programs it ran; NaN where several
+        pictures were restored at once.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    seconds: float
+    cpu_seconds: float
+
+
+def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
+    """Return a function of a picture to the restored one, with its times.
+
+    A restorer of pixels runs each new shape once before, to compile: the shapes of a data set are
+    few, and where they are not a compilation is the longer wait. That of a file is timed as it is,
+    which for a program includes its start.
     """
     if isinstance(restorer, FileRestorer):
-        of_file = restorer.restore
+        of_file, alone = restorer.restore, restorer.jobs == 1
 
-        def restore_file(picture: Degraded) -> tuple[npt.NDArray[np.uint8], float]:
-            start = time.perf_counter()
-            restored = of_file(picture.file)
-            seconds = time.perf_counter() - start
+        def restore_file(picture: Degraded) -> Restored:
+            restored, seconds, cpu_seconds = _clocked(of_file, picture.file)
             if picture.pixels.ndim == 2:
                 restored = _luma(restored)
-            return _of_the_shape(restored, picture.pixels), seconds
+            pixels = _of_the_shape(restored, picture.pixels)
+            return Restored(pixels, seconds, cpu_seconds if alone else math.nan)
 
         return restore_file
 
     of_pixels = restorer
     seen: set[tuple[int, ...]] = set()
 
-    def restore_pixels(picture: Degraded) -> tuple[npt.NDArray[np.uint8], float]:
+    def restore_pixels(picture: Degraded) -> Restored:
         degraded = picture.pixels[None]
         if degraded.ndim == 3:
             degraded = degraded[..., None]
         if degraded.shape not in seen:
             seen.add(degraded.shape)
             of_pixels(degraded)
-        start = time.perf_counter()
-        restored = np.asarray(of_pixels(degraded))
-        seconds = time.perf_counter() - start
+        restored, *times = _clocked(of_pixels, degraded)
         if picture.pixels.ndim == 2:
             restored = restored[..., 0]
-        return _of_the_shape(restored[0], picture.pixels), seconds
+        return Restored(_of_the_shape(restored[0], picture.pixels), *times)
 
     return restore_pixels
+
+
+def _clocked(function: Callable[[Any], Any], given: Any) -> tuple[np.ndarray, float, float]:
+    """Call a function: its result as an array, its wall-clock seconds and its processor's."""
+    cpu_start, start = _cpu_seconds(), time.perf_counter()
+    result = np.asarray(function(given))
+    return result, time.perf_counter() - start, _cpu_seconds() - cpu_start
+
+
+def _cpu_seconds() -> float:
+    """Of this process so far, and of the programs that it has run to their end."""
+    times = os.times()  # in hundredths for programs, none of which is lost in a sum
+    return time.process_time() + times.children_user + times.children_system
 
 
 def _luma(restored: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -114,12 +139,12 @@ def _of_the_shape(
 
 
 def ahead(
-    restore: Callable[[Picture], Restored],
+    restore: Callable[[Picture], Outcome],
     pictures: Iterable[Picture],
     *,
     jobs: int,
     stop: Callable[[], None],
-) -> Generator[tuple[Picture, Callable[[], Restored]], None, None]:
+) -> Generator[tuple[Picture, Callable[[], Outcome]], None, None]:
     """Restore pictures in their order, some of them ahead of the one that is asked for.
 
     Args:

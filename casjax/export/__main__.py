@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from casjax.networks.pretrained import Network
 
 # With the libraries that each one needs beside the package's own.
-FORMATS = {"stablehlo": ("flatbuffers",), "onnx": ("onnx", "onnxruntime")}
+FORMATS = {"stablehlo": (), "onnx": ("onnx", "onnxruntime")}
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-4  # of pixels in [0, 1]: a fortieth of a level of uint8
 SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; any network's alignment
@@ -41,13 +41,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         existing = [path for path in paths if path.exists()]
         if existing and not options.overwrite:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
+        from casjax.models import vary
         from casjax.networks import compilation, pretrained
 
         compilation.cache_compilations()
         network = pretrained.load_network(options.network)
         # The formulation for every platform, and exact, whatever the network was trained in.
-        model = network.model.clone(convolution="direct", dtype="float32")
+        model = vary(network.model, convolution="direct", dtype="float32")
         network = dataclasses.replace(network, model=model)
+        if "onnx" in options.formats:
+            from casjax.export.onnx_graph import require_graph
+
+            require_graph(model)
         options.output.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))

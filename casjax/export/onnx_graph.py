@@ -36,14 +36,26 @@ def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str
     Raises:
       ValueError: there is no graph for this kind of network.
     """
-    if type(model) not in GRAPHS:
-        raise ValueError(f"{type(model).__name__} has no ONNX graph")
+    require_graph(model)
     graph = Graph()
     degraded = graph.add("Transpose", INPUT, perm=[0, 3, 1, 2])
     restored = GRAPHS[type(model)](graph, model, jax.device_get(variables), degraded)
     clipped = graph.add("Clip", restored, graph.constant(0.0), graph.constant(1.0))
     graph.add("Transpose", clipped, perm=[0, 2, 3, 1], result=OUTPUT)
     return graph.serialize(metadata)
+
+
+def require_graph(model: nn.Module) -> None:
+    """Refuse a kind of network that has no graph here.
+
+    Raises:
+      ValueError: there is none; the message says what can be done.
+    """
+    if type(model) not in GRAPHS:
+        raise ValueError(
+            f"{type(model).__name__} has no graph in casjax/export/onnx_graph.py: leave ONNX out "
+            "by --formats stablehlo"
+        )
 
 
 class Graph:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from casjax.color import rgb_to_luma
 from casjax.files import replacing
+from casjax.images.kinds import find_files
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -110,36 +111,22 @@ def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
             return np.array(image.convert("RGB"))
 
 
-def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the image files in a folder and all folders below it, sorted.
+def find_images(
+    folder: str | os.PathLike[str], *, unreadable: dict[str, str] | None = None
+) -> list[Path]:
+    """Return the image files in a folder and all folders below it, sorted; see `kinds.find_files`.
 
-    A file counts by its suffix, in upper or lower case. Linked folders are followed, but none is
-    entered twice, so that loops end.
+    Args:
+      folder: where to search.
+      unreadable: takes folders that cannot be listed, each with the reason. None: they raise.
 
     Raises:
       FileNotFoundError: `folder` is not a folder.
-      OSError: a folder below it cannot be listed.
+      OSError: a folder below it cannot be listed, and `unreadable` is None.
     """
     if not Path(folder).is_dir():
         raise FileNotFoundError(f"{os.fspath(folder)}: no such folder, expected one with images")
-    formats = decodable_formats()
-    suffixes = {s for s, name in Image.registered_extensions().items() if name in formats}
-    entered: set[str] = set()
-    found: list[Path] = []
-    for directory, subfolders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        subfolders.sort()  # the same one of two links to a folder on every file system
-        location = os.path.realpath(directory)
-        if location in entered:
-            subfolders.clear()
-            continue
-        entered.add(location)
-        files = (Path(directory, name) for name in names)
-        found += [file for file in files if file.suffix.lower() in suffixes and file.is_file()]
-    return sorted(found)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    return sorted(find_files(folder, formats=decodable_formats(), unreadable=unreadable))
 
 
 def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> None:

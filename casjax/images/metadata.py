@@ -2,18 +2,38 @@
 
 import dataclasses
 import re
-from typing import Any
+import warnings
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-ORIENTATION = 0x0112
-EXIF_PREFIX = b"Exif\0\0"
-# Of a TIFF file's tags, and those of EXIF, these describe the photograph, the others the file.
-DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+from casjax.images import exif as exif_data
+from casjax.images import iptc as iptc_data
+from casjax.images import xmp as xmp_packet
+from casjax.images.chunks import PngHeader
+from casjax.images.jpeg_metadata import JpegMetadata
+from casjax.images.profiles import colours_of
+
+# Of a TIFF file's tags, and those of EXIF, these describe the photograph, the others the file:
+# document, description, maker, model, software, date, artist, computer, rating, copyright, and what
+# Windows calls title, comment, author, keywords and subject.
+DESCRIPTIVE_TAGS = (
+    *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
+    *range(0x9C9B, 0x9CA0),
+)
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
-XMP_ORIENTATION = re.compile(rb'(tiff:Orientation\s*(?:=\s*["\']|>)\s*)[1-8]')
+ORIENTATION, IPTC_TAG, PHOTOSHOP_TAG = 0x0112, 0x83BB, 0x8649
+COLORIMETRY_TAGS = (301, 318, 319)  # TIFF's transfer function, white point and primaries
+# Texts of PNG files that describe another file: the one they were made of, or for thumbnails.
+OLD_TEXTS = re.compile(r"(exif|tiff|png|jpeg|Thumb):.*")
+# Comments that encoders leave, on themselves and the quality of the old file.
+OF_ENCODERS = re.compile(
+    rb"CREATOR: gd-jpeg|Created by OpenJPEG|Kakadu|Lavc\d|Intel\(R\) JPEG|LEAD Tech|AppleMark|"
+    rb"(Compressed|Optimized|File written) by "
+)
+RAW_PROFILE = "Raw profile type "
+XMP_TEXT, COMMENT_TEXT = "XML:com.adobe.xmp", "Comment"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,63 +45,217 @@ class Metadata:
       exif: the EXIF data, from its TIFF header on.
       xmp: the XMP packet.
       dpi: horizontal and vertical resolution in pixels an inch.
+      iptc: IPTC data sets.
+      comments: as they are, mostly UTF-8.
+      texts: keywords and texts, as PNG has them.
+      colour: PNG's chunks that say what colours the numbers mean, by name.
+      lost: what the file had and a copy cannot have, or nobody can read; a few words each.
     """
 
     icc: bytes = b""
     exif: bytes = b""
     xmp: bytes = b""
     dpi: tuple[float, float] | None = None
+    iptc: bytes = b""
+    comments: tuple[bytes, ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    colour: dict[bytes, bytes] = dataclasses.field(default_factory=dict)
+    lost: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        kinds = {"ICC profile": self.icc, "EXIF": self.exif, "XMP": self.xmp}
+        kinds: dict[str, object] = {"ICC profile": self.icc, "EXIF": self.exif, "XMP": self.xmp}
+        kinds |= {"IPTC": self.iptc, "comment": self.comments, "text": self.texts}
         return ", ".join(name for name, content in kinds.items() if content) or "no metadata"
 
 
-def orientation_of(image: Image.Image) -> int:
-    """Return the EXIF orientation of a loaded image in 1..8; 1, upright, if it has none."""
-    orientation = image.getexif().get(ORIENTATION, 1)
-    return orientation if orientation in range(1, 9) else 1
+def read_metadata(
+    image: Image.Image, data: bytes, *, png: PngHeader | None, jpeg: JpegMetadata | None
+) -> Metadata:
+    """Return the metadata of a loaded image as it is in the file.
 
-
-def read_metadata(image: Image.Image) -> Metadata:
-    """Return the metadata of a loaded image, with the orientation set to upright."""
-    exif = image.info.get("exif", b"").removeprefix(EXIF_PREFIX)
+    Args:
+      image: what the decoder knows of it.
+      data: the bytes of its file.
+      png: what the chunks say, if it is a PNG file.
+      jpeg: what the segments carry, if it is a JPEG file.
+    """
+    if jpeg:
+        resources = iptc_data.in_photoshop_resources(jpeg.resources)
+        return Metadata(
+            icc=jpeg.icc,
+            exif=jpeg.exif,
+            xmp=jpeg.xmp,
+            dpi=jpeg.dpi or exif_data.read_resolution(jpeg.exif),
+            iptc=resources,
+            comments=jpeg.comments,
+            lost=(*jpeg.broken, *_what_is_behind(jpeg)),
+        )
+    if png:
+        return _of_png(png)
+    known = image.info
+    xmp, comment, dpi = (known.get(key) for key in ("xmp", "comment", "dpi"))
+    exif = known.get("exif") or b""
+    iptc = b""
+    colour, icc, lost = colours_of(data, image.format or "")
     if image.format == "TIFF":
-        exif = descriptive(image.getexif())
-    xmp = image.info.get("xmp", b"")
-    dpi = image.info.get("dpi")
+        tags = image.tag_v2  # type: ignore[attr-defined]
+        try:
+            exif = descriptive(image.getexif())
+        except Exception:  # whatever its reader stumbles over
+            lost.append("broken EXIF")
+        iptc = _bytes(tags.get(IPTC_TAG))
+        iptc = iptc or iptc_data.in_photoshop_resources(_bytes(tags.get(PHOTOSHOP_TAG)))
+        lost += ["colorimetry"] if any(tag in tags for tag in COLORIMETRY_TAGS) else []
+    exif = exif.removeprefix(exif_data.PREFIX)
+    is_said = dpi is not None and min(dpi) > 1  # which is what TIFF files have that say none
     return Metadata(
-        image.info.get("icc_profile") or b"",
-        _upright_exif(exif),
-        XMP_ORIENTATION.sub(rb"\g<1>1", xmp.encode() if isinstance(xmp, str) else xmp),
-        (float(dpi[0]), float(dpi[1])) if dpi and dpi[0] > 0 and dpi[1] > 0 else None,
+        icc=known.get("icc_profile") or icc,
+        exif=exif,
+        xmp=xmp.encode() if isinstance(xmp, str) else xmp or b"",
+        dpi=(float(dpi[0]), float(dpi[1])) if dpi and is_said else exif_data.read_resolution(exif),
+        iptc=iptc,
+        comments=tuple(c for c in [_bytes(comment)] if c),
+        colour={} if known.get("icc_profile") else colour,
+        lost=tuple(lost),
+    )
+
+
+def _what_is_behind(jpeg: JpegMetadata) -> list[str]:
+    """Say what follows the picture in a JPEG file, but for further pictures."""
+    if b"ftyp" in jpeg.behind:  # of MP4
+        return [xmp_packet.VIDEO]
+    if jpeg.behind.strip(b"\0\xff") and not jpeg.pictures:
+        return [f"{len(jpeg.behind)} bytes behind the picture"]
+    return []
+
+
+def _of_png(png: PngHeader) -> Metadata:
+    """Return the metadata of a PNG file; ImageMagick keeps some of it in texts."""
+    icc, exif, xmp, iptc = png.icc, png.exif, b"", b""
+    comments, texts = [], []
+    lost = [f"broken {name}" for name in png.broken]
+    lost += ["what follows the picture"] if png.has_data_behind else []
+    for keyword, text in png.texts:
+        if keyword == XMP_TEXT:
+            xmp = xmp or text.encode()
+        elif keyword.startswith(RAW_PROFILE):
+            try:
+                profile = iptc_data.from_raw_profile(text)
+            except ValueError:
+                lost.append(f"broken {keyword}")
+                continue
+            match keyword.removeprefix(RAW_PROFILE).lower():
+                case "exif" | "app1" if profile.startswith(exif_data.PREFIX):
+                    exif = exif or profile
+                case "xmp" | "app1":
+                    xmp = xmp or profile[profile.find(b"\0") + 1 :]
+                case "iptc" | "8bim":
+                    profile = profile.removeprefix(iptc_data.PHOTOSHOP)
+                    is_iptc = profile.startswith(b"\x1c")
+                    found = profile if is_iptc else iptc_data.in_photoshop_resources(profile)
+                    iptc = iptc or found
+                case "icc" | "icm":
+                    icc = icc or profile
+                case _:
+                    lost.append(keyword.lower())
+        elif keyword == COMMENT_TEXT:
+            comments.append(text.encode())
+        elif not OLD_TEXTS.fullmatch(keyword):
+            texts.append((keyword, text))
+    return Metadata(
+        icc=icc,
+        exif=exif.removeprefix(exif_data.PREFIX),
+        xmp=xmp,
+        dpi=png.dpi,
+        iptc=iptc,
+        comments=tuple(comments),
+        texts=tuple(texts),
+        colour=png.colour,
+        lost=tuple(lost),
+    )
+
+
+def read_orientation(image: Image.Image, metadata: Metadata) -> int:
+    """Return the orientation in 1..8 that a picture's pixels are to be turned by; 1 is upright."""
+    if image.format == "TIFF":
+        return 1  # its decoder turns pixels by itself
+    return (
+        exif_data.read_orientation(metadata.exif) or xmp_packet.read_orientation(metadata.xmp) or 1
+    )
+
+
+def describe_copy(
+    metadata: Metadata, *, size: tuple[int, int], orientation: int, is_grey: bool
+) -> Metadata:
+    """Return what is true of a restored, upright copy too; `lost` has what is not, and is missed.
+
+    Args:
+      metadata: of the file.
+      size: height and width of the copy.
+      orientation: of the file, 1..8.
+      is_grey: the copy's pixels are grey, else RGB.
+    """
+    lost = list(metadata.lost)
+    exif = iptc = b""
+    xmp = b""
+    try:
+        exif = exif_data.describe_copy(metadata.exif, size=size, orientation=orientation)
+    except exif_data.BrokenExifError:
+        lost.append("broken EXIF")
+    try:
+        xmp, words = xmp_packet.describe_copy(metadata.xmp, size=size, orientation=orientation)
+        lost += words
+    except xmp_packet.BrokenXmpError:
+        lost.append("broken XMP")
+    try:
+        iptc = iptc_data.describe_copy(metadata.iptc, orientation=orientation)
+    except iptc_data.BrokenIptcError:
+        lost.append("broken IPTC")
+    comments = tuple(c for c in metadata.comments if not OF_ENCODERS.match(c))
+    icc = metadata.icc
+    if icc and (len(icc) < 128 or icc[36:40] != b"acsp"):
+        icc = b""
+        lost.append("broken ICC profile")
+    elif icc and icc[16:20] != (b"GRAY" if is_grey else b"RGB "):
+        lost.append(f"ICC profile for {icc[16:20].decode('latin-1').strip()}")
+        icc = b""
+    dpi = metadata.dpi
+    if dpi and orientation > 4:
+        dpi = dpi[1], dpi[0]
+    return Metadata(
+        icc=icc,
+        exif=exif,
+        xmp=xmp,
+        dpi=dpi,
+        iptc=iptc,
+        comments=comments,
+        texts=metadata.texts,
+        colour=metadata.colour,
+        lost=tuple(dict.fromkeys(lost)),
     )
 
 
 def descriptive(tags: Image.Exif) -> bytes:
     """Return EXIF data of those tags that describe a photograph, whatever file it is in."""
     kept = Image.Exif()
-    for tag in DESCRIPTIVE_TAGS:
-        if tag in tags:
-            kept[tag] = tags[tag]
-    for directory in DESCRIPTIVE_DIRECTORIES:
-        if tags.get_ifd(directory):
-            kept[directory] = tags.get_ifd(directory)
-    return kept.tobytes().removeprefix(EXIF_PREFIX) if len(kept) else b""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on what is damaged: what can be read of it is kept
+        for tag in DESCRIPTIVE_TAGS:
+            if tag in tags:
+                kept[tag] = tags[tag]
+        for directory in DESCRIPTIVE_DIRECTORIES:
+            if tags.get_ifd(directory):
+                kept[directory] = tags.get_ifd(directory)
+        return kept.tobytes().removeprefix(exif_data.PREFIX) if len(kept) else b""
 
 
-def _upright_exif(exif: bytes) -> bytes:
-    """Set the orientation in place: writing EXIF anew would break the notes that cameras add."""
-    order: Any = {b"II*\0": "little", b"MM\0*": "big"}.get(exif[:4])
-    if order is None:
-        return exif
-    start = int.from_bytes(exif[4:8], order)
-    count = int.from_bytes(exif[start : start + 2], order)
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
-        if int.from_bytes(exif[entry : entry + 2], order) == ORIENTATION:
-            upright = (1).to_bytes(2, order) + bytes(2)
-            return exif[: entry + 8] + upright + exif[entry + 12 :]
-    return exif
+def _bytes(value: object) -> bytes:
+    """A tag's value as bytes, which some files have as words of four."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, tuple):
+        return b"".join(int(word).to_bytes(4, "little") for word in value)
+    return value if isinstance(value, bytes) else b""
 
 
 def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

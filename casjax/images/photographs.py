@@ -12,11 +12,21 @@ import numpy.typing as npt
 from PIL import Image, ImageCms, ImageFile
 
 from casjax.images import UnreadableImageError, decodable_formats
-from casjax.images.metadata import Metadata, orientation_of, read_metadata
+from casjax.images.chunks import SIGNATURE, read_chunks
+from casjax.images.depth import bits_per_sample
+from casjax.images.jpeg_metadata import read_jpeg_metadata
+from casjax.images.metadata import (
+    ORIENTATION,
+    Metadata,
+    describe_copy,
+    read_metadata,
+    read_orientation,
+)
 from casjax.images.segments import JpegHeader, read_header
 
 Coding = Literal["grey", "YCbCr", "RGB"]
 
+JPEG_START = b"\xff\xd8\xff"
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -29,8 +39,8 @@ class Photograph:
       coding: what the channels are; `YCbCr` as JPEG files have it, with the full range, enlarged
         to the size of the picture.
       alpha: uint8 [h, w], 255 for opaque; None where all is.
-      orientation: of EXIF, 1 to 8; `metadata.upright` applies it.
-      metadata: what goes along to the copy. It describes an upright picture.
+      orientation: of EXIF or XMP, 1 to 8; `metadata.upright` applies it.
+      metadata: what goes along to the copy: it describes an upright, restored picture.
       file_format: Pillow's name of it.
       header: of a JPEG file; None for others.
       notes: what the user should know of how the file was read; a few words each.
@@ -52,31 +62,38 @@ class Photograph:
 
 
 def read_photograph(
-    data: bytes, *, name: str, max_pixels: int, salvage: bool = False
+    data: bytes,
+    *,
+    name: str,
+    max_pixels: int,
+    salvage: bool = False,
+    frame: int | None = None,
 ) -> Photograph:
     """Decode an image file, with its metadata, for restoration.
 
     Colours of CMYK and XYB files are converted to sRGB by the profile that they carry; other
-    pictures keep their colours and their profile. Of a file with several photographs (MPO) the
-    first is read.
+    pictures keep their colours and their profile. Metadata that is broken is left out.
 
     Args:
       data: the bytes of the file.
       name: what to call it in errors.
       max_pixels: larger pictures are refused before they are decoded.
       salvage: read damaged files as far as they go; `notes` then say so.
+      frame: which one of several pictures in the file, from 0 on. None is the only one, or the
+        first of several photographs (MPO).
 
     Raises:
-      UnreadableImageError: the file is of another kind, damaged, an animation, too large, or of
-        colours or a depth that would not come out right; one line with `name` and the reason.
+      UnreadableImageError: the file is of another kind, damaged, an animation though `frame` is
+        None, too large, or of colours or a depth that would not come out right; one line with
+        `name` and the reason.
     """
     try:
         try:
-            return _read(data, max_pixels=max_pixels, truncated=False)
+            return _read(data, max_pixels=max_pixels, truncated=False, frame=frame)
         except (DamageError, Image.UnidentifiedImageError) as damage:
             if not salvage:
                 raise
-            photograph = _read(data, max_pixels=max_pixels, truncated=True)
+            photograph = _read(data, max_pixels=max_pixels, truncated=True, frame=frame)
             notes = f"salvaged: {_reason(damage)}", *photograph.notes
             return dataclasses.replace(photograph, notes=notes)
     except Exception as error:  # on damaged files decoders raise whatever they stumble over
@@ -113,40 +130,51 @@ def _pillow_allowing(*, truncated: bool) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = previous
 
 
-def _read(data: bytes, *, max_pixels: int, truncated: bool) -> Photograph:
+def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -> Photograph:
     if not data:
         raise ValueError("the file is empty")
+    header = jpeg = png = None
     notes: list[str] = []
-    header = read_header(data) if data.startswith(b"\xff\xd8\xff") else None
-    if header:
-        if header.precision != 8:
-            raise ValueError(f"its samples have {header.precision} bits, expected 8")
+    if data.startswith(JPEG_START):
+        jpeg = read_jpeg_metadata(data)
+        if frame:
+            one = data[jpeg.pictures[frame - 1]]
+            return _read(one, max_pixels=max_pixels, truncated=truncated, frame=None)
+        header = read_header(data)
+        _refuse_depth(header.precision)
         if header.damage and not truncated:
             raise DamageError(header.damage)
-    with _pillow_allowing(truncated=truncated), _opened(data) as image:
+        notes += [f"the first of {1 + len(jpeg.pictures)} pictures"] if jpeg.pictures else []
+    elif data.startswith(SIGNATURE):
+        png = read_chunks(data)
+        _refuse_depth(png.depth)
+    bare = jpeg.bare if jpeg else png.bare if png else data
+    with _pillow_allowing(truncated=truncated), _opened(bare) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ValueError(
                 f"{width} x {height} is {width * height / 1e6:.1f} Mpixel, the limit is "
                 f"{max_pixels / 1e6:g}: --max-megapixels raises it"
             )
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":
-            raise ValueError(f"it has {frames} frames, expected a single picture")
-        if frames > 1:
-            notes.append(f"the first of {frames} pictures")
+        notes += _go_to_frame(image, frame)
+        if image.mode != "F":
+            _refuse_depth(bits_per_sample(image, data))
         coding: Coding = "RGB"
         if header and header.coding == "YCbCr" and image.mode == "RGB":
             image.draft("YCbCr", image.size)  # without the conversion to RGB, which clips
             coding = "YCbCr"
+        stored = _orientation_of_tiff(image)  # before its decoder turns it
         try:
             image.load()
         except (OSError, SyntaxError) as error:
             raise DamageError(str(error)) from error
         if truncated and not image.getbbox():
             raise DamageError("nothing of its picture can be decoded")
-        metadata, orientation = read_metadata(image), orientation_of(image)
+        metadata = read_metadata(image, data, png=png, jpeg=jpeg)
+        orientation = read_orientation(image, metadata)
         decoded, alpha = _split_alpha(image)
+        if frame is not None and alpha is not None and (alpha == 255).all():
+            alpha = None  # which animations have, whatever was put in
         profile = _description(metadata.icc)
         if decoded.mode == "CMYK" or (coding == "RGB" and profile.startswith("XYB")):
             decoded = _converted_to_srgb(decoded, metadata.icc)
@@ -154,16 +182,60 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool) -> Photograph:
             notes.append(f"colours converted to sRGB from {profile!r}")
         if decoded.mode == "L":
             coding = "grey"
+        size = decoded.size if orientation > 4 else decoded.size[::-1]
         return Photograph(
             np.array(decoded),
             coding,
             alpha,
             orientation,
-            metadata,
-            image.format or "",
+            describe_copy(
+                metadata,
+                size=size,
+                orientation=stored or orientation,
+                is_grey=coding == "grey",
+            ),
+            "MPO" if jpeg and jpeg.pictures else image.format or "",
             header,
             tuple(notes),
         )
+
+
+def count_frames(data: bytes) -> int:
+    """Return how many pictures a file holds; 1 where it cannot be told."""
+    if data.startswith(JPEG_START):
+        return 1 + len(read_jpeg_metadata(data).pictures)
+    try:
+        with _pillow_allowing(truncated=False), _opened(data) as image:
+            return getattr(image, "n_frames", 1)
+    except Exception:  # what is wrong with it will be said when it is read
+        return 1
+
+
+def _orientation_of_tiff(image: Image.Image) -> int:
+    """Return the orientation that a TIFF file's pixels are stored in, 1..8; 0 for other files."""
+    if image.format != "TIFF":
+        return 0
+    stored = image.getexif().get(ORIENTATION, 1)
+    return stored if stored in range(1, 9) else 1
+
+
+def _refuse_depth(bits: int) -> None:
+    if bits > 8:
+        raise ValueError(f"its samples have {bits} bits, expected 8: convert it first")
+
+
+def _go_to_frame(image: Image.Image, frame: int | None) -> list[str]:
+    """Go to a frame of an opened image; return what to say of it."""
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1:
+        return []
+    if frame is None:
+        raise ValueError(
+            f"it has {frames} frames, expected a single picture: --frames=first restores the "
+            "first, --frames=each all of them"
+        )
+    image.seek(frame)
+    return [f"frame {frame + 1} of {frames}"]
 
 
 def _opened(data: bytes) -> Image.Image:

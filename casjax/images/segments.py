@@ -6,11 +6,14 @@ were, since libjpeg fills up what is lost and goes on.
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-APP0, APP14, DQT, SOS, EOI = 0xE0, 0xEE, 0xDB, 0xDA, 0xD9
+APP0, APP1, APP2, APP13, APP14, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
+DQT, SOS, EOI = 0xDB, 0xDA, 0xD9
+LONGEST = 65533  # bytes of a segment, without its marker and length
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 RESTARTS = range(0xD0, 0xD8)
 # What may follow the coded data of a scan: tables, the next scan, comments, the end.
@@ -102,7 +105,7 @@ def read_header(data: bytes) -> JpegHeader:
     tables: dict[int, npt.NDArray[np.int32]] = {}
     is_jfif, adobe_transform, scans = False, None, 0
     damage = "it is cut short: the end-of-image marker is missing"
-    for marker, body, restarts in _segments(data):
+    for marker, body, restarts, _ in segments(data):
         if marker == EOI:
             damage = "" if scans else "it ends before its picture begins"
             break
@@ -131,8 +134,24 @@ def read_header(data: bytes) -> JpegHeader:
     return JpegHeader(frame[0], components, tables, is_jfif, adobe_transform, damage)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, npt.NDArray[np.uint8]]]:
-    """Yield each segment's marker and body and, for a scan, the restart markers in its data."""
+class Segment(NamedTuple):
+    """A marker segment of a JPEG file, or a marker without one.
+
+    Attributes:
+      marker: the second byte of its marker.
+      body: what follows its length.
+      restarts: of a scan, the restart markers in its data.
+      place: where its marker lies in the file, and where what comes after it.
+    """
+
+    marker: int
+    body: bytes
+    restarts: npt.NDArray[np.uint8]
+    place: slice
+
+
+def segments(data: bytes) -> Iterator[Segment]:
+    """Yield the marker segments of a JPEG file, and of what may follow its end."""
     values = np.frombuffer(data, np.uint8)
     # 0xFF before 0x00 is coded data, before another 0xFF it fills up.
     places = np.flatnonzero((values[:-1] == 0xFF) & (values[1:] != 0) & (values[1:] != 0xFF))
@@ -150,7 +169,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, npt.NDArray[np.uint8]]]
             end = int(after[0]) if len(after) else len(places)
             restarts = markers[first:end]
             position = int(places[end]) if end < len(places) else len(data)
-        yield int(markers[current]), body, restarts
+        yield Segment(int(markers[current]), body, restarts, slice(start - 2, position))
 
 
 def _quantization_tables(body: bytes) -> dict[int, npt.NDArray[np.int32]]:

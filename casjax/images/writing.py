@@ -1,5 +1,6 @@
 """Restored photographs as files: PNG, JPEG, WebP and TIFF, with their metadata."""
 
+import dataclasses
 import io
 import math
 import os
@@ -12,7 +13,19 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from casjax.files import replacing
-from casjax.images.metadata import DESCRIPTIVE_DIRECTORIES, EXIF_PREFIX, Metadata, descriptive
+from casjax.images import exif as exif_data
+from casjax.images import iptc as iptc_data
+from casjax.images import jpeg_metadata
+from casjax.images.chunks import colours_in_words
+from casjax.images.metadata import (
+    COMMENT_TEXT,
+    DESCRIPTIVE_DIRECTORIES,
+    IPTC_TAG,
+    RAW_PROFILE,
+    XMP_TEXT,
+    Metadata,
+    descriptive,
+)
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 FORMAT_OF_SUFFIX = {
@@ -35,8 +48,8 @@ def encode(
     file_format: str,
     quality: int | None,
     subsampling: str,
-) -> bytes:
-    """Return the bytes of an image file.
+) -> tuple[bytes, list[str]]:
+    """Return the bytes of an image file, and what of the metadata it cannot hold.
 
     Args:
       pixels: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255, upright.
@@ -47,9 +60,11 @@ def encode(
       subsampling: of JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
 
     Raises:
-      ValueError: the format cannot hold the picture: alpha in JPEG, EXIF data or an XMP packet of
-        more than 64 kB in JPEG, more rows or columns than `MAX_SIDES`.
+      ValueError: the format cannot hold the picture: alpha in JPEG, more rows or columns than
+        `MAX_SIDES`.
     """
+    if file_format == "jpeg" and alpha is not None and (alpha == 255).all():
+        alpha = None
     if file_format == "jpeg" and alpha is not None:
         raise ValueError("it is partly transparent, which JPEG cannot hold: choose another format")
     if max(pixels.shape[:2]) > MAX_SIDES.get(file_format, math.inf):
@@ -60,11 +75,12 @@ def encode(
     image = Image.fromarray(pixels)
     if alpha is not None:
         image.putalpha(Image.fromarray(alpha))
-    exif: bytes | Image.Exif = EXIF_PREFIX + metadata.exif if metadata.exif else b""
+    metadata, lost = held_by(file_format, metadata, is_grey=pixels.ndim == 2)
+    exif: bytes | Image.Exif = exif_data.PREFIX + metadata.exif if metadata.exif else b""
     options: dict[str, Any]
     match file_format:
         case "png":
-            options = {"pnginfo": _png_text(metadata.xmp)}
+            options = {"pnginfo": _png_chunks(metadata)}
         case "jpeg":
             options = {"quality": quality or 95, "subsampling": subsampling, "xmp": metadata.xmp}
             options["optimize"] = True
@@ -72,36 +88,120 @@ def encode(
             options = {"lossless": quality is None, "quality": quality or 80, "exact": True}
             options["xmp"] = metadata.xmp
         case "tiff":
-            exif = _tiff_tags(metadata)
+            exif, is_whole = _tiff_tags(metadata)
+            lost += [] if is_whole else ["broken EXIF"]
             # Pillow compresses TIFF by libtiff, and cannot have that write directories.
             is_compressed = not any(exif.get_ifd(tag) for tag in DESCRIPTIVE_DIRECTORIES)
             options = {"compression": "tiff_adobe_deflate" if is_compressed else None}
     options |= {"icc_profile": metadata.icc, "exif": exif, "dpi": metadata.dpi}
     file = io.BytesIO()
     image.save(file, format=file_format, **{name: v for name, v in options.items() if v})
-    return file.getvalue()
+    data = file.getvalue()
+    if file_format == "jpeg":
+        data = jpeg_metadata.with_segments(data, iptc=metadata.iptc, comments=metadata.comments)
+    return data, lost
 
 
-def _png_text(xmp: bytes) -> PngInfo | None:
-    if not xmp:
-        return None
+def held_by(file_format: str, metadata: Metadata, *, is_grey: bool) -> tuple[Metadata, list[str]]:
+    """Return of metadata what a format can hold, and what it cannot, in words.
+
+    PNG holds all; JPEG what fits into segments of 64 kB, but no texts; WebP an ICC profile, EXIF
+    and XMP; TIFF IPTC too. Only PNG says colours by other means than ICC profiles.
+    """
+    lost: list[str] = []
+    changed: dict[str, Any] = {}
+    if file_format != "png":
+        if metadata.texts:
+            changed["texts"] = ()
+            keywords = ", ".join(dict.fromkeys(keyword for keyword, _ in metadata.texts))
+            lost.append(f"text ({keywords[:60]})")
+        if (words := colours_in_words(metadata.colour)) and not metadata.icc:
+            lost.append(f"{words}: its colours will look different")
+    if file_format in ("webp", "tiff") and metadata.comments:
+        changed["comments"] = ()
+        lost.append("comment")
+    if file_format == "webp":
+        if metadata.dpi and not exif_data.read_resolution(metadata.exif):
+            changed["exif"] = metadata.exif or _resolution_as_exif(metadata.dpi)
+            lost += ["resolution"] if metadata.exif else []
+        lost += ["IPTC"] if metadata.iptc else []
+        changed["iptc"] = b""
+        if is_grey and metadata.icc:  # its pixels are always RGB
+            changed["icc"] = b""
+            lost.append("ICC profile for grey")
+    if file_format == "jpeg":
+        prefixes = {"exif": exif_data.PREFIX, "xmp": jpeg_metadata.XMP}
+        resource = iptc_data.as_photoshop_resource(metadata.iptc)
+        contents = {"exif": metadata.exif, "xmp": metadata.xmp, "iptc": resource}
+        for name, content in contents.items():
+            prefix = prefixes.get(name, iptc_data.PHOTOSHOP)
+            if not jpeg_metadata.fits(content, prefix=prefix):
+                changed[name] = b""
+                lost.append(f"{name.upper()} of more than 64 kB")
+        changed["comments"] = tuple(filter(jpeg_metadata.fits, metadata.comments))
+        lost += ["comment of more than 64 kB"] * (changed["comments"] != metadata.comments)
+    return dataclasses.replace(metadata, **changed), lost
+
+
+def _resolution_as_exif(dpi: tuple[float, float]) -> bytes:
+    tags = Image.Exif()
+    tags[exif_data.X_RESOLUTION], tags[exif_data.Y_RESOLUTION] = dpi
+    tags[exif_data.RESOLUTION_UNIT] = 2  # inches
+    return tags.tobytes().removeprefix(exif_data.PREFIX)
+
+
+def _png_chunks(metadata: Metadata) -> PngInfo:
     info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    for name, body in metadata.colour.items():
+        info.add(name, body)
+    if metadata.xmp:
+        info.add_itxt(XMP_TEXT, metadata.xmp.decode("utf-8", "replace"))
+    if metadata.iptc:
+        resource = iptc_data.as_photoshop_resource(metadata.iptc)
+        text = iptc_data.to_raw_profile("iptc", resource)
+        info.add_text(f"{RAW_PROFILE}iptc", text, zip=True)
+    for comment in metadata.comments:
+        info.add_text(COMMENT_TEXT, _decoded(comment))
+    for keyword, text in metadata.texts:
+        info.add_text(keyword, text)
     return info
 
 
-def _tiff_tags(metadata: Metadata) -> Image.Exif:
-    tags = Image.Exif()
+def _decoded(comment: bytes) -> str:
+    try:
+        return comment.decode()
+    except UnicodeDecodeError:
+        return comment.decode("latin-1")
+
+
+def _tiff_tags(metadata: Metadata) -> tuple[Image.Exif, bool]:
+    """Return the tags of a TIFF file, and whether the EXIF data could be read for them."""
+    tags, is_whole = Image.Exif(), True
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on EXIF that is damaged: what can be read of it is kept
-        tags.load(metadata.exif)
-        tags.load(descriptive(tags))
+        try:
+            tags.load(metadata.exif)
+            tags.load(descriptive(tags))
+        except Exception:  # whatever its reader stumbles over
+            tags, is_whole = Image.Exif(), False
     if metadata.xmp:
         tags[XMP_TAG] = metadata.xmp
-    return tags
+    if metadata.iptc:
+        tags[IPTC_TAG] = metadata.iptc
+    return tags, is_whole
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file, which gets its name only when it is complete."""
+def write_atomically(
+    path: str | os.PathLike[str], data: bytes, *, times: tuple[int, int] | None = None
+) -> None:
+    """Write a file, which gets its name only when it is complete.
+
+    Args:
+      path: where to.
+      data: what to write.
+      times: of its last access and modification, in nanoseconds; None is now.
+    """
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+        if times:
+            os.utime(temporary, ns=times)

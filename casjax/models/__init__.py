@@ -4,6 +4,9 @@ Every network takes float ``[n, h, w, 1]`` in [0, 1] and returns a tuple of imag
 so that one loss and one inference path serve them all. One for colour, which has ``channels``,
 takes as many planes, and its ``condition`` after them. Its class says what inference must know:
 ``alignment``, the grid it works on, and ``halo``, what it sees around a block of it.
+
+This table, its module here and the config of its name are all that a network needs. Twins in other
+libraries are optional: `export.onnx_graph.GRAPHS`, `benchmark.torch_networks.NETWORKS`.
 """
 
 import dataclasses
@@ -19,7 +22,12 @@ from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
 from casjax.models.svoboda import L4, L8
 
-MODELS: dict[str, type[nn.Module]] = {"arcnn": ARCNN, "cascnn": CASCNN, "l4": L4, "l8": L8}
+MODELS: dict[str, type[nn.Module]] = {
+    "arcnn": ARCNN,
+    "cascnn": CASCNN,
+    "l4": L4,
+    "l8": L8,
+}
 
 
 def create_model(*, name: str, **options: Any) -> nn.Module:
@@ -53,6 +61,11 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
     return model(**options)
 
 
+def vary(model: nn.Module, **options: Any) -> nn.Module:
+    """The same network with such of these options as it has, as `dtype` and `convolution`."""
+    return model.clone(**{name: value for name, value in options.items() if hasattr(model, name)})
+
+
 def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     """The shapes of what a network's ``apply`` takes after the variables, for square pictures."""
     planes, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
@@ -78,6 +91,5 @@ def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
     """The shapes and dtypes of a network's variables, without computing or compiling any."""
-    if hasattr(model, "convolution"):
-        model = model.clone(convolution="direct")  # all have the same; this one is traced soonest
+    model = vary(model, convolution="direct")  # all have the same; this one is traced soonest
     return jax.eval_shape(partial(initial_variables, model), 0)

@@ -164,18 +164,16 @@ class Layer(nn.Module):
         shape = (size, size, sum(x.shape[-1] for x in inputs), self.features)
         kernel = self.param("kernel", partial(initial_kernel, self.initializer, self.kind), shape)
         bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
+        slope = jnp.ones(())  # which leaves all as it is
+        if self.activate:
+            bent = self.features - self.linear_features
+            slopes = (bent,) if self.prelu == "channel" else ()
+            slope = self.param("slope", nn.initializers.constant(0.25), slopes)
 
-        kernel = kernel.astype(inputs[0].dtype)
-        if not self.activate:
-            y = self._convolve(inputs, kernel, None)
-            return y + bias.astype(y.dtype)
-        bent = self.features - self.linear_features
-        slopes = (bent,) if self.prelu == "channel" else ()
-        slope = self.param("slope", nn.initializers.constant(0.25), slopes)
         if self.linear_features:
-            ones = jnp.ones(self.linear_features)
-            slope = jnp.concatenate([jnp.broadcast_to(slope, bent), ones])
-        activation = Activation(bias, slope)
+            others = jnp.broadcast_to(slope, self.features - self.linear_features)
+            slope = jnp.concatenate([others, jnp.ones(self.linear_features)])
+        kernel, activation = kernel.astype(inputs[0].dtype), Activation(bias, slope)
         if not self.batch_norm or self.kind == "output":
             return self._convolve(inputs, kernel, activation)
         y = self._convolve(inputs, kernel, None)
@@ -191,12 +189,12 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y = convolutions.conv_to_few(inputs, kernel, self.convolution)
-            y, crop = activate(y, activation), 1
+            y = activate(convolutions.conv_to_few(inputs, kernel, self.convolution), activation)
         elif self.kind == "conv":
-            y, crop = convolutions.conv3x3(inputs, kernel, self.convolution, activation), 1
+            y = convolutions.conv3x3(inputs, kernel, self.convolution, activation)
         else:
-            y, crop = convolutions.full_conv4x4(inputs, kernel, self.convolution, activation), 2
+            y = convolutions.full_conv4x4(inputs, kernel, self.convolution, activation)
+        crop = 2 if self.kind == "full_conv" else 1
         return y[:, crop:-crop, crop:-crop] if self.padding == "edge" else y
 
 

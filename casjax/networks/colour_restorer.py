@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.color import ycbcr_to_rgb
 from casjax.networks.colour import condition_of, from_network, to_network
 from casjax.networks.graphs import kept_call
 from casjax.networks.inference import checked, fill_in_tiles, require_tile
@@ -62,10 +61,3 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
 
     is_own = type(model).__module__.startswith("casjax.")
     return kept_call(change, name=f"change by {model!r}") if is_own else jax.jit(change)
-
-
-def changed_rgb(planes: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """Add changes, [..., 3], to planes, uint8 [..., 3], and convert them to RGB: uint8 [..., 3]."""
-    return np.rint(np.clip(ycbcr_to_rgb(planes.astype(np.float32) + changes), 0, 255)).astype(
-        np.uint8
-    )

@@ -54,6 +54,8 @@ def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[...,
                 make=lambda: bytes(export(*shapes).serialize()),
                 read=lambda content: jax.export.deserialize(bytearray(content)),
             )
+            if any(target in graph.mlir_module() for target in onednn.TARGETS):
+                onednn.leave_compilations_unkept()
             calls[key] = jax.jit(graph.call)
         return calls[key](*arguments)
 

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.models.cascnn import CASCNN
+from casjax.models.convolutions import without_onednn
 from casjax.networks.graphs import kept_call
 
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
@@ -158,6 +160,14 @@ def context(model: ImageModel) -> int:
     return _round_up(model.halo, model.alignment)
 
 
+def in_form(model: ImageModel) -> ImageModel:
+    """The same network in the formulation that it is put to pictures in."""
+    if isinstance(model, CASCNN) and (model.convolution, model.dtype) == ("auto", "float32"):
+        # A compilation with oneDNN's calls in it cannot be kept, and takes longer than a picture.
+        return model.clone(convolution=without_onednn())
+    return model
+
+
 @functools.cache
 def restore_batch(
     model: ImageModel,
@@ -174,6 +184,7 @@ def restore_batch(
         finest, *_ = model.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
+    model = in_form(model)
     is_own = type(model).__module__.startswith("casjax.")
     return kept_call(restore, name=f"restore by {model!r}") if is_own else jax.jit(restore)
 

@@ -12,7 +12,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
 from casjax.models import example_inputs
 from casjax.networks.graphs import kept_fact
-from casjax.networks.inference import ImageModel, context
+from casjax.networks.inference import ImageModel, context, in_form
 
 PROBE = 512  # pixels: side of the picture whose computation is looked at
 LARGEST_TILE = 4096
@@ -107,6 +107,7 @@ def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
     XLA fuses steps, so that it takes less, and convolutions want scratch space, so that it takes
     more: hence the allowance.
     """
+    model = in_form(model)
 
     def peak() -> int:
         inputs = example_inputs(model, count=1, size=PROBE)

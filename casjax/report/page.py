@@ -118,7 +118,7 @@ def _pair(score: Score, image: str, name: str) -> str:
 def _picture(path: Path) -> str:
     """A grey PNG file as a lossless WebP inside a URI: a third smaller."""
     pixels = read_luma(path)
-    data = encode(
+    data, _ = encode(
         pixels,
         alpha=None,
         metadata=Metadata(),

@@ -8,7 +8,7 @@ from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
 from casjax.networks import pretrained
 from casjax.restoration.options import Options
 from casjax.restoration.quality import Quality, estimate_quality
-from casjax.restoration.traces import find_quality
+from casjax.restoration.traces import find_trace
 
 UNLIKE = 10  # quality factors between a file and its network from which on a note is given
 # Beyond it the network for 80 loses PSNR, 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
@@ -23,12 +23,14 @@ class Choice(NamedTuple):
       quality: of the photograph, in words.
       consistent: see `restoring.restore_photograph`.
       notes: what the user should know of it; a few words each.
+      grid: of another file than a JPEG, row and column of its first whole block.
     """
 
     model: str
     quality: str
     consistent: bool
     notes: list[str]
+    grid: tuple[int, int] = (0, 0)
 
 
 def choose_network(photograph: Photograph, options: Options) -> Choice:
@@ -40,12 +42,13 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     Raises:
       ValueError: nothing tells the quality, or the file lacks a table that it names.
     """
+    trace = None if photograph.header else find_trace(photograph.pixels)
     if options.qf is not None:
         factor, described = options.qf, f"{options.qf} as asked for"
     elif estimates := estimate_qualities(photograph):
         factor, described = estimates[0].factor, str(estimates[0])
-    elif found := find_quality(photograph.pixels):
-        factor, described = found, f"{found} by a blind estimate from the pixels"
+    elif trace:
+        factor, described = trace.quality, f"{trace.quality} by a blind estimate from the pixels"
     elif options.model is not None:
         return Choice(options.model, "unknown", bool(options.consistent), [])
     else:
@@ -66,7 +69,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     if consistent is None and not lowest <= factor <= highest and photograph.has_steps:
         consistent = True
         notes.append("kept within what the file allows")
-    return Choice(model, described, bool(consistent), notes)
+    return Choice(model, described, bool(consistent), notes, trace.grid if trace else (0, 0))
 
 
 def default_network(quality: int, *, luma: bool) -> str:

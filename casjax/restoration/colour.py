@@ -1,27 +1,27 @@
 """One picture in, one picture out: a network for colour, told the quantisation tables."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr
+from casjax.color import rgb_to_ycbcr
 from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks import colour, pretrained
-from casjax.networks.colour_restorer import ColourRestorer, changed_rgb, make_colour_restorer
+from casjax.networks.colour_restorer import ColourRestorer, make_colour_restorer
 from casjax.networks.consistency import project
 from casjax.networks.memory import default_memory, largest_tile
+from casjax.restoration.changes import Pixels, changed, rounded, strips
 from casjax.restoration.quality import estimate_quality
-from casjax.restoration.traces import find_quality
+from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
-ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
+GRID = 8  # pixels: the period of its blocks
 TURNS = 8  # quarter turns, and the same in the mirror
 NEUTRAL = 128  # the chroma of grey
 
-Pixels = npt.NDArray[np.uint8]
 Tables = npt.NDArray[np.int32]
 """The quantisation steps of luma and chroma, [2, 8, 8]."""
 
@@ -33,6 +33,7 @@ def restore_in_colour(
     tables: Tables,
     consistent: bool,
     ensemble: bool,
+    grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore a photograph, all planes in one pass; what the network changes is added to it.
 
@@ -43,6 +44,7 @@ def restore_in_colour(
       consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
         components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
+      grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
@@ -64,6 +66,7 @@ def restore_in_colour(
         tables=tables,
         steps=steps,
         ensemble=ensemble,
+        grid=grid,
     )
 
 
@@ -75,26 +78,22 @@ def restore_pixels(
     tables: Tables,
     ensemble: bool,
     steps: Sequence[npt.NDArray[np.int32] | None] = (),
+    grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore pixels, uint8 [h, w] (grey) or [h, w, 3]; as `restore_in_colour`, which see.
 
     With ``steps`` the first components keep to what they allow; None leaves one out.
     """
     planes = _planes(pixels, coding)
-    changes = _turned(restorer, planes, tables) if ensemble else restorer(planes[None], tables)[0]
+    top, left = (-place % GRID for place in grid)  # networks expect it at the top left
+    seen = np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge") if top or left else planes
+    changes = _turned(restorer, seen, tables) if ensemble else restorer(seen[None], tables)[0]
+    changes = changes[top:, left:]
     for i, table in enumerate(steps):
         if table is not None:
             _keep_to(table, planes[..., i], changes[..., i])
-    restored = np.empty_like(pixels)
-    for rows in _strips(planes):
-        if coding == "grey":
-            restored[rows] = _rounded(np.add(pixels[rows], changes[rows, :, 0], dtype=np.float32))
-        elif coding == "YCbCr":
-            restored[rows] = changed_rgb(planes[rows], changes[rows])
-        else:
-            rgb_change = changes[rows].astype(np.float32) @ YCBCR_TO_RGB.T
-            restored[rows] = _rounded(pixels[rows] + rgb_change)
-    return restored
+    count = 1 if coding == "grey" else 3
+    return changed(pixels, coding, [changes[..., i] for i in range(count)])
 
 
 def tables_of(photograph: Photograph, quality: int | None) -> Tables:
@@ -113,9 +112,11 @@ def tables_of(photograph: Photograph, quality: int | None) -> Tables:
             return np.stack([luma, others[0]]).astype(np.int32)
         nearest = estimate_quality(luma).factor
         return np.stack([luma, quantization_tables(nearest)[1]]).astype(np.int32)
-    quality = quality or find_quality(photograph.pixels)
     if quality is None:
-        raise ValueError("nothing tells the JPEG quality that the network is to be told")
+        trace = find_trace(photograph.pixels)
+        if trace is None:
+            raise ValueError("nothing tells the JPEG quality that the network is to be told")
+        quality = trace.quality
     return np.asarray(quantization_tables(quality))
 
 
@@ -155,8 +156,8 @@ def _planes(pixels: Pixels, coding: Coding) -> Pixels:
     if coding == "grey":
         planes[..., 0] = pixels
         return planes
-    for rows in _strips(pixels):
-        planes[rows] = _rounded(rgb_to_ycbcr(pixels[rows]))
+    for rows in strips(pixels):
+        planes[rows] = rounded(rgb_to_ycbcr(pixels[rows]))
     return planes
 
 
@@ -176,14 +177,6 @@ def _keep_to(
     steps: npt.NDArray[np.int32], samples: Pixels, changes: npt.NDArray[np.float16]
 ) -> None:
     """Change changes of a component, [h, w], so that its file's steps allow the result."""
-    for rows in _strips(samples):
+    for rows in strips(samples):
         wanted = np.add(samples[rows], changes[rows], dtype=np.float32)
         changes[rows] = project(wanted, samples[rows], steps) - samples[rows]
-
-
-def _strips(pixels: Pixels) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, len(pixels), ROWS))
-
-
-def _rounded(values: npt.NDArray[np.floating]) -> Pixels:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -3,14 +3,18 @@
 import dataclasses
 import glob
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from casjax.images import find_images
+from casjax.images.kinds import kind_of
 from casjax.images.writing import FORMAT_OF_SUFFIX, SUFFIXES
 
 STANDARD = "-"  # stands for standard input and standard output
 ENDING = "-restored"
+COMPARISON_ENDING = "-compare.png"
+RESULT_ENDINGS = ENDING, f"{ENDING}-compare"
 JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 
 
@@ -49,58 +53,185 @@ class Plan:
     Attributes:
       jobs: the pictures to restore.
       missing: inputs that lead to no file, each with the reason.
-      left_out: how many files of other formats lie in the folders.
+      other_formats: how many files in folders were left out that are no JPEG.
+      results: how many files were left out that earlier runs wrote.
     """
 
     jobs: list[Job]
     missing: dict[str, str]
-    left_out: int
+    other_formats: int = 0
+    results: int = 0
 
 
 def plan(
-    inputs: Sequence[str], *, output: str | None, file_format: str | None, only_jpeg: bool
+    inputs: Sequence[str],
+    *,
+    output: str | None,
+    file_format: str | None,
+    only_jpeg: bool,
+    overwrite: bool = False,
+    companions: Sequence[str] = (),
+    is_framed: bool = False,
 ) -> Plan:
     """Find the pictures and name their results.
 
     Args:
       inputs: files, folders (searched through), glob patterns, or `-`, standard input.
-      output: a file, a folder, a pattern with `{folder}`, `{stem}` or `{name}`, or `-`, standard
-        output. None: beside each picture, `-restored` added to its name.
+      output: a file, a folder, a pattern with `{folder}`, `{subfolder}`, `{stem}` or `{name}`, or
+        `-`, standard output. None: beside each picture, `-restored` added to its name.
       file_format: of the results; None is what the output's suffix says, or PNG.
       only_jpeg: leave out other files that lie in folders.
+      overwrite: results replace what is there.
+      companions: endings in place of a result's suffix, of files that are written beside it.
+      is_framed: results may get numbers, as `frame_path` adds them.
 
     Raises:
-      UsageError: inputs and output do not fit together.
+      UsageError: inputs and output do not fit together, or a file would be written over another
+        one of the command's.
     """
-    sources: list[tuple[Path, Path]] = []  # with the folder that the name in a folder begins at
-    missing: dict[str, str] = {}
-    left_out = 0
-    for text in (text for text in inputs if text != STANDARD):
-        path = Path(text)
-        if path.is_dir():
-            found = [p for p in find_images(path) if not p.stem.endswith(ENDING)]
-            chosen = [p for p in found if not only_jpeg or p.suffix.lower() in JPEG_SUFFIXES]
-            left_out += len(found) - len(chosen)
-            sources += [(p, path) for p in chosen]
-        elif path.is_file():
-            sources.append((path, path.parent))
-        elif path.exists():  # a device, say, with no end
-            missing[text] = "neither a file nor a folder"
-        else:
-            matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
-            sources += [(match, match.parent) for match in matches if match.is_file()]
-            if not matches:
-                missing[text] = "no such file or folder"
-    sources = list({path: (path, root) for path, root in sources}.values())
     if STANDARD in inputs:
         if len(inputs) > 1:
             raise UsageError("standard input (-) can only be restored by itself")
-        return Plan([_job_of_standard_input(output, file_format)], {}, 0)
-    several = len(sources) != 1 or any(Path(text).is_dir() for text in inputs)
+        return Plan([_job_of_standard_input(output, file_format)], {})
+    search = _find(inputs, output, only_jpeg=only_jpeg)
+    several = len(search.sources) != 1 or any(Path(text).is_dir() for text in inputs)
     name_result, result_format = _naming(output, file_format, several=several)
-    jobs = [Job(path, name_result(path, root), result_format) for path, root in sources]
-    _refuse_equal_destinations(jobs)
-    return Plan(jobs, missing, left_out)
+    jobs = [Job(path, name_result(path, r), result_format) for path, r in search.sources.items()]
+    jobs, results = _without_results(jobs, companions, overwrite=overwrite)
+    _refuse_collisions(jobs, output, companions, is_framed=is_framed)
+    return Plan(jobs, search.missing, search.other_formats, search.results + results)
+
+
+def frame_path(path: Path, number: int) -> Path:
+    """Return where the result of a file's picture of this number goes, from 1 on."""
+    return path.with_name(f"{path.stem}-frame{number}{path.suffix}")
+
+
+def companion_path(path: Path, ending: str) -> Path:
+    """Return where what is written beside a result goes, such as a comparison."""
+    return path.with_name(path.stem + ending)
+
+
+@dataclasses.dataclass
+class _Search:
+    """What inputs lead to: pictures, each with the folder that its name in a folder begins at."""
+
+    sources: dict[Path, Path] = dataclasses.field(default_factory=dict)
+    missing: dict[str, str] = dataclasses.field(default_factory=dict)
+    other_formats: int = 0
+    results: int = 0
+
+
+def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Search:
+    search = _Search()
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            own = _output_folder_below(path, output)
+            found = find_images(path, unreadable=search.missing)
+            searched = [p for p in found if own is None or not _is_below(p, own)]
+            chosen = [p for p in searched if not only_jpeg or _is_jpeg(p)]
+            results = [p for p in {*searched} - {*chosen} if p.stem.endswith(RESULT_ENDINGS)]
+            search.results += len(found) - len(searched) + len(results)
+            search.other_formats += len(searched) - len(chosen) - len(results)
+            search.sources |= {p: path for p in chosen}
+        elif path.is_file():
+            search.sources[path] = path.parent
+        elif path.exists():  # a device, say, with no end
+            search.missing[text] = "neither a file nor a folder"
+        else:
+            matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
+            search.sources |= {match: match.parent for match in matches if match.is_file()}
+            if not matches:
+                hint = f"; as the name of the result, give it by -o {text}"
+                is_result = (
+                    output is None and len(inputs) > 1 and path.suffix.lower() in FORMAT_OF_SUFFIX
+                )
+                search.missing[text] = f"no such file or folder{hint if is_result else ''}"
+    return search
+
+
+def _output_folder_below(folder: Path, output: str | None) -> Path | None:
+    """Return the folder that all results go to, if it lies below an input folder, not at it."""
+    if output is None or output == STANDARD:
+        return None
+    start, brace, _ = output.partition("{")
+    fixed = Path(f"{start}x").parent if brace else Path(output)
+    inner, outer = Path(os.path.realpath(fixed)), Path(os.path.realpath(folder))
+    return inner if inner != outer and inner.is_relative_to(outer) else None
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(folder)
+
+
+def _is_jpeg(path: Path) -> bool:
+    """Whether a file is a JPEG by its content or, where that tells nothing, by its name."""
+    kind = kind_of(path)
+    return kind == "JPEG" or (kind is None and path.suffix.lower() in JPEG_SUFFIXES)
+
+
+def _without_results(
+    jobs: list[Job], companions: Sequence[str], *, overwrite: bool
+) -> tuple[list[Job], int]:
+    """Leave out what earlier runs wrote; return the other jobs, and the number left out.
+
+    A file is a result if another picture of this command would without -o have become it, in any
+    format, or becomes it now, unless it would be replaced; so are comparisons.
+    """
+    results: set[Path] = set()
+    for job in jobs:
+        assert job.source
+        beside = f"{job.source.stem}{ENDING}"
+        endings = [*FORMAT_OF_SUFFIX, *companions]
+        results |= {job.source.with_name(beside + ending) for ending in endings}
+        if job.destination and job.destination != job.source and not overwrite:
+            results |= {job.destination, *(companion_path(job.destination, e) for e in companions)}
+    kept = [
+        job for job in jobs if job.source and not results & {job.source, _without_frame(job.source)}
+    ]
+    return kept, len(jobs) - len(kept)
+
+
+def _without_frame(path: Path) -> Path:
+    return path.with_name(re.sub(r"-frame\d+(?=\.\w+$)", "", path.name))
+
+
+def _refuse_collisions(
+    jobs: Sequence[Job], output: str | None, companions: Sequence[str], *, is_framed: bool
+) -> None:
+    """Refuse to write two files of one name, or a file over a picture that is to be restored.
+
+    A result in the place of its own picture is left to the job: the others are done.
+    """
+    sources = {os.path.realpath(job.source): job for job in jobs if job.source}
+    written: dict[str, Job] = {}
+    for job in jobs:
+        if job.destination is None:
+            continue
+        for path in (job.destination, *(companion_path(job.destination, e) for e in companions)):
+            place = os.path.realpath(path)
+            other = written.setdefault(place, job)
+            if other is not job:
+                raise UsageError(
+                    f"{other.name} and {job.name} would both become {path}: "
+                    f"use -o '{_pattern_of_names(output, job.destination.suffix)}'"
+                )
+            if sources.get(place, job) is not job:
+                raise UsageError(f"{path}, of {job.name}, would replace a picture to be restored")
+    if is_framed:
+        for place, job in written.items():
+            if written.get(str(_without_frame(Path(place))), job) is not job:
+                raise UsageError(f"{place} could be a frame of another picture: restore it alone")
+
+
+def _pattern_of_names(output: str | None, suffix: str) -> str:
+    """Return the pattern like an output by which results of one stem keep apart."""
+    if output is None:
+        return f"{{folder}}/{{name}}{ENDING}{suffix}"
+    if "{" in output:
+        return output.replace("{stem}", "{name}")
+    return f"{Path(output)}/{{subfolder}}/{{name}}{suffix}"
 
 
 def _job_of_standard_input(output: str | None, file_format: str | None) -> Job:
@@ -120,7 +251,7 @@ def _naming(
     if output is None:
         return lambda path, _: path.with_name(f"{path.stem}{ENDING}{suffix}"), result_format
     if "{" in output:
-        return lambda path, _: _fill_in(output, path), _format_of(output, file_format)
+        return lambda path, root: _fill_in(output, path, root), _format_of(output, file_format)
     if _is_folder(output) or (several and not Path(output).suffix):
         folder = Path(output)
         return lambda p, root: folder / p.relative_to(root).with_suffix(suffix), result_format
@@ -135,12 +266,14 @@ def _is_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or Path(output).is_dir()
 
 
-def _fill_in(pattern: str, path: Path) -> Path:
+def _fill_in(pattern: str, path: Path, root: Path) -> Path:
+    fields = {"folder": path.parent, "subfolder": path.parent.relative_to(root)}
     try:
-        return Path(pattern.format(folder=path.parent, stem=path.stem, name=path.name))
+        return Path(pattern.format(**fields, stem=path.stem, name=path.name))
     except (KeyError, IndexError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"-o {pattern}: expected no other fields than {{folder}}, {{stem}} and {{name}}"
+            f"-o {pattern}: expected no other fields than {{folder}}, {{stem}}, {{name}} and "
+            "{subfolder}, the folder below the input folder"
         ) from error
 
 
@@ -152,16 +285,3 @@ def _format_of(output: str, file_format: str | None) -> str:
     if file_format not in (None, FORMAT_OF_SUFFIX[suffix]):
         raise UsageError(f"-o {output} is no {file_format} file, which --format asks for")
     return FORMAT_OF_SUFFIX[suffix]
-
-
-def _refuse_equal_destinations(jobs: Sequence[Job]) -> None:
-    first_with: dict[Path, Job] = {}
-    for job in jobs:
-        if job.destination is None:
-            continue
-        other = first_with.setdefault(job.destination, job)
-        if other is not job:
-            raise UsageError(
-                f"{other.name} and {job.name} would both become {job.destination}: "
-                f"use a pattern such as -o '{{folder}}/{{name}}{job.destination.suffix}'"
-            )

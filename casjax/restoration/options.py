@@ -1,6 +1,7 @@
 """How pictures are to be restored and written: what a command line asks for, in types."""
 
 import dataclasses
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,9 @@ class Options:
       subsampling: of a JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
       strip: write no metadata but what says which colours the pixels mean.
       compare: write a comparison beside each result.
+      keep_date: give results the date of their files.
+      frames: of files that hold several pictures: "first", or "each", in a result of its own. None
+        is the first of several photographs (MPO), and no other such file.
       overwrite: replace results that exist.
       resume: skip results that exist.
       salvage: restore damaged files as far as they go.
@@ -39,6 +43,8 @@ class Options:
     subsampling: str = "4:4:4"
     strip: bool = False
     compare: bool = False
+    keep_date: bool = False
+    frames: Literal["first", "each"] | None = None
     overwrite: bool = False
     resume: bool = False
     salvage: bool = False

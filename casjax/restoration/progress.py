@@ -1,9 +1,25 @@
 """Progress of a command over many files: one changing line on a terminal, plain lines elsewhere."""
 
+import contextlib
+import os
 import time
 from typing import TextIO
 
 ERASE_LINE = "\r\x1b[K"
+
+
+def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
+    """Print on a stream; where nobody reads it any more, this and all else on it is dropped."""
+    try:
+        print(text, file=stream, end=end, flush=True)
+    except BrokenPipeError:
+        mute(stream)
+
+
+def mute(stream: TextIO) -> None:
+    """Let all that is still written to a stream go nowhere, as Python does when it ends."""
+    with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Progress:
@@ -35,8 +51,7 @@ class Progress:
             state = [f"{self.done + 1}/{len(self._sizes)}", name]
             if self._pixels:
                 state.insert(1, f"{self._speed()}, {_duration(self._seconds_left())} left")
-            self._stream.write(f"{ERASE_LINE}{'  '.join(state)}"[:200])
-            self._stream.flush()
+            say(f"{ERASE_LINE}{'  '.join(state)}"[:200], self._stream, end="")
 
     def restore(self, message: str, *, pixels: int) -> None:
         """Count a restored picture and say what came of it."""
@@ -67,8 +82,7 @@ class Progress:
             self._write(message)
 
     def _write(self, message: str) -> None:
-        self._stream.write(f"{ERASE_LINE if self._is_terminal else ''}{message}\n")
-        self._stream.flush()
+        say(f"{ERASE_LINE if self._is_terminal else ''}{message}", self._stream)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._start

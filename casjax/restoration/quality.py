@@ -42,6 +42,7 @@ def estimate_quality(
     """Estimate the quality factor by a least-squares match to libjpeg's tables.
 
     The squares are of logarithms: a step of 2 in place of 1 weighs as much as 80 in place of 40.
+    A file that was turned without decoding it has its tables transposed, which is as near.
     Tables with 16-bit steps are matched to libjpeg's without the limit of 255.
 
     Args:
@@ -54,8 +55,8 @@ def estimate_quality(
     if table.shape != (8, 8) or table.min() < 1:
         raise ValueError(f"expected 8 x 8 positive steps, got {list(table.shape)}: {table.min()}")
     tables = libjpeg_tables(base, limit=255 if table.max() <= 255 else 32767)
-    differences = np.log(table) - np.log(tables)
-    deviations = np.sqrt(np.mean(differences**2, axis=(1, 2)))
+    differences = [np.log(each) - np.log(tables) for each in (table, table.T)]
+    deviations = np.sqrt(np.mean(np.square(differences), axis=(2, 3))).min(0)
     nearest = int(np.argmin(deviations))
     return Quality(nearest + 1, float(deviations[nearest]))
 

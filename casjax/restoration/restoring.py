@@ -6,7 +6,6 @@ picture to the bit, whatever its coding: no conversion there and back leaves a t
 """
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,8 @@ import numpy.typing as npt
 
 from casjax.color import (
     STUDIO_PER_FULL,
-    YCBCR_TO_RGB,
     full_to_studio_range,
     rgb_to_ycbcr,
-    ycbcr_to_rgb,
 )
 from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
@@ -27,15 +24,13 @@ from casjax.networks.inference import Restorer, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
 from casjax.restoration import colour
+from casjax.restoration.changes import Pixels, as_shown, changed, rounded, strips
 from casjax.restoration.choosing import default_network
 from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
-from casjax.restoration.traces import find_quality
+from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
-ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def restore_image(
@@ -51,8 +46,8 @@ def restore_image(
     """Remove JPEG compression artifacts from a picture.
 
     Args:
-      image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, its grid of blocks
-        beginning at the top left.
+      image: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255: a decoded JPEG, as it was or turned
+        or mirrored.
       quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
         it is told from the pixels.
       tables: instead, the quantisation tables of luma and chroma, integers [2, 8, 8].
@@ -75,10 +70,11 @@ def restore_image(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
     coding: Coding = "grey" if image.ndim == 2 else "RGB"
+    trace = find_trace(image)
     if tables is not None:
         quality = estimate_quality(np.asarray(tables)[0]).factor
     if quality is None and (model is None or colour.is_for_colour(model)):
-        quality = find_quality(image)
+        quality = trace.quality if trace else None
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
     if model is None:
@@ -92,15 +88,23 @@ def restore_image(
             coding=coding,
             tables=np.asarray(quantization_tables(quality) if tables is None else tables),
             ensemble=ensemble,
+            grid=trace.grid if trace else (0, 0),
         )
     restorer = load_restorer(model, memory)
     components = _components(image, coding, chroma=chroma)
-    changes = [_change(c, restorer, ensemble=ensemble) for c in components]
-    return _changed(image, coding, changes)
+    grid = trace.grid if trace else (0, 0)
+    changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
+    return changed(image, coding, changes)
 
 
 def restore_photograph(
-    photograph: Photograph, restorer: Restorer, *, chroma: bool, consistent: bool, ensemble: bool
+    photograph: Photograph,
+    restorer: Restorer,
+    *,
+    chroma: bool,
+    consistent: bool,
+    ensemble: bool,
+    grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore a photograph with what its file says of its components.
 
@@ -111,6 +115,7 @@ def restore_photograph(
       consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
         components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
+      grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
@@ -136,8 +141,8 @@ def restore_photograph(
     elif consistent:
         raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
     else:
-        changes = [_change(component, restorer, ensemble=ensemble) for component in components]
-    return _changed(photograph.pixels, coding, changes)
+        changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
+    return changed(photograph.pixels, coding, changes)
 
 
 @functools.cache
@@ -155,9 +160,10 @@ def load_restorer(model: str, memory: int | None) -> Restorer:
 
 def shown(photograph: Photograph) -> Pixels:
     """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
-    if photograph.coding != "YCbCr":
-        return photograph.pixels
-    return _changed(photograph.pixels, "YCbCr", [np.zeros(photograph.pixels.shape[:2], np.int16)])
+    shown = np.empty_like(photograph.pixels)
+    for rows in strips(shown):
+        shown[rows] = as_shown(photograph.pixels[rows], photograph.coding)
+    return shown
 
 
 def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
@@ -168,8 +174,8 @@ def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]
     if coding == "YCbCr":
         return [pixels[..., i] for i in range(count)]
     components = [np.empty(pixels.shape[:2], np.uint8) for _ in range(count)]
-    for rows in _strips(pixels):
-        ycbcr = _rounded(rgb_to_ycbcr(pixels[rows]))
+    for rows in strips(pixels):
+        ycbcr = rounded(rgb_to_ycbcr(pixels[rows]))
         for i, component in enumerate(components):
             component[rows] = ycbcr[..., i]
     return components
@@ -182,8 +188,14 @@ def _change(
     ensemble: bool,
     factors: Factors = (1, 1),
     steps: npt.NDArray[np.int32] | None = None,
+    grid: tuple[int, int] = (0, 0),
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
+    if grid != (0, 0):  # networks expect it at the top left: the edge is continued to there
+        margins = [(-place % 8, 0) for place in grid]
+        (top, _), (left, _) = margins
+        continued = np.pad(component, margins, mode="edge")
+        return _change(continued, restorer, ensemble=ensemble)[top:, left:]
     samples = undo_upsampling(component, factors)
     degraded = _TO_STUDIO_RANGE[samples]
     if ensemble:
@@ -191,7 +203,7 @@ def _change(
     else:
         restored = restorer(degraded[None, ..., None])[0, ..., 0]
     change = np.empty(samples.shape, np.int16)
-    for rows in _strips(samples):
+    for rows in strips(samples):
         wanted = (restored[rows].astype(np.float32) - degraded[rows]) / np.float32(STUDIO_PER_FULL)
         if steps is not None:
             wanted = project(samples[rows] + wanted, samples[rows], steps) - samples[rows]
@@ -203,31 +215,5 @@ def _change(
     return change
 
 
-def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
-    """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3]."""
-    restored = np.empty_like(pixels)
-    for rows in _strips(pixels):
-        if coding == "grey":
-            restored[rows] = _rounded(pixels[rows] + changes[0][rows])
-            continue
-        change = np.stack([change[rows] for change in changes], axis=-1)
-        if coding == "YCbCr":
-            ycbcr = pixels[rows].astype(np.float32)
-            ycbcr[..., : len(changes)] += change
-            restored[rows] = _rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
-        else:
-            rgb_change = change @ YCBCR_TO_RGB[:, : len(changes)].T
-            restored[rows] = _rounded(pixels[rows] + rgb_change)
-    return restored
-
-
-def _strips(pixels: Pixels) -> Iterator[slice]:
-    return (slice(start, start + ROWS) for start in range(0, len(pixels), ROWS))
-
-
-def _rounded(values: npt.NDArray[Any]) -> Pixels:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
 # Networks know luma from 16 to 235.
-_TO_STUDIO_RANGE = _rounded(full_to_studio_range(np.arange(256)))
+_TO_STUDIO_RANGE = rounded(full_to_studio_range(np.arange(256)))

@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 import time
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -11,16 +10,15 @@ import numpy.typing as npt
 
 from casjax.images import write_png
 from casjax.images.metadata import Metadata, upright
-from casjax.images.photographs import Photograph, read_photograph
+from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.writing import encode, write_atomically
 from casjax.networks import compilation, memory
 from casjax.restoration import colour, restoring
 from casjax.restoration.choosing import Choice, choose_network, default_network, explain
 from casjax.restoration.comparison import compare
-from casjax.restoration.jobs import Job
+from casjax.restoration.jobs import COMPARISON_ENDING, Job, companion_path, frame_path
 from casjax.restoration.options import Options
-
-COMPARISON_ENDING = "-compare.png"
+from casjax.restoration.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,40 +57,54 @@ def prepare(options: Options) -> None:
 
 
 def run_job(job: Job, options: Options) -> Outcome:
-    """Restore one picture as the command's options ask for; whatever fails is in the outcome."""
-    if options.resume and job.destination and job.destination.exists():
-        return Outcome("skipped", job.name, f"{job.name}: finished before, {job.destination}")
+    """Restore one file as the command's options ask for; whatever fails is in the outcome.
+
+    Raises:
+      BrokenPipeError: nobody reads the picture on standard output any more.
+    """
     start = time.monotonic()
     try:
-        pixels, details = restore_one(job, options)
+        data = None if _is_finished(job, options) else _read(job)
+        frames = [(job, None)] if data is None else _frames(job, data, options)
+        todo = [(one, frame) for one, frame in frames if not _is_finished(one, options)]
+        if data is None or not todo:
+            places = ", ".join(str(one.destination) for one, _ in frames)
+            return Outcome("skipped", job.name, f"{job.name}: finished before, {places}")
+        results = [restore_one(one, data, options, frame=frame) for one, frame in todo]
+    except BrokenPipeError:
+        if job.destination is None:
+            raise
+        return Outcome("failed", job.name, f"{job.name}: a pipe is broken")
     except Exception as error:  # whatever happens to one file, the others are restored
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if job.name in reason else f"{job.name}: {reason}"
         return Outcome("failed", job.name, message)
+    pixels, details = zip(*results, strict=True)
     seconds = time.monotonic() - start
-    return Outcome("restored", job.name, f"{job.name}{details}, {seconds:.1f} s", pixels)
+    message = f"{job.name} -> {'; '.join(details)}, {seconds:.1f} s"
+    return Outcome("restored", job.name, message, sum(pixels))
 
 
-def restore_one(job: Job, options: Options) -> tuple[int, str]:
+def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -> tuple[int, str]:
     """Restore one picture and write it; return its number of pixels and what to say of it."""
     check_destinations(job, options)
     photograph = read_photograph(
-        job.source.read_bytes() if job.source else sys.stdin.buffer.read(),
+        data,
         name=job.name,
         max_pixels=options.max_megapixels * 10**6,
         salvage=options.salvage,
+        frame=frame,
     )
     choice = choose_network(photograph, options)
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
-        print(explain(job.name, photograph, choice), file=stream, flush=True)
+        say(explain(job.name, photograph, choice), stream)
     restored = restore(photograph, choice, options)
-    write(job, photograph, restored, options)
-    details = ", ".join(
-        [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
-    )
+    lost = write(job, photograph, restored, options)
+    details = [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
+    details += [f"left out: {', '.join(lost)}"] if lost else []
     pixels = restored.shape[0] * restored.shape[1]
-    return pixels, f" -> {job.destination or 'standard output'}: {details}"
+    return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
 
 
 def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
@@ -104,6 +116,7 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
             tables=colour.tables_of(photograph, options.qf),
             consistent=choice.consistent,
             ensemble=options.ensemble,
+            grid=choice.grid,
         )
     return restoring.restore_photograph(
         photograph,
@@ -111,6 +124,7 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
         chroma=options.chroma,
         consistent=choice.consistent,
         ensemble=options.ensemble,
+        grid=choice.grid,
     )
 
 
@@ -122,15 +136,11 @@ def check_destinations(job: Job, options: Options) -> None:
         raise ValueError(
             f"{job.name}: the result would replace the picture itself: choose another -o"
         )
-    paths = [job.destination, *([comparison_path(job.destination)] if options.compare else [])]
+    paths = [job.destination]
+    paths += [companion_path(job.destination, COMPARISON_ENDING)] if options.compare else []
     for path in paths:
         if path.exists() and not (options.overwrite or options.resume):
             raise ValueError(f"{job.name}: {path} exists: use --overwrite, or --resume to skip it")
-
-
-def comparison_path(destination: Path) -> Path:
-    """Return where the comparison with a result goes."""
-    return destination.with_name(destination.stem + COMPARISON_ENDING)
 
 
 def write(
@@ -138,14 +148,20 @@ def write(
     photograph: Photograph,
     restored: npt.NDArray[np.uint8],
     options: Options,
-) -> None:
-    """Write the restored picture, upright, and with it what was asked for."""
+) -> list[str]:
+    """Write the restored picture, upright, and with it what was asked for.
+
+    Returns:
+      What of the file is not in the result and was not to be left out, in words.
+    """
     metadata = photograph.metadata
+    if options.strip:
+        metadata = Metadata(icc=metadata.icc, colour=metadata.colour)
     alpha = photograph.alpha
-    data = encode(
+    data, lost = encode(
         upright(restored, photograph.orientation),
         alpha=None if alpha is None else upright(alpha, photograph.orientation),
-        metadata=Metadata(icc=metadata.icc) if options.strip else metadata,
+        metadata=metadata,
         file_format=job.file_format,
         quality=options.output_quality,
         subsampling=options.subsampling,
@@ -153,10 +169,40 @@ def write(
     if job.destination is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-        return
-    job.destination.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(job.destination, data)
-    if options.compare:
+    else:
+        job.destination.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
+    if job.destination and options.compare:
         before = upright(restoring.shown(photograph), photograph.orientation)
         picture = compare(before, upright(restored, photograph.orientation))
-        write_png(comparison_path(job.destination), picture)
+        write_png(companion_path(job.destination, COMPARISON_ENDING), picture)
+    return [*photograph.metadata.lost, *lost]
+
+
+def _is_finished(job: Job, options: Options) -> bool:
+    return options.resume and job.destination is not None and job.destination.exists()
+
+
+def _read(job: Job) -> bytes:
+    return job.source.read_bytes() if job.source else sys.stdin.buffer.read()
+
+
+def _frames(job: Job, data: bytes, options: Options) -> list[tuple[Job, int | None]]:
+    """Return the jobs of a file, one for each of its pictures that is asked for."""
+    if options.frames == "first":
+        return [(job, 0)]
+    count = count_frames(data) if options.frames == "each" else 1
+    if count == 1:
+        return [(job, None)]
+    if job.destination is None:
+        raise ValueError(f"{job.name}: its {count} pictures need files: name them by -o")
+    destinations = (frame_path(job.destination, i + 1) for i in range(count))
+    return [(dataclasses.replace(job, destination=d), i) for i, d in enumerate(destinations)]
+
+
+def _times(job: Job) -> tuple[int, int] | None:
+    """Return when a job's file was last read and changed, in nanoseconds."""
+    if job.source is None:
+        return None
+    status = job.source.stat()
+    return status.st_atime_ns, status.st_mtime_ns

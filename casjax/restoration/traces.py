@@ -6,6 +6,8 @@ coefficients better than no quantisation does (after Fan and de Queiroz, "Identi
 compression history", IEEE Transactions on Image Processing 2003).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,23 +27,47 @@ MARGIN, MARGIN_OF_EACH = 20.0, 0.1
 ALIKE = 3  # quality factors that far apart are no rivals
 
 
-def find_quality(picture: npt.NDArray[np.uint8]) -> int | None:
-    """Estimate the quality factor of a decoded JPEG whose grid begins at the top left.
+class Trace(NamedTuple):
+    """What pixels show of a former JPEG.
+
+    Attributes:
+      quality: the libjpeg quality factor of luma, 1..100.
+      grid: row and column, 0..7, where its first whole block begins.
+    """
+
+    quality: int
+    grid: tuple[int, int]
+
+
+def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
+    """Estimate the quality factor of a decoded JPEG, which may be turned, mirrored or transposed.
+
+    The grid of blocks then begins at the top left or, where a border of cut blocks has come to the
+    top or the left, as far from there as that is wide.
 
     Args:
       picture: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
 
     Returns:
-      The libjpeg quality factor of luma, 1..100; None if the pixels show no trace of one, as above
-      quality 98, or after scaling or another compression, or too few tell.
+      None if the pixels show no trace of one, as above quality 98, or after scaling or another
+      compression, or too few tell.
     """
-    evidence, count = _evidence(_coefficients(picture))
-    best = int(np.argmax(evidence))
+    rows, columns = ({0, size % 8} for size in picture.shape[:2])
+    grids = [(row, column) for row in sorted(rows) for column in sorted(columns)]
+    found = [_evidence(_coefficients(picture[row:, column:])) for row, column in grids]
+    evidence = np.stack([each for each, _ in found])  # [grid, straight or transposed, quality]
+    which, _, best = (int(i) for i in np.unravel_index(np.argmax(evidence), evidence.shape))
     rivals = np.abs(np.arange(100) - best) > ALIKE
-    margin = evidence[best] - max(0.0, evidence[rivals].max())
-    if margin < MARGIN or evidence[best] < MARGIN_OF_EACH * count:
+    margin = evidence.max() - max(0.0, evidence[..., rivals].max())
+    if margin < MARGIN or evidence.max() < MARGIN_OF_EACH * found[which][1]:
         return None
-    return best + 1
+    return Trace(best + 1, grids[which])
+
+
+def find_quality(picture: npt.NDArray[np.uint8]) -> int | None:
+    """Return the quality factor of `find_trace`, 1..100, or None."""
+    trace = find_trace(picture)
+    return trace.quality if trace else None
 
 
 def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -66,20 +92,25 @@ def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _evidence(coefficients: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], int]:
-    """Return how much likelier each quality is than none, in nats, and the number of witnesses."""
+    """Return how much likelier each quality is than none, in nats, and the number of witnesses.
+
+    The former is [2, 100]: for blocks that are straight, and for transposed ones.
+    """
     tables = libjpeg_tables(ANNEX_K_LUMA, limit=255)
-    evidence, count = np.zeros(100), 0
-    for place in np.ndindex(8, 8):
-        values = coefficients[:, *place]
-        if place != (0, 0):
+    evidence, count = np.zeros((2, 100)), 0
+    for row, column in np.ndindex(8, 8):
+        values = coefficients[:, row, column]
+        is_mean = (row, column) == (0, 0)
+        if not is_mean:
             values = np.abs(values)
             values = values[values > SMALL]
         if len(values) < FEWEST:
             continue
         count += len(values)
-        ratios = _log_ratios_of_mean if place == (0, 0) else _log_ratios
-        steps, which = np.unique(tables[:, *place], return_inverse=True)
-        evidence += np.array([ratios(values, step).sum() for step in steps])[which]
+        ratios = _log_ratios_of_mean if is_mean else _log_ratios
+        both = np.stack([tables[:, row, column], tables[:, column, row]])
+        steps, which = np.unique(both, return_inverse=True)
+        evidence += np.array([ratios(values, step).sum() for step in steps])[which.reshape(2, 100)]
     return evidence, count
 
 

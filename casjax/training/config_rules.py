@@ -9,6 +9,8 @@ from casjax.jpeg import SAMPLINGS
 from casjax.networks import colour
 from casjax.networks.inference import ImageModel, require_tile
 from casjax.networks.provenance import PHASES
+from casjax.training.metric_writer import is_tracker
+from casjax.training.steps import PARALLELISMS
 
 
 def require_valid(config: Mapping[str, Any]) -> None:
@@ -145,6 +147,8 @@ RULES: dict[str, Rule] = {
     "quality": _QUALITY,
     "initial_weights": _TEXT,
     "devices": _integer(0),
+    "parallelism": _one_of(*PARALLELISMS),
+    "tracker": Rule("'' or, after pip install 'casjax[trackio]', 'trackio'", is_tracker),
     "batch_size": _integer(1),
     "data.sources": _many(_NAME, "names of image sources", least=1),
     "data.validation_sources": _many(_NAME, "names of image sources", least=1),
@@ -173,7 +177,6 @@ RULES: dict[str, Rule] = {
     "optimizer.gradient_clip_norm": _NOT_NEGATIVE,
     "optimizer.slow_layers": _many(_NAME, "names of layers"),
     "optimizer.slow_rate": _NOT_NEGATIVE,
-    "optimizer.average_decay": _SHARE,
     "loss.edge_weight": _NOT_NEGATIVE,
     **{f"{phase}.{key}": rule for phase in PHASES for key, rule in _PHASE.items()},
     "loop.log_every": _integer(1),

@@ -45,10 +45,10 @@ def open_feed(
 ) -> "Feed":
     """Open the cut-outs of a training and its validations, made first where there are none yet.
 
-    Each of the ``phases`` has an order of cut-outs of its own. Cut-outs of validations are
-    compressed once only, so that trainings with and without ``recompress`` compare. This process
-    has ``device_count`` devices. With a ``compression`` cut-outs are in colour; all else is as
-    `configs/base.py` describes it, with its sections data and degradation.
+    Each of the ``phases`` has an order of cut-outs of its own. Those of validations are compressed
+    once only, so that trainings with and without ``recompress`` compare. With a ``compression``
+    all are in colour. This process has ``device_count`` devices; all else is as `configs/base.py`
+    describes it, with its sections data and degradation.
 
     Raises:
       ValueError: the images or the files of cut-outs do not fit; the message names them.

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -63,12 +64,22 @@ class Journal:
     """What a training tells: metrics and times in files, a progress bar, and the status."""
 
     def __init__(
-        self, workdir: Path, say: Say, record: RunRecord, *, first_step: int, last_step: int
+        self,
+        workdir: Path,
+        say: Say,
+        record: RunRecord,
+        *,
+        first_step: int,
+        last_step: int,
+        **tracking: Any,
     ) -> None:
-        """Go on with the metrics in ``workdir`` after ``first_step`` of ``last_step`` steps."""
+        """Go on with the metrics in ``workdir`` after ``first_step`` of ``last_step`` steps.
+
+        ``tracking`` is what `MetricWriter` takes besides.
+        """
         self._say, self._record, self._last_step = say, record, last_step
         tells = processes.is_first()
-        self._writer = MetricWriter(workdir, first_step=first_step) if tells else None
+        self._writer = MetricWriter(workdir, first_step=first_step, **tracking) if tells else None
         self._bar = tqdm(
             initial=first_step,
             total=last_step,

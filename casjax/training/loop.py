@@ -96,7 +96,7 @@ def fit(
                 next_save = save_after(step, phases, intervals)
                 journal.train(step, phase.name, means, cutouts=cutouts, next_save=next_save)
             if step == phase.end_step and processes.is_first():
-                weights = jax.device_get(state.network)
+                weights = jax.device_get(state.variables)
                 save_weights(workdir / phase_weights_file(phase.name), weights)
             scores = None
             if validates:
@@ -131,7 +131,7 @@ def wait_for_device(pending: Sequence[Metrics]) -> None:
 
 def validate(steps: Steps, feed: Feed, state: TrainState, step: int) -> dict[str, float]:
     """The mean metrics over the batches of a validation after ``step`` steps."""
-    errors = [steps.validate(state.network, batch) for batch in feed.validation_batches()]
+    errors = [steps.validate(state.variables, batch) for batch in feed.validation_batches()]
     return summarize(errors, steps=[step] * len(errors))
 
 

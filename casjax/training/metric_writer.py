@@ -1,11 +1,12 @@
-"""Metrics of a run: JSON lines for programs, TensorBoard event files for people."""
+"""Metrics of a run: JSON lines for programs, and event files or a tracker for people."""
 
 import contextlib
+import importlib.util
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
@@ -14,50 +15,86 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from casjax.files import replacing
 from casjax.networks.workdir import METRICS_FILE, TENSORBOARD_FOLDER
 
+Values = Mapping[str, float | str]
 
-class MetricWriter:
-    """Writes scalars by step to ``metrics.jsonl`` and to TensorBoard."""
 
-    def __init__(self, workdir: Path, *, first_step: int) -> None:
-        """Continue the record in ``workdir``, forgetting what is newer than ``first_step``.
+def is_tracker(name: Any) -> bool:
+    """Whether a config may name this tracker: none, or one that is installed."""
+    return name == "" or (name == "trackio" and importlib.util.find_spec("trackio") is not None)
 
-        A resumed run repeats the steps since its checkpoint: each must appear once.
-        """
-        self._path = workdir / METRICS_FILE
-        if self._path.exists():
-            self._forget_after(first_step)
-        self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
-        folder = workdir / TENSORBOARD_FOLDER
-        folder.mkdir(exist_ok=True)
-        # Not SummaryWriter, whose thread dies on a full disk, whereupon it waits forever.
-        self._events = EventsWriter(str(folder / "events"))
-        self._add(first_step + 1, session_log=SessionLog(status=SessionLog.START))
 
-    def write(self, step: int, kind: str, values: Mapping[str, float | str]) -> None:
+class Writer(Protocol):
+    """What keeps metrics by step."""
+
+    def write(self, step: int, kind: str, values: Values) -> None:
         """Record ``values`` after ``step`` steps; ``kind`` is ``"train"`` or ``"validation"``.
 
         Raises:
           OSError: the disk is full, say; the message names the file.
         """
-        record = {"step": step, "kind": kind, **values}
-        try:
-            self._lines.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-            for name, value in values.items():
-                if not isinstance(value, str):
-                    self._add(step, summary=summary.scalar(f"{kind}/{name}", value))
-            self._events.flush()
-        except OSError as error:
-            error.filename = str(self._path)
-            raise
 
     def close(self) -> None:
-        """Flush and close both files."""
-        self._lines.close()
-        with contextlib.suppress(OSError):  # a full disk; the lines hold all that the events do
-            self._events.close()
+        """Write all that is left, and end."""
 
-    def _add(self, step: int, **content: Any) -> None:
-        self._events.write_event(Event(wall_time=time.time(), step=step, **content))
+
+class MetricWriter:
+    """Writes metrics to ``metrics.jsonl``, to TensorBoard, and to a tracker if there is one."""
+
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        first_step: int,
+        tracker: str = "",
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Continue the record in ``workdir``, forgetting what is newer than ``first_step``.
+
+        A resumed run repeats the steps since its checkpoint: each must appear once.
+
+        Args:
+          workdir: a folder that exists.
+          first_step: after which the run goes on.
+          tracker: "trackio", or "" for none; see `is_tracker`.
+          config: what the tracker is to say of the run.
+        """
+        writers: list[Writer] = [
+            JsonLines(workdir, first_step=first_step),
+            TensorBoard(workdir, first_step=first_step),
+        ]
+        if tracker == "trackio":
+            writers.append(Trackio(workdir, first_step=first_step, config=config or {}))
+        self._writers: Sequence[Writer] = writers
+
+    def write(self, step: int, kind: str, values: Values) -> None:
+        """Record ``values`` everywhere; see `Writer.write`."""
+        for writer in self._writers:
+            writer.write(step, kind, values)
+
+    def close(self) -> None:
+        """Close all."""
+        for writer in self._writers:
+            writer.close()
+
+
+class JsonLines:
+    """``metrics.jsonl``: the record that everything else can be made from."""
+
+    def __init__(self, workdir: Path, *, first_step: int) -> None:
+        self._path = workdir / METRICS_FILE
+        if self._path.exists():
+            self._forget_after(first_step)
+        self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
+
+    def write(self, step: int, kind: str, values: Values) -> None:
+        """Add a line; see `Writer.write`."""
+        record = {"step": step, "kind": kind, **values}
+        with _naming(self._path):
+            self._lines.write(json.dumps(record, allow_nan=False).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._lines.close()
 
     def _forget_after(self, step: int) -> None:
         kept = []
@@ -70,3 +107,76 @@ class MetricWriter:
                 kept.append(line + "\n")
         with replacing(self._path) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
+
+
+class TensorBoard:
+    """Event files in ``tensorboard/``: of scalars alone."""
+
+    def __init__(self, workdir: Path, *, first_step: int) -> None:
+        self._folder = workdir / TENSORBOARD_FOLDER
+        self._folder.mkdir(exist_ok=True)
+        # Not SummaryWriter, whose thread dies on a full disk, whereupon it waits forever.
+        self._events = EventsWriter(str(self._folder / "events"))
+        # TensorBoard then hides what earlier files have from this step on.
+        self._add(first_step + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def write(self, step: int, kind: str, values: Values) -> None:
+        """Add an event for each number; see `Writer.write`."""
+        with _naming(self._folder):
+            for name, value in _numbers(kind, values).items():
+                self._add(step, summary=summary.scalar(name, value))
+            self._events.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError):  # a full disk; the lines hold all that the events do
+            self._events.close()
+
+    def _add(self, step: int, **content: Any) -> None:
+        self._events.write_event(Event(wall_time=time.time(), step=step, **content))
+
+
+class Trackio:
+    """Trackio's database on this machine, which ``trackio show --project casjax`` looks at.
+
+    It lies where the environment variable TRACKIO_DIR says. Nothing leaves the machine unless
+    Trackio's own variables name a server. A part of a run that was resumed is a run of its own in
+    the workdir's group, since what is there cannot be taken back.
+    """
+
+    def __init__(self, workdir: Path, *, first_step: int, config: Mapping[str, Any]) -> None:
+        import trackio  # an extra, and seconds
+
+        group = workdir.resolve().name
+        self._run = trackio.init(
+            project="casjax",
+            name=f"{group} from step {first_step}",
+            group=group,
+            config=dict(config),
+            embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
+        )
+
+    def write(self, step: int, kind: str, values: Values) -> None:
+        """Hand the numbers over; see `Writer.write`."""
+        self._run.log(_numbers(kind, values), step=step)
+
+    def close(self) -> None:
+        """Wait until all of them are in the database."""
+        self._run.finish()
+
+
+def _numbers(kind: str, values: Values) -> dict[str, float]:
+    """The numbers by ``kind/name``, as trackers group them."""
+    return {f"{kind}/{k}": value for k, value in values.items() if not isinstance(value, str)}
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Any:
+    """Put the name of a file into errors that lack it."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise

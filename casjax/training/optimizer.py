@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import optax
 import optax.contrib
 
 from casjax.training.phases import Phase, learning_rate_at
+
+FEWEST_CHANNELS = 8  # of a matrix; with fewer a kernel is of an image or to one
 
 
 def make_optimizer(
@@ -22,7 +23,6 @@ def make_optimizer(
     gradient_clip_norm: float,
     slow_layers: Sequence[str],
     slow_rate: float,
-    average_decay: float,
 ) -> optax.GradientTransformation:
     """Adam or Muon with the learning rates of ``phases``.
 
@@ -33,11 +33,10 @@ def make_optimizer(
 
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
     down to it; 0 leaves all as they are. The layers of these names learn with ``slow_rate`` times
-    the learning rate. A name that the network does not have is a ValueError of ``init``. With
-    an ``average_decay`` above 0 the state has an `averaging` of the parameters.
+    the learning rate. A name that the network does not have is a ValueError of ``init``.
 
     Raises:
-      ValueError: there is no optimizer of such a name, or the decay is not in [0, 1).
+      ValueError: there is no optimizer of such a name.
     """
     rate = learning_rate_at(phases)
     if name == "adam":
@@ -53,44 +52,10 @@ def make_optimizer(
         )
     else:
         raise ValueError(f"optimizer.name={name!r}: expected 'adam' or 'muon'")
-    if not 0 <= average_decay < 1:
-        raise ValueError(f"optimizer.average_decay={average_decay}: expected 0, or a share below 1")
     clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
     is_slow = partial(layers_called, slow_layers)
     slow = [optax.masked(optax.scale(slow_rate), is_slow)] if slow_layers else []
-    average = [averaging(average_decay)] if average_decay else []
-    return optax.chain(*clip, optimizer, *slow, *average)
-
-
-FEWEST_CHANNELS = 8  # of a matrix; with fewer a kernel is of an image or to one, and its condition
-
-
-class AveragingState(NamedTuple):
-    """The number of steps taken, int32, and the average, of the structure of the parameters."""
-
-    step: jax.Array
-    average: Any
-
-
-def averaging(decay: float) -> optax.GradientTransformation:
-    """The last link of a chain, which leaves the steps as they are and averages where they lead.
-
-    After step t = 1, 2, ... the average keeps a share of ``min(decay, t / (t + 10))`` of what it
-    was, so that the first steps, far from the last, are soon forgotten.
-    """
-
-    def init(params: Any) -> AveragingState:
-        # Copied, because a step that is given the state's memory must not be given it twice.
-        return AveragingState(jnp.int32(0), jax.tree.map(jnp.copy, params))
-
-    def update(steps: Any, state: AveragingState, params: Any) -> tuple[Any, AveragingState]:
-        step = state.step + 1
-        share = jnp.minimum(decay, step / (step + 10))
-        reached = optax.apply_updates(params, steps)
-        average = optax.incremental_update(reached, state.average, 1 - share)
-        return steps, AveragingState(step, average)
-
-    return optax.GradientTransformation(init, update)
+    return optax.chain(*clip, optimizer, *slow)
 
 
 def as_matrices(params: Any) -> Any:

@@ -10,7 +10,16 @@ from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 from casjax.training.steps import TrainState
 
 # What may change between two runs in one workdir: the training does not depend on it.
-FREE_KEYS = ("checkpoints", "data.cutouts_dir", "data.images_dir", "devices", "evaluation", "loop")
+FREE_KEYS = (
+    "checkpoints",
+    "data.cutouts_dir",
+    "data.images_dir",
+    "devices",
+    "evaluation",
+    "loop",
+    "parallelism",
+    "tracker",
+)
 
 
 def resume(

@@ -34,27 +34,75 @@ class TrainState(flax.struct.PyTreeNode):
     variables: dict[str, Any]
     optimizer_state: Any
 
-    @property
-    def network(self) -> dict[str, Any]:
-        """The variables to validate, score and keep: with averaged parameters, if there are any."""
-        average = optax.tree_utils.tree_get(self.optimizer_state, "average")
-        return self.variables if average is None else {**self.variables, "params": average}
-
 
 def on_devices(
-    function: Callable[..., Any], devices: Sequence[jax.Device], **options: Any
+    function: Callable[..., Any],
+    devices: Sequence[jax.Device],
+    *,
+    parallelism: str = "pmap",
+    donate_argnums: int | tuple[int, ...] = (),
 ) -> Callable[..., Any]:
     """Spread a step over devices: the batch is split along its first axis, all else is the same.
 
-    Nothing else knows how it is done. ``options`` are further ones of `jax.pmap`.
+    Nothing else but `everywhere` knows how it is done.
+
+    Args:
+      function: of a state and a device's share of the batch, which has the axis ``"batch"``.
+      devices: of all processes; each process gives the shares of its own.
+      parallelism: one of `PARALLELISMS`; they give the same bits.
+      donate_argnums: arguments whose memory may be taken, as for `jax.jit`.
     """
+    return PARALLELISMS[parallelism](function, devices, donate_argnums)
+
+
+def _by_pmap(
+    function: Callable[..., Any], devices: Sequence[jax.Device], donate_argnums: Any
+) -> Callable[..., Any]:
     return jax.pmap(
-        function, axis_name="batch", in_axes=(None, 0), out_axes=None, devices=devices, **options
+        function,
+        axis_name="batch",
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=devices,
+        donate_argnums=donate_argnums,
     )
 
 
-def everywhere(state: Any, devices: Sequence[jax.Device]) -> Any:
-    """Put a state on each of the devices of this process, as steps of `on_devices` take it."""
+def _by_shard_map(
+    function: Callable[..., Any], devices: Sequence[jax.Device], donate_argnums: Any
+) -> Callable[..., Any]:
+    mesh = Mesh(devices, ("batch",))
+    split = NamedSharding(mesh, PartitionSpec("batch"))
+
+    def on_one(state: Any, shares: Any) -> Any:
+        return function(state, jax.tree.map(lambda share: share[0], shares))
+
+    # Unchecked, gradients are those of the device's own share, as under pmap: the step means them.
+    mapped = jax.shard_map(
+        on_one,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec("batch")),
+        out_specs=PartitionSpec(),
+        check_vma=False,
+    )
+    compiled = jax.jit(mapped, donate_argnums=donate_argnums)
+
+    def step(state: Any, batch: Batch) -> Any:
+        return compiled(state, jax.make_array_from_process_local_data(split, dict(batch)))
+
+    return step
+
+
+PARALLELISMS = {"pmap": _by_pmap, "shard_map": _by_shard_map}
+
+
+def everywhere(state: Any, devices: Sequence[jax.Device], *, parallelism: str = "pmap") -> Any:
+    """Put a state on each device, as steps of `on_devices` take it.
+
+    pmap takes it from the devices of this process, shard_map from all.
+    """
+    if parallelism == "pmap":
+        devices = [d for d in devices if d.process_index == jax.process_index()]
     return jax.device_put(state, NamedSharding(Mesh(devices, ("batch",)), PartitionSpec()))
 
 

@@ -8,6 +8,7 @@ goes on as if nothing had happened.
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +202,7 @@ def train(
             write_json(workdir / CONFIG_FILE, settings)
         first_step, last_step = int(state.step), phases[-1].end_step
         if first_step == last_step:
-            return jax.device_get(state.network)
+            return jax.device_get(state.variables)
 
         own_devices = [d for d in devices if d.process_index == jax.process_index()]
         with processes.first_goes_ahead("preparation"):
@@ -218,15 +219,24 @@ def train(
         begin = f"{weights_sha256(state.variables)[:16]} at step {first_step}"
         processes.require_agreement("weights", begin)
         train_step = make_train_step(model, optimizer, phases, **config.loss)
+        spread = partial(on_devices, devices=devices, parallelism=config.parallelism)
         steps = Steps(
-            on_devices(train_step, devices, donate_argnums=0),
-            on_devices(make_validation_step(model), devices),
+            spread(train_step, donate_argnums=0),
+            spread(make_validation_step(model)),
         )
-        journal = Journal(workdir, say, record, first_step=first_step, last_step=last_step)
+        journal = Journal(
+            workdir,
+            say,
+            record,
+            first_step=first_step,
+            last_step=last_step,
+            tracker=config.tracker,
+            config=settings,
+        )
         profile = profiling(steps.train, workdir / PROFILE_FOLDER, count=profile_steps)
         with contextlib.closing(journal), profile as watched_step:
             state = fit(
-                everywhere(state, own_devices),
+                everywhere(state, devices, parallelism=config.parallelism),
                 phases,
                 steps._replace(train=watched_step),
                 feed,
@@ -235,7 +245,7 @@ def train(
                 journal=journal,
                 workdir=workdir,
             )
-        return jax.device_get(state.network)
+        return jax.device_get(state.variables)
 
 
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
@@ -261,16 +271,16 @@ def score(
     restorer = find_restorer(model, variables, tile=config.evaluation.tile)
     codec = config.degradation.codec
     qualities = config.evaluation.qualities or (config.quality,)
-    results: dict[str, Any] = {"rows": [], "images": []}
+    results: dict[str, Any] = {"rows": [], "images": [], "failures": []}
     if is_for_colour(model):
         results["channels"] = 3
-    results["parameters_sha256"] = weights_sha256(variables)
     for source in tests:
         scores = evaluator.evaluate(
             restorer, source, method=config.model.name, codec=codec, qualities=qualities
         )
-        results["rows"] += scores["rows"]
-        results["images"] += scores["images"]
+        for part, records in scores.items():
+            results[part] += records
+    results["parameters_sha256"] = weights_sha256(variables)
     evaluator.write_results(workdir / RESULTS_FILE, results)
     for source in tests:
         picture = evaluator.example(restorer, source, codec=codec, quality=qualities[0])

@@ -185,7 +185,16 @@ def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Arr
     return _call(CONVOLUTION, config, jax.ShapeDtypeStruct(shape, dtype), x, kernel)
 
 
+def leave_compilations_unkept() -> None:
+    """Let JAX write no more compilations to its cache in this process; it still reads them.
+
+    It cannot write those that hold these calls: ``MemoryError: std::bad_alloc`` (jaxlib 0.10.2).
+    """
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
+
+
 def _call(target: str, config: object, result: jax.ShapeDtypeStruct, *operands: Array) -> Array:
+    leave_compilations_unkept()
     call = jax.ffi.ffi_call(
         target, result, custom_call_api_version=1, legacy_backend_config=json.dumps(config)
     )

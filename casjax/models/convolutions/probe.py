@@ -63,19 +63,23 @@ def verdict() -> Verdict:
     digest = hashlib.sha256(processor().encode()).hexdigest()[:16]
     path = folder / f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json"
     try:
-        return _read(path.read_text())
+        found = _read(path.read_text())
     except (OSError, ValueError, TypeError, KeyError):
         found = _ask_child()
+        _keep(path, found)
     if found["fault"]:
         logging.warning("oneDNN is left out, slower forms serve: %s", found["fault"])
+    return found
+
+
+def _keep(path: Path, found: Verdict) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
             json.dump(found, file)
         Path(file.name).replace(path)
     except OSError:
         pass  # It is found out again next time.
-    return found
 
 
 def _read(text: str) -> Verdict:

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from casjax.models.convolutions.activation import Activation, activate, gradients
@@ -303,54 +304,23 @@ def _weighted_sum(weights: Iterable[float], terms: Iterable[Array]) -> Array:
     return functools.reduce(operator.add, weighted)
 
 
-# B', G and A' for the kernel sizes 3 and 2, by the construction of Cook and Toom: interpolation at
-# the points 0, 1, -1, 2, -2 (not for size 2) and infinity. They are right if, and only if,
-# sum over j of A'[i, j] G[j, k] B'[j, l] is 1 where l = i + k and 0 elsewhere.
-MATRICES: dict[int, tuple[Matrix, Matrix, Matrix]] = {
-    3: (
-        (
-            (4, 0, -5, 0, 1, 0),
-            (0, -4, -4, 1, 1, 0),
-            (0, 4, -4, -1, 1, 0),
-            (0, -2, -1, 2, 1, 0),
-            (0, 2, -1, -2, 1, 0),
-            (0, 4, 0, -5, 0, 1),
-        ),
-        (
-            (1 / 4, 0, 0),
-            (-1 / 6, -1 / 6, -1 / 6),
-            (-1 / 6, 1 / 6, -1 / 6),
-            (1 / 24, 1 / 12, 1 / 6),
-            (1 / 24, -1 / 12, 1 / 6),
-            (0, 0, 1),
-        ),
-        (
-            (1, 1, 1, 1, 1, 0),
-            (0, 1, -1, 2, -2, 0),
-            (0, 1, 1, 4, 4, 0),
-            (0, 1, -1, 8, -8, 1),
-        ),
-    ),
-    2: (
-        (
-            (2, -1, -2, 1, 0),
-            (0, -2, -1, 1, 0),
-            (0, 2, -3, 1, 0),
-            (0, -1, 0, 1, 0),
-            (0, 2, -1, -2, 1),
-        ),
-        (
-            (1 / 2, 0),
-            (-1 / 2, -1 / 2),
-            (-1 / 6, 1 / 6),
-            (1 / 6, 1 / 3),
-            (0, 1),
-        ),
-        (
-            (1, 1, 1, 1, 0),
-            (0, 1, -1, 2, 0),
-            (0, 1, 1, 4, 0),
-            (0, 1, -1, 8, 1),
-        ),
-    ),
-}
+def _matrices(size: int, points: Sequence[int]) -> tuple[Matrix, Matrix, Matrix]:
+    """B', G and A' by the construction of Cook and Toom: interpolation at points and infinity.
+
+    They are right if, and only if, sum over j of A'[i, j] G[j, k] B'[j, l] is 1 where l = i + k
+    and 0 elsewhere.
+    """
+    others = [[other for other in points if other != point] for point in points]
+    b_transposed = [[*np.poly(roots)[::-1].tolist(), 0.0] for roots in others]
+    b_transposed.append(np.poly(points)[::-1].tolist())
+    scales = [
+        1 / math.prod(point - other for other in roots)
+        for point, roots in zip(points, others, strict=True)
+    ]
+    g = [[scale * p**k for k in range(size)] for p, scale in zip(points, scales, strict=True)]
+    g.append([0.0] * (size - 1) + [1.0])
+    a_transposed = [[*(float(p**i) for p in points), float(i == TILE - 1)] for i in range(TILE)]
+    return b_transposed, g, a_transposed
+
+
+MATRICES = {2: _matrices(2, (0, 1, -1, 2)), 3: _matrices(3, (0, 1, -1, 2, -2))}

@@ -1,0 +1,52 @@
+"""What no network may change: pure white and black stay pure, and grey stays grey.
+
+A window of the size of a JPEG block in which all pixels are pure was clipped by the decoder, or was
+never changed by the encoder: there is nothing to restore in it. Likewise for pixels without colour
+where colour is restored. Networks miss such values by a level or two, which shows: a product is
+then on white that is none.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+SIDE = 8  # pixels of a window: that of a block, whose place need not be known
+SLIGHTLY = 2  # levels
+REACH = SIDE - 1  # pixels beyond a pixel that its windows see
+
+
+def keep_pure(restored: npt.NDArray[np.uint8], shown: npt.NDArray[np.uint8], rows: slice) -> None:
+    """Set back in a restored picture what is pure, in place.
+
+    Pure are pixels whose channels are all 0 or 255. They stay in windows of such pixels alone, and
+    elsewhere where they would change by `SLIGHTLY` at most.
+
+    Args:
+      restored: uint8 [h, w] (grey) or [h, w, 3] (RGB).
+      shown: the same before restoration, with up to `REACH` rows more above and below.
+      rows: which rows of `shown` are those of `restored`.
+    """
+    is_pure = (shown == 0) | (shown == 255)
+    change = np.abs(restored.astype(np.int16) - shown[rows])
+    if shown.ndim == 3:
+        is_pure, change = is_pure.all(-1), change.max(-1)
+    kept = _in_whole_windows(is_pure)[rows] | (is_pure[rows] & (change <= SLIGHTLY))
+    restored[kept] = shown[rows][kept]
+
+
+def neutral(cb: npt.NDArray[np.uint8], cr: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Tell which pixels lie in windows without colour: [h, w] chroma components to bool [h, w]."""
+    return _in_whole_windows((cb == 128) & (cr == 128))
+
+
+def _in_whole_windows(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Keep what lies in windows that are true throughout; beyond the picture all is true.
+
+    This is the morphological opening by a square.
+    """
+    mask = np.pad(mask, REACH, constant_values=True)
+    for combine in (np.logical_and, np.logical_or):
+        for _ in range(2):
+            for step in (1, 2, 4):  # 2, then 4, then 8 rows
+                mask = combine(mask[step:], mask[:-step])
+            mask = mask.T
+    return mask
