@@ -136,7 +136,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="network that ships, or workdir of a run; default: by quality",
     )
-    add("--chroma", action="store_true", help="restore colour as well as luma")
+    add("--luma", action="store_true", help="restore by the networks for luma")
+    add("--chroma", action="store_true", help="restore colour as well as luma by such a network")
     add(
         "--consistent",
         action=argparse.BooleanOptionalAction,

@@ -31,6 +31,8 @@ def get_config() -> ConfigDict:
     config.model.dtype = "float32"
     # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"
+    config.model.channels = 1  # or 3: in colour, Y, Cb and Cr; see configs/colour.py
+    config.model.condition = 0  # in colour 2: numbers that tell of the quantisation tables
 
     config.data = ConfigDict()
     # Names as `casjax.datasets.open_source` takes them. The paper used ImageNet 2013 DET:
@@ -52,6 +54,13 @@ def get_config() -> ConfigDict:
     config.degradation.recompress = 0.0
     config.degradation.recompress_lowest_quality = 10  # of that first time, drawn uniformly
     config.degradation.recompress_highest_quality = 95
+
+    # How JPEG compresses in colour; with model.channels = 1 all this means nothing.
+    config.colour = ConfigDict()
+    config.colour.sampling_shares = (0.15, 0.15, 0.7)  # of 4:4:4, 4:2:2 and 4:2:0
+    config.colour.quality_exponent = 1.0  # 1: qualities are drawn uniformly; above: more low ones
+    config.colour.foreign_share = 0.2  # with other tables than libjpeg's
+    config.colour.grey_share = 0.05
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "adam"  # or "muon": more from few steps

@@ -6,6 +6,7 @@ For tests of what surrounds the network; as a command it takes the flags of ``ca
 import sys
 
 import flax.linen as nn
+import jax.numpy as jnp
 from absl import app
 from ml_collections import ConfigDict
 
@@ -22,6 +23,23 @@ class SmallNetwork(nn.Module):
     @nn.compact
     def __call__(self, degraded):
         finest = degraded + nn.Conv(1, (3, 3), kernel_init=nn.initializers.normal(0.1))(degraded)
+        return finest, nn.avg_pool(finest, (2, 2), (2, 2))
+
+
+class SmallColourNetwork(nn.Module):
+    """The same for the three planes of colour."""
+
+    channels: int = 3
+    condition: int = 2
+    alignment = 8
+    halo = 2
+
+    @nn.compact
+    def __call__(self, degraded, condition):
+        told = jnp.broadcast_to(condition[:, None, None], (*degraded.shape[:3], self.condition))
+        seen = jnp.concatenate([degraded, told], axis=-1)
+        kernel = nn.initializers.normal(0.01)
+        finest = degraded + nn.Conv(self.channels, (3, 3), kernel_init=kernel)(seen)
         return finest, nn.avg_pool(finest, (2, 2), (2, 2))
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from casjax.models import MODELS, create_model
+from casjax.models import MODELS, create_model, variable_shapes
 from casjax.models.cascnn import Layer
 from configs import base
 
@@ -170,3 +170,29 @@ def test_unknown_networks_and_options_are_named():
     with pytest.raises(ValueError, match=r"l4 needs convolution in config\.model"):
         create_model(name="l4", dtype="float32")
     assert MODELS.keys() >= {"arcnn", "cascnn", "l4", "l8"}
+
+
+def test_colour_has_more_weights_at_the_image_alone():
+    model = make(channels=3, condition=2)
+    luma, colour = (variable_shapes(m)["params"] for m in (make(), model))
+    for name, (outputs, inputs, size) in TABLE_1.items():
+        inputs += 4 if name == "A1" else 2 * (inputs % 2)  # an odd number has the image among it
+        outputs += 2 if name.endswith("out") else 0
+        assert colour[name]["kernel"].shape == (size, size, inputs, outputs)
+    assert luma.keys() == colour.keys()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("wrong", ["channels", "condition"])
+def test_planes_and_conditions_of_other_shapes_are_refused(channels, wrong):
+    model = make(channels=channels, condition=2)
+    degraded = jnp.zeros((1, 8, 8, 4 - channels if wrong == "channels" else channels))
+    condition = jnp.zeros((1, 3 if wrong == "condition" else 2))
+    with pytest.raises(ValueError, match=r"CAS-CNN takes"):
+        jax.eval_shape(model.init, jax.random.key(0), degraded, condition)
+
+
+def test_options_of_earlier_versions_make_the_network_for_luma():
+    options = base.get_config().model.to_dict()
+    del options["channels"], options["condition"]
+    assert create_model(**options) == create_model(**base.get_config().model)

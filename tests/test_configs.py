@@ -12,7 +12,7 @@ from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
 from casjax.models import create_model
 from casjax.report import table
-from casjax.training import checkpoints, feed, loop, optimizer, phases, resuming, steps
+from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_valid
 from casjax.training.train import with_dtype
 from configs import ablation, base, codec, efficient, paper, pretrained
@@ -29,6 +29,7 @@ SECTIONS = {
     "data": (feed.open_feed, None),
     "degradation": (feed.open_feed, None),
     "loop": (loop.Intervals, set()),
+    "colour": (compression.Compression, set()),
 }
 
 
@@ -63,7 +64,7 @@ def test_sections_fit_their_functions(name, tmp_path):
 def test_sections_are_complete():
     """What train_and_evaluate passes on its own, plus the sections, is all that is asked for."""
     config = base.get_config()
-    own = {"device_count", "batch_size", "seed"}
+    own = {"device_count", "batch_size", "seed", "compression"}
     assert keywords(feed.open_feed) == own | {*config.data, *config.degradation}
     assert set(config.evaluation) == {"datasets", "qualities", "tile"}
 

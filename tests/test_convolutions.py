@@ -107,20 +107,22 @@ def test_all_convolve_the_concatenation_and_activate(formulation, shared, channe
 
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [3, 5])
-def test_to_one_channel_is_the_convolution_of_the_concatenation(size, formulation):
-    parts, kernel = [normal(0, 2, 5, 7, 4), normal(1, 2, 5, 7, 1)], normal(2, size, size, 5, 1)
+def test_to_few_channels_is_the_convolution_of_the_concatenation(size, channels, formulation):
+    parts = [normal(0, 2, 5, 7, 4), normal(1, 2, 5, 7, 1)]
+    kernel = normal(2, size, size, 5, channels)
     joined = jnp.concatenate(parts, axis=-1)
     expected = lax.conv_general_dilated(joined, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
-    found = convolutions.conv_to_one(parts, kernel, formulation)
+    found = convolutions.conv_to_few(parts, kernel, formulation)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("formulation", FORMULATIONS)
-def test_to_one_channel_sums_in_float32(formulation):
+def test_to_few_channels_sums_in_float32(formulation):
     parts, kernel = [normal(0, 1, 4, 4, 300)], normal(1, 3, 3, 300, 1)
-    exact = convolutions.conv_to_one(parts, kernel, formulation)
-    rounded = convolutions.conv_to_one(
+    exact = convolutions.conv_to_few(parts, kernel, formulation)
+    rounded = convolutions.conv_to_few(
         [part.astype(jnp.bfloat16) for part in parts], kernel.astype(jnp.bfloat16), formulation
     )
     assert rounded.dtype == jnp.float32

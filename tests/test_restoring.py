@@ -17,7 +17,7 @@ from casjax.color import rgb_to_luma
 from casjax.images.photographs import read_photograph
 from casjax.networks import pretrained
 from casjax.restoration import restoring
-from casjax.restoration.choosing import nearest_network
+from casjax.restoration.choosing import default_network, nearest_network
 from casjax.restoration.restoring import restore_image, restore_photograph, shown
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
@@ -179,6 +179,18 @@ def test_baselines_that_ship_are_never_chosen(monkeypatch):
     }
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     assert nearest_network(20) == "cascnn-qf40"
+
+
+def test_a_network_for_colour_is_the_default_once_it_ships(monkeypatch):
+    manifest = {
+        "luma": {"qualities": [20, 20], "model": {"name": "cascnn"}},
+        "colour": {"qualities": [5, 100], "model": {"name": "cascnn", "channels": 3}},
+    }
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    assert default_network(97, luma=False) == "colour"
+    assert default_network(97, luma=True) == nearest_network(97) == "luma"
+    manifest["colour"]["baseline"] = True
+    assert default_network(97, luma=False) == "luma"
 
 
 def test_what_is_chosen_of_what_ships_is_cascnn():

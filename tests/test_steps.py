@@ -8,7 +8,7 @@ import pytest
 from casjax import jpeg
 from casjax.images.codecs import compress
 from casjax.models import create_model
-from casjax.training import steps
+from casjax.training import examples, steps
 from casjax.training.batches import augment
 from casjax.training.losses import edge_error
 from casjax.training.optimizer import make_optimizer
@@ -83,7 +83,7 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
         train_step = steps.make_train_step(model, optimizer, phases, edge_weight=weight)
         _, metrics = jax.pmap(train_step, axis_name="batch", in_axes=(None, 0))(state, batch)
         found[weight] = {name: float(value[0]) for name, value in metrics.items()}
-    truth, degraded = steps.pair({name: x[0] for name, x in batch.items()})
+    truth, degraded, _ = examples.in_luma({name: x[0] for name, x in batch.items()})
     error = float(edge_error(model.apply(variables, degraded)[0], truth))
     assert found[0.0]["loss"] == found[0.0]["mse"]
     assert found[0.5]["mse"] == pytest.approx(found[0.0]["mse"], rel=1e-5)
@@ -93,21 +93,21 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
 def test_pictures_that_come_degraded_are_taken_as_they_are():
     clean = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1)).astype(np.uint8)
     batch = {"clean": clean, "turn": np.array([0, 3], np.uint8), "quality": np.full(2, 20)}
-    truth, degraded = steps.pair(batch)
+    truth, degraded, _ = examples.in_luma(batch)
     turned = augment(clean, batch["turn"])
     np.testing.assert_allclose(truth * 255, turned, rtol=1e-6)
     np.testing.assert_allclose(degraded * 255, jpeg.degrade(turned, 20), rtol=1e-6)
     batch |= {"degraded": 255 - clean, "turn": np.zeros(2, np.uint8)}
-    truth, degraded = steps.pair(batch)
+    truth, degraded, _ = examples.in_luma(batch)
     np.testing.assert_allclose(truth + degraded, 1, rtol=1e-6)
 
 
 def test_pictures_saved_before_are_found_as_crops_of_a_jpeg():
     clean = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 1)).astype(np.uint8)
     batch = {"clean": clean, "turn": np.zeros(3, np.uint8), "quality": np.array([50, 40, 60])}
-    _, once = steps.pair(batch)
+    _, once, _ = examples.in_luma(batch)
     first = {"first_quality": np.array([0, 10, 30]), "shift": np.array([[1, 2], [4, 4], [7, 0]])}
-    _, twice = jax.jit(steps.pair)(batch | first)
+    _, twice, _ = jax.jit(examples.in_luma)(batch | first)
     np.testing.assert_array_equal(twice[0], once[0])
     for i in (1, 2):
         top, left = first["shift"][i]

@@ -17,12 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from casjax.datasets import ImageSource, readable_images
+from casjax.datasets import ImageSource
 from casjax.evaluation.comparing import standard_error
 from casjax.evaluation.degraded import Degraded, Digests, Earlier, degraded_pictures
 from casjax.evaluation.restorers import FileRestorer, Restored, ahead, timed
 from casjax.files import replacing
-from casjax.images.codecs import CODECS, compress
+from casjax.images.codecs import CODECS
 from casjax.metrics import COLOUR_METRICS, METRICS
 from casjax.networks.inference import Restorer
 
@@ -253,28 +253,30 @@ def _with_error(row: Mapping[str, Any], gain: str) -> str:
     return f"{float(row[gain]):+.2f}" + (f" ±{error:.2f}" if math.isfinite(error) else "")
 
 
-def example(restorer: Restorer, source: ImageSource, *, codec: str, quality: int) -> np.ndarray:
+def example(
+    restorer: Restorer | FileRestorer, source: ImageSource, *, codec: str, quality: int
+) -> np.ndarray:
     """Show what a restorer does to the first image of a source that can be read.
 
     Returns:
-        uint8 [h, w], the middle of the degraded image, the restored and the clean one, side by
-        side.
+        uint8 [h, w] or [h, w, 3], the middle of the degraded image, the restored and the clean
+        one, side by side.
     """
-    _, clean = next(readable_images((source, i) for i in range(len(source))))
-    degraded, _ = compress(clean, quality, codec=codec)
-    restored = restorer(degraded[None, :, :, None])[0, ..., 0]
-    return before_after(degraded, restored, clean, size=EXAMPLE)
+    picture = next(degraded_pictures(source, [quality], codec=codec))
+    restored = timed(restorer)(picture).pixels
+    return before_after(picture.pixels, restored, picture.clean, size=EXAMPLE)
 
 
 def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:
     """Put the same crop of several pictures side by side: JPEG, restored and maybe clean.
 
     Args:
-      *pictures: uint8 [h, w], all of one shape.
+      *pictures: uint8 [h, w] or [h, w, 3], all of one shape.
       size: side in pixels of the crop, taken from the middle; less where a picture is smaller.
 
     Returns:
-      uint8 [crop height, total width], a white line of 4 pixels between neighbours.
+      uint8 [crop height, total width], or with 3 channels more; a white line of 4 pixels between
+      neighbours.
 
     Raises:
       ValueError: if the pictures' shapes differ.
@@ -282,9 +284,9 @@ def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:
     shapes = {picture.shape for picture in pictures}
     if len(shapes) != 1:
         raise ValueError(f"expected pictures of one shape, got {sorted(shapes)}")
-    [(height, width)] = shapes
+    [(height, width, *channels)] = shapes
     top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
     crops = [picture[top : top + size, left : left + size] for picture in pictures]
-    divider = np.full((crops[0].shape[0], DIVIDER), 255, np.uint8)
+    divider = np.full((crops[0].shape[0], DIVIDER, *channels), 255, np.uint8)
     first, *others = crops
     return np.hstack([first, *(part for crop in others for part in (divider, crop))])

@@ -1,6 +1,7 @@
 """What can be scored, by name: JPEG, SA-DCT, networks that ship or of runs, methods of others."""
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 
-from casjax.evaluation import PAPERS_QUALITIES, peers, programs, sadct
+from casjax.evaluation import PAPERS_QUALITIES, colour, peers, programs, sadct
 from casjax.evaluation.degraded import Earlier
 from casjax.evaluation.restorers import FileRestorer, Method
 from casjax.images.codecs import CODECS
@@ -16,6 +17,7 @@ from casjax.jpeg import quantization_table
 from casjax.models import MODELS, create_model
 from casjax.models.arcnn import parameters_from_matlab
 from casjax.networks import inference, pretrained
+from casjax.networks.colour import is_for_colour
 from casjax.networks.inference import Restorer
 from casjax.networks.refinement import refined
 from casjax.networks.weights import weights_sha256
@@ -57,7 +59,7 @@ def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
         loaded = pretrained.load_network(name)
         model, variables = loaded.model, loaded.variables
         network = pretrained.describe_network(name)
-    restorer = inference.make_restorer(model, variables, tile=tile)
+    restorer = find_restorer(model, variables, tile=tile)
     lowest, highest = network["qualities"]
     return Method(
         network["model"]["name"],
@@ -65,6 +67,18 @@ def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
         [lowest] if lowest == highest else PAPERS_QUALITIES,
         {"network": network, "parameters_sha256": weights_sha256(variables), "tile": tile},
     )
+
+
+def find_restorer(
+    model: Any, variables: Mapping[str, Any], *, tile: int
+) -> Restorer | FileRestorer:
+    """Make the restorer of a network: of pixels, or where it is for colour, of files.
+
+    Raises:
+      ValueError: as `inference.make_restorer` does.
+    """
+    make = colour.restorer_of_files if is_for_colour(model) else inference.make_restorer
+    return make(model, variables, tile=tile)
 
 
 def renamed(method: Method, name: str) -> Method:

@@ -37,6 +37,7 @@ def with_shifted_grid(
     def cut(corner: jax.Array, image: jax.Array, size: tuple[int, int]) -> jax.Array:
         return lax.dynamic_slice(image, (*corner, 0), (*size, c))
 
+    shift = jnp.asarray(shift, jnp.int32)
     cut_all = jax.vmap(cut, in_axes=(0, 0, None))
-    larger = cut_all(period - jnp.asarray(shift), padded, (h + period, w + period))
-    return cut_all(jnp.asarray(shift), degrade(larger), (h, w))
+    larger = cut_all(period - shift, padded, (h + period, w + period))
+    return cut_all(shift, degrade(larger), (h, w))

@@ -64,8 +64,10 @@ def quantization_tables(quality: ArrayLike) -> jax.Array:
     return jnp.stack(both, axis=-3)
 
 
-def scaled_table(base: np.ndarray, quality: jax.Array, *, limit: int = 255) -> jax.Array:
-    """Scale a table of quality 50 [8, 8] by quality factors [...]: int32 [..., 8, 8].
+def scaled_table(
+    base: np.ndarray | jax.Array, quality: jax.Array, *, limit: int = 255
+) -> jax.Array:
+    """Scale a table of quality 50 [..., 8, 8] by quality factors [...]: int32 [..., 8, 8].
 
     Steps are at most `limit`: 255 in baseline files, 32767 in others.
     """

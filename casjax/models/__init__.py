@@ -1,7 +1,8 @@
 """The networks, by the name that ``config.model.name`` gives.
 
 Every network takes float ``[n, h, w, 1]`` in [0, 1] and returns a tuple of images, finest first,
-so that one loss and one inference path serve them all. Its class says what inference must know:
+so that one loss and one inference path serve them all. One for colour, which has ``channels``,
+takes as many planes, and its ``condition`` after them. Its class says what inference must know:
 ``alignment``, the grid it works on, and ``halo``, what it sees around a block of it.
 
 This table, its module here and the config of its name are all that a network needs. Twins in other
@@ -32,6 +33,8 @@ MODELS: dict[str, type[nn.Module]] = {
 def create_model(*, name: str, **options: Any) -> nn.Module:
     """The network called ``name`` with its ``options``, the attributes of its class.
 
+    Those that have a default, which is what earlier versions could do alone, may be left out.
+
     Raises:
       ValueError: there is no such network, or its options or their values are others; the message
         names them.
@@ -39,9 +42,11 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
     if name not in MODELS:
         raise ValueError(f"model.name={name!r}: expected one of {', '.join(sorted(MODELS))}")
     model = MODELS[name]
-    attributes = {field.name for field in dataclasses.fields(model)} - {"parent", "name"}
+    fields = [field for field in dataclasses.fields(model) if field.name not in ("parent", "name")]
+    attributes = {field.name for field in fields}
+    needed = {field.name for field in fields if field.default is dataclasses.MISSING}
     wrong = [f"has no {option}" for option in sorted(options.keys() - attributes)]
-    wrong += [f"needs {option}" for option in sorted(attributes - options.keys())]
+    wrong += [f"needs {option}" for option in sorted(needed - options.keys())]
     if wrong:
         raise ValueError(
             f"{name} {', '.join(wrong)} in config.model: expected {', '.join(sorted(attributes))}"
@@ -61,19 +66,27 @@ def vary(model: nn.Module, **options: Any) -> nn.Module:
     return model.clone(**{name: value for name, value in options.items() if hasattr(model, name)})
 
 
+def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of what a network's ``apply`` takes after the variables, for square pictures."""
+    planes, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
+    degraded = jax.ShapeDtypeStruct((count, size, size, planes), jnp.float32)
+    condition = jax.ShapeDtypeStruct((count, told), jnp.float32)
+    return (degraded, condition) if told else (degraded,)
+
+
 def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
     """The variables of an untrained network: nested dicts of float32 arrays."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
+    inputs = example_inputs(model, count=1, size=64)
     # Lazily, because compiling the forward pass only to throw its result away takes many
     # seconds; so does compiling JAX's default generator for large arrays, on CPU.
     key = jax.random.key(seed, impl="rbg")
-    return jax.jit(partial(model.lazy_init, degraded=image))(key)
+    return jax.jit(lambda key: model.lazy_init(key, *inputs))(key)
 
 
 def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
     """How many images a network gives, told by shapes alone; those of its variables will do."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 1), jnp.float32)
-    return len(jax.eval_shape(model.apply, variables, image))
+    inputs = example_inputs(model, count=1, size=64)
+    return len(jax.eval_shape(model.apply, variables, *inputs))
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from casjax.models import convolutions
 from casjax.models.convolutions.activation import Activation, activate
@@ -20,7 +21,7 @@ class CASCNN(nn.Module):
     Attributes:
       prelu: one slope a layer (``"shared"``) or one a channel (``"channel"``). The paper does
         not say; shared is the default of Torch, in which it was made.
-      activate_outputs: whether the one-channel outputs pass a PReLU too. The paper: all layers
+      activate_outputs: whether the outputs of luma pass a PReLU too. The paper: all layers
         of Table I do.
       padding: ``"zero"``, the default of Torch, or ``"edge"``. The paper does not say.
       skip_connections: whether a full-convolution's result is joined by the features of the
@@ -34,6 +35,10 @@ class CASCNN(nn.Module):
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products. Parameters,
         sums and outputs are float32 always.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
+      channels: 1 for luma, the paper's network; or 3 for Y, Cb and Cr, all at full resolution.
+        Outputs of the planes beyond luma are increments to the degraded ones, without a PReLU.
+      condition: how many numbers tell the network of the compression, each as a plane beside the
+        degraded ones; 0 for none, as in the paper.
     """
 
     prelu: Literal["shared", "channel"]
@@ -45,6 +50,8 @@ class CASCNN(nn.Module):
     initializer: Initializer
     dtype: Literal["float32", "bfloat16"]
     convolution: convolutions.Formulation
+    channels: int = 1
+    condition: int = 0
 
     alignment: ClassVar[int] = 8
     """The input's height and width must be multiples of this: three poolings by two."""
@@ -55,24 +62,33 @@ class CASCNN(nn.Module):
     """
 
     @nn.compact
-    def __call__(self, degraded: jax.Array) -> tuple[jax.Array, ...]:
-        """Restore luma.
+    def __call__(
+        self, degraded: jax.Array, condition: jax.Array | None = None
+    ) -> tuple[jax.Array, ...]:
+        """Restore luma, or luma and chroma.
 
         Args:
-          degraded: float ``[n, h, w, 1]`` in [0, 1], ``h`` and ``w`` multiples of 8.
+          degraded: float ``[n, h, w, channels]``, ``h`` and ``w`` multiples of 8: planes in the
+            range of MATLAB's luma, 16/255 to 235/255 for Y.
+          condition: float ``[n, k]``, the ``k`` numbers that the network is told; None without any.
 
         Returns:
-          Four float32 images, not clipped, finest first: ``[n, h, w, 1]`` and its like at a
+          Four float32 images, not clipped, finest first: ``[n, h, w, channels]`` and its like at a
           half, a quarter and an eighth of the height and width.
 
         Raises:
-          ValueError: the shape is not as above.
+          ValueError: a shape is not as above.
         """
-        _, h, w, channels = degraded.shape
-        if h % self.alignment or w % self.alignment or channels != 1:
+        n, h, w, channels = degraded.shape
+        if h % self.alignment or w % self.alignment or channels != self.channels:
             raise ValueError(
-                f"CAS-CNN takes [n, h, w, 1] with h and w multiples of {self.alignment}, not "
-                f"{list(degraded.shape)}: pad the image"
+                f"CAS-CNN takes [n, h, w, {self.channels}] with h and w multiples of "
+                f"{self.alignment}, not {list(degraded.shape)}: pad the image"
+            )
+        told = (n, 0) if condition is None else condition.shape
+        if told != (n, self.condition):
+            raise ValueError(
+                f"CAS-CNN takes a condition {[n, self.condition]} here, not {list(told)}"
             )
         layer = partial(
             Layer,
@@ -84,11 +100,20 @@ class CASCNN(nn.Module):
         )
         conv = partial(layer, kind="conv")
         full_conv = partial(layer, kind="full_conv")
-        output = partial(layer, kind="output", features=1, activate=self.activate_outputs)
+        output = partial(
+            layer,
+            kind="output",
+            features=channels,
+            linear_features=channels - 1,
+            activate=self.activate_outputs,
+        )
 
         # Figure 1, down: two convolutions a block, half the resolution between blocks.
-        x = degraded.astype(self.dtype)
-        a = conv(name="A1", features=128)([x])
+        seen = [degraded.astype(self.dtype)]
+        if condition is not None:
+            planes = jnp.broadcast_to(condition[:, None, None], (n, h, w, self.condition))
+            seen.append(planes.astype(self.dtype))
+        a = conv(name="A1", features=128)(seen)
         a = conv(name="A2", features=128)([a])
         b = conv(name="B1", features=128)([average_pool(a)])
         b = conv(name="B2", features=128)([b])
@@ -106,7 +131,8 @@ class CASCNN(nn.Module):
         scales = [degraded]
         for _ in range(3):
             scales.append(average_pool(scales[-1]))
-        increment_of = scales if self.residual else [jnp.zeros(())] * 4
+        is_increment = np.array([self.residual, True, True])[:channels]
+        increment_of = [jnp.where(is_increment, image, 0) for image in scales]
 
         d_image = output(name="D_out")([d]) + increment_of[3]
         c = join(c, full_conv(name="D_up", features=256)([d]), d_image)
@@ -129,6 +155,7 @@ class Layer(nn.Module):
     initializer: Initializer
     convolution: convolutions.Formulation
     activate: bool = True
+    linear_features: int = 0  # the last ones, which pass no PReLU
 
     @nn.compact
     def __call__(self, inputs: Sequence[jax.Array]) -> jax.Array:
@@ -139,9 +166,13 @@ class Layer(nn.Module):
         bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
         slope = jnp.ones(())  # which leaves all as it is
         if self.activate:
-            slopes = (self.features,) if self.prelu == "channel" else ()
+            bent = self.features - self.linear_features
+            slopes = (bent,) if self.prelu == "channel" else ()
             slope = self.param("slope", nn.initializers.constant(0.25), slopes)
 
+        if self.linear_features:
+            others = jnp.broadcast_to(slope, self.features - self.linear_features)
+            slope = jnp.concatenate([others, jnp.ones(self.linear_features)])
         kernel, activation = kernel.astype(inputs[0].dtype), Activation(bias, slope)
         if not self.batch_norm or self.kind == "output":
             return self._convolve(inputs, kernel, activation)
@@ -158,7 +189,7 @@ class Layer(nn.Module):
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
         if self.kind == "output":
-            y = activate(convolutions.conv_to_one(inputs, kernel, self.convolution), activation)
+            y = activate(convolutions.conv_to_few(inputs, kernel, self.convolution), activation)
         elif self.kind == "conv":
             y = convolutions.conv3x3(inputs, kernel, self.convolution, activation)
         else:

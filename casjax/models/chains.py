@@ -38,7 +38,7 @@ class Convolution(nn.Module):
         rim = self.size // 2
         x = jnp.pad(x.astype(self.dtype), ((0, 0), (rim, rim), (rim, rim), (0, 0)), mode="edge")
         if self.features == 1:
-            y = convolutions.conv_to_one([x], kernel, self.convolution)[:, rim:-rim, rim:-rim]
+            y = convolutions.conv_to_few([x], kernel, self.convolution)[:, rim:-rim, rim:-rim]
         else:
             y = convolutions.conv(x, kernel, self.convolution)
         return y + bias

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 
 Kind = Literal["conv", "full_conv", "output"]
 Initializer = Literal["paper", "image_carrying"]
@@ -16,14 +17,14 @@ def initial_kernel(
     ``"paper"``: uniform in ±c_in^-1/2 (Section III-A).
     ``"image_carrying"``: the first channel of each block passes the image on, each output copies
     that channel of its own scale and hears the rest at a tenth; all other weights are uniform in
-    ±(k k c_in)^-1/2, Torch's own default. Training begins at the degraded image instead of far
-    below it.
+    ±(k k c_in)^-1/2, Torch's own default, but for those to the increments of chroma, which are
+    zero. Training begins at the degraded image instead of far below it.
     """
     limit = _uniform_limit(initializer, shape)
     kernel = jax.random.uniform(key, shape, minval=-limit, maxval=limit)
     if initializer == "paper" or kind == "full_conv":
         return kernel
-    kernel = kernel * 0.1 if kind == "output" else kernel.at[..., 0].set(0)
+    kernel = (kernel * 0.1).at[..., 1:].set(0) if kind == "output" else kernel.at[..., 0].set(0)
     middle = shape[0] // 2
     return kernel.at[:, :, 0, 0].set(0).at[middle, middle, 0, 0].set(1)
 
@@ -36,7 +37,7 @@ def initial_bias(
     bias = jax.random.uniform(key, shape[-1:], minval=-limit, maxval=limit)
     if initializer == "paper" or kind == "full_conv":
         return bias
-    return bias.at[0].set(0)
+    return jnp.zeros_like(bias) if kind == "output" else bias.at[0].set(0)
 
 
 def _uniform_limit(initializer: Initializer, shape: tuple[int, ...]) -> float:

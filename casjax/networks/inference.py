@@ -65,32 +65,80 @@ def make_restorer(
     if "params" not in variables:
         raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
     require_tile(model, tile)
-    overlap = context(model)
-    multiple = math.lcm(bucket, model.alignment)
     restore = restore_batch(model)
     variables = jax.device_put(variables)
+
+    def restorer(degraded: np.ndarray | jax.Array) -> np.ndarray:
+        degraded = checked(degraded, channels=1)
+        restored = np.empty_like(degraded)
+        fill_in_tiles(
+            restored,
+            degraded,
+            lambda windows, _: restore(variables, windows),
+            model,
+            tile=tile,
+            bucket=bucket,
+        )
+        return restored
+
+    return restorer
+
+
+def fill_in_tiles(
+    restored: np.ndarray,
+    degraded: np.ndarray,
+    run: Callable[[np.ndarray, np.ndarray], jax.Array],
+    model: ImageModel,
+    *,
+    tile: int,
+    bucket: int,
+) -> None:
+    """Fill arrays with what a network makes of pictures, tile by tile.
+
+    Args:
+      restored: [n, h, w, c] of any type; is overwritten.
+      degraded: uint8 [n, h, w, c].
+      run: of a batch of windows, uint8 [m, height, width, c], and of the numbers of the pictures
+        that they were cut from, [m]: gives what they become, of their shape.
+      model: places the windows.
+      tile: see `make_restorer`.
+      bucket: see `make_restorer`.
+    """
+    count, height, width, _ = degraded.shape
+    multiple = math.lcm(bucket, model.alignment)
+    overlap = context(model)
+    rows = _spans(height, _round_up(height, multiple), tile, overlap)
+    columns = _spans(width, _round_up(width, multiple), tile, overlap)
+    windows = [Window(*place) for place in itertools.product(range(count), rows, columns)]
     # Batches: one runs while the next one waits, so that the device never does. A CPU would run
     # both at once, in twice the memory and no sooner.
     most_in_flight = 1 if jax.default_backend() == "cpu" else 2
 
-    def restorer(degraded: np.ndarray | jax.Array) -> np.ndarray:
-        degraded = _checked(np.asarray(degraded))
-        count, height, width, _ = degraded.shape
-        rows = _spans(height, _round_up(height, multiple), tile, overlap)
-        columns = _spans(width, _round_up(width, multiple), tile, overlap)
-        windows = [Window(*place) for place in itertools.product(range(count), rows, columns)]
+    in_flight: deque[tuple[Sequence[Window], jax.Array]] = deque()
+    for batch in _batches(windows, tile):
+        numbers = np.array([window.picture for window in batch])
+        in_flight.append((batch, run(_cut(degraded, batch), numbers)))
+        if len(in_flight) == most_in_flight:
+            _paste(restored, *in_flight.popleft())
+    for batch, pixels in in_flight:
+        _paste(restored, batch, pixels)
 
-        restored = np.empty_like(degraded)
-        in_flight: deque[tuple[Sequence[Window], jax.Array]] = deque()
-        for batch in _batches(windows, tile):
-            in_flight.append((batch, restore(variables, _cut(degraded, batch))))
-            if len(in_flight) == most_in_flight:
-                _paste(restored, *in_flight.popleft())
-        for batch, pixels in in_flight:
-            _paste(restored, batch, pixels)
-        return restored
 
-    return restorer
+def checked(degraded: np.ndarray | jax.Array, *, channels: int) -> np.ndarray:
+    """Return pictures in host memory.
+
+    Raises:
+      ValueError: they are no uint8 [n, h, w, channels], or have no pixel.
+    """
+    degraded = np.asarray(degraded)
+    if degraded.dtype != np.uint8 or degraded.ndim != 4 or degraded.shape[3] != channels:
+        raise ValueError(
+            f"expected pictures uint8 [n, h, w, {channels}], got {degraded.dtype} "
+            f"{list(degraded.shape)}"
+        )
+    if degraded.size == 0:
+        raise ValueError(f"expected pictures with at least one pixel, got {list(degraded.shape)}")
+    return degraded
 
 
 def require_tile(model: ImageModel, tile: int) -> None:
@@ -159,16 +207,6 @@ class Window(NamedTuple):
 
 def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
-
-
-def _checked(degraded: np.ndarray) -> np.ndarray:
-    if degraded.dtype != np.uint8 or degraded.ndim != 4 or degraded.shape[3] != 1:
-        raise ValueError(
-            f"expected pictures uint8 [n, h, w, 1], got {degraded.dtype} {list(degraded.shape)}"
-        )
-    if degraded.size == 0:
-        raise ValueError(f"expected pictures with at least one pixel, got {list(degraded.shape)}")
-    return degraded
 
 
 def _spans(length: int, padded: int, tile: int, overlap: int) -> list[Span]:

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
+from casjax.models import example_inputs
 from casjax.networks.graphs import kept_fact
 from casjax.networks.inference import ImageModel, context, in_form
 
@@ -110,8 +110,8 @@ def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
     model = in_form(model)
 
     def peak() -> int:
-        picture = jax.ShapeDtypeStruct((1, PROBE, PROBE, 1), jnp.float32)
-        return _peak(jax.make_jaxpr(lambda x: model.apply(variables, x))(picture).jaxpr)
+        inputs = example_inputs(model, count=1, size=PROBE)
+        return _peak(jax.make_jaxpr(lambda *x: model.apply(variables, *x))(*inputs).jaxpr)
 
     is_own = type(model).__module__.startswith("casjax.")
     return kept_fact(peak, name=f"peak bytes of {model!r}") if is_own else peak()

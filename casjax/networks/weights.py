@@ -39,12 +39,7 @@ def load_weights(path: Path, like: Any) -> Any:
       ValueError: the file is damaged, made for another network, or not finite: all
         differences, or all such arrays, are named.
     """
-    file = path / WEIGHTS_FILE if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{path}: no weights there; expected a .safetensors file or a finished workdir, "
-            f"which has {WEIGHTS_FILE}"
-        )
+    file = _weights_file(path)
     try:
         arrays = safetensors.numpy.load_file(file)
     except safetensors.SafetensorError as error:
@@ -67,6 +62,23 @@ def load_weights(path: Path, like: Any) -> Any:
     )
 
 
+def are_weights_of(path: Path, like: Any) -> bool:
+    """Whether a file's arrays have the names and shapes of a network's; as for `load_weights`.
+
+    Raises:
+      FileNotFoundError: there are no weights at ``path``.
+      ValueError: the file is damaged.
+    """
+    file = _weights_file(path)
+    try:
+        with safetensors.safe_open(file, framework="numpy") as arrays:
+            names = arrays.keys()
+            shapes = {name: tuple(arrays.get_slice(name).get_shape()) for name in names}
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{file}: not a readable safetensors file ({error})") from error
+    return shapes == {name: leaf.shape for name, leaf in _flatten(like).items()}
+
+
 def weights_sha256(variables: Any) -> str:
     """The SHA-256 of a network's variables, by name: equal if and only if all bits are."""
     digest = hashlib.sha256()
@@ -74,6 +86,16 @@ def weights_sha256(variables: Any) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _weights_file(path: Path) -> Path:
+    file = path / WEIGHTS_FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{path}: no weights there; expected a .safetensors file or a finished workdir, "
+            f"which has {WEIGHTS_FILE}"
+        )
+    return file
 
 
 def _flatten(variables: Any) -> dict[str, Any]:

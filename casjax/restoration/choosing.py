@@ -1,6 +1,7 @@
 """Which network restores a photograph, and what there is to say of the choice."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from casjax.images.photographs import Photograph
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
@@ -55,13 +56,14 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
             f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
             "trace of JPEG: give the quality of the JPEG that it was by --qf"
         )
-    model = options.model or nearest_network(factor)
+    is_grey = photograph.coding == "grey"
+    model = options.model or default_network(factor, luma=options.luma or is_grey)
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
         notes.append(f"the network was made for quality {made_for}")
-    if options.model is None and factor > BEST_RESTORED:
+    if options.model is None and model != colour_network() and factor > BEST_RESTORED:
         notes.append("a file so good is better left as it is")
     consistent = options.consistent
     if consistent is None and not lowest <= factor <= highest and photograph.has_steps:
@@ -70,8 +72,32 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     return Choice(model, described, bool(consistent), notes, trace.grid if trace else (0, 0))
 
 
+def default_network(quality: int, *, luma: bool) -> str:
+    """Return the name of the network that restores pictures of a quality if none is named.
+
+    That is the one for colour that ships, or where there is none, or one for ``luma`` is wanted,
+    the `nearest_network`.
+
+    Raises:
+      ValueError: none ships.
+    """
+    return (None if luma else colour_network()) or nearest_network(quality)
+
+
+def colour_network() -> str | None:
+    """Return the name of the network for colour that ships, if one does."""
+    for name, entry in pretrained.manifest().items():
+        if _is_for_colour(entry) and not entry.get("baseline"):
+            return name
+    return None
+
+
+def _is_for_colour(entry: Mapping[str, Any]) -> bool:
+    return entry.get("model", {}).get("channels", 1) > 1
+
+
 def nearest_network(quality: int) -> str:
-    """Return the name of the network that ships whose quality factor is nearest.
+    """Return the name of the network for luma that ships whose quality factor is nearest.
 
     One made for a single quality, kept within what the file allows, does better on those in between
     too than the blind network. Of two as near the milder is taken, for the higher quality. Those
@@ -81,7 +107,11 @@ def nearest_network(quality: int) -> str:
       ValueError: none ships.
     """
     manifest = pretrained.manifest()
-    networks = {name: entry for name, entry in manifest.items() if not entry.get("baseline")}
+    networks = {
+        name: entry
+        for name, entry in manifest.items()
+        if not entry.get("baseline") and not _is_for_colour(entry)
+    }
     if not networks:
         raise ValueError("no networks ship with this installation: name one with --model")
 

@@ -12,7 +12,8 @@ class Options:
       qf: the JPEG quality factor, 1..100, in place of the file's own.
       model: a network that ships, by name, or the workdir of a run; None is the one that the
         quality asks for.
-      chroma: restore colour as well as luma.
+      luma: choose among the networks for luma, also where one for colour ships.
+      chroma: with a network for luma, restore colour as well, each component by itself.
       consistent: keep within what the file's coefficients allow; None is where the network was made
         for another quality.
       ensemble: average over eight flips and turns.
@@ -33,6 +34,7 @@ class Options:
 
     qf: int | None = None
     model: str | None = None
+    luma: bool = False
     chroma: bool = False
     consistent: bool | None = None
     ensemble: bool = False

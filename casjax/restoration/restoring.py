@@ -6,7 +6,6 @@ picture to the bit, whatever its coding: no conversion there and back leaves a t
 """
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,32 +13,31 @@ import numpy.typing as npt
 
 from casjax.color import (
     STUDIO_PER_FULL,
-    YCBCR_TO_RGB,
     full_to_studio_range,
     rgb_to_ycbcr,
-    ycbcr_to_rgb,
 )
 from casjax.images.photographs import Coding, Photograph
+from casjax.jpeg import quantization_tables
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
-from casjax.restoration import safeguard
-from casjax.restoration.choosing import nearest_network
+from casjax.restoration import colour
+from casjax.restoration.changes import Pixels, as_shown, changed, rounded, strips
+from casjax.restoration.choosing import default_network
+from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import Factors, undo_upsampling, upsample
 from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
-ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def restore_image(
     image: Pixels,
     *,
     quality: int | None = None,
+    tables: npt.ArrayLike | None = None,
     model: str | None = None,
     chroma: bool = False,
     ensemble: bool = False,
@@ -52,8 +50,10 @@ def restore_image(
         or mirrored.
       quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
         it is told from the pixels.
-      model: instead, a network that ships, by name, or the workdir of a finished run.
-      chroma: restore colour too, not only luma.
+      tables: instead, the quantisation tables of luma and chroma, integers [2, 8, 8].
+      model: a network that ships, by name, or the workdir of a finished run. By default the one
+        for colour, and where none ships, or for grey pictures, that of the nearest quality.
+      chroma: with a network for luma, restore colour too, each component by itself.
       ensemble: average the eight flips and turns: eight times the work for a little more quality.
       memory: bytes for the network's features; default half of what is free.
 
@@ -61,26 +61,40 @@ def restore_image(
       uint8 of the same shape.
 
     Raises:
-      ValueError: `image` is another kind of array, its pixels show no trace of JPEG and neither
-        `quality` nor `model` is given, or `memory` is too small.
+      ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
+        else tells the quality, or `memory` is too small.
       FileNotFoundError: there is no such `model`.
     """
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
         raise ValueError(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
+    coding: Coding = "grey" if image.ndim == 2 else "RGB"
     trace = find_trace(image)
-    if model is None:
-        quality = quality or (trace.quality if trace else None)
+    if tables is not None:
+        quality = estimate_quality(np.asarray(tables)[0]).factor
+    if quality is None and (model is None or colour.is_for_colour(model)):
+        quality = trace.quality if trace else None
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
-        model = nearest_network(quality)
+    if model is None:
+        assert quality is not None
+        model = default_network(quality, luma=coding == "grey")
+    if colour.is_for_colour(model):
+        assert quality is not None
+        return colour.restore_pixels(
+            image,
+            colour.load_colour_restorer(model, memory),
+            coding=coding,
+            tables=np.asarray(quantization_tables(quality) if tables is None else tables),
+            ensemble=ensemble,
+            grid=trace.grid if trace else (0, 0),
+        )
     restorer = load_restorer(model, memory)
-    coding: Coding = "grey" if image.ndim == 2 else "RGB"
     components = _components(image, coding, chroma=chroma)
     grid = trace.grid if trace else (0, 0)
     changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
-    return _changed(image, coding, changes)
+    return changed(image, coding, changes)
 
 
 def restore_photograph(
@@ -128,7 +142,7 @@ def restore_photograph(
         raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
     else:
         changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
-    return _changed(photograph.pixels, coding, changes)
+    return changed(photograph.pixels, coding, changes)
 
 
 @functools.cache
@@ -147,8 +161,8 @@ def load_restorer(model: str, memory: int | None) -> Restorer:
 def shown(photograph: Photograph) -> Pixels:
     """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
     shown = np.empty_like(photograph.pixels)
-    for rows in _strips(shown):
-        shown[rows] = _shown(photograph.pixels[rows], photograph.coding)
+    for rows in strips(shown):
+        shown[rows] = as_shown(photograph.pixels[rows], photograph.coding)
     return shown
 
 
@@ -160,8 +174,8 @@ def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]
     if coding == "YCbCr":
         return [pixels[..., i] for i in range(count)]
     components = [np.empty(pixels.shape[:2], np.uint8) for _ in range(count)]
-    for rows in _strips(pixels):
-        ycbcr = _rounded(rgb_to_ycbcr(pixels[rows]))
+    for rows in strips(pixels):
+        ycbcr = rounded(rgb_to_ycbcr(pixels[rows]))
         for i, component in enumerate(components):
             component[rows] = ycbcr[..., i]
     return components
@@ -189,7 +203,7 @@ def _change(
     else:
         restored = restorer(degraded[None, ..., None])[0, ..., 0]
     change = np.empty(samples.shape, np.int16)
-    for rows in _strips(samples):
+    for rows in strips(samples):
         wanted = (restored[rows].astype(np.float32) - degraded[rows]) / np.float32(STUDIO_PER_FULL)
         if steps is not None:
             wanted = project(samples[rows] + wanted, samples[rows], steps) - samples[rows]
@@ -201,50 +215,5 @@ def _change(
     return change
 
 
-def _changed(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
-    """Add changes of luma, or of all components, to a picture: uint8 [h, w] or RGB [h, w, 3].
-
-    What `safeguard` names stays as it is.
-    """
-    restored = np.empty_like(pixels)
-    for rows in _strips(pixels):
-        near = slice(max(0, rows.start - safeguard.REACH), rows.stop + safeguard.REACH)
-        inner = slice(rows.start - near.start, rows.stop - near.start)
-        if len(changes) == 3:
-            has_none = safeguard.neutral(*_chroma(pixels[near], coding))[inner]
-            changes[1][rows][has_none] = changes[2][rows][has_none] = 0
-        restored[rows] = _added(pixels[rows], coding, [change[rows] for change in changes])
-        safeguard.keep_pure(restored[rows], _shown(pixels[near], coding), inner)
-    return restored
-
-
-def _added(pixels: Pixels, coding: Coding, changes: list[npt.NDArray[np.int16]]) -> Pixels:
-    if coding == "grey":
-        return _rounded(pixels + changes[0])
-    change = np.stack(changes, axis=-1)
-    if coding == "YCbCr":
-        ycbcr = pixels.astype(np.float32)
-        ycbcr[..., : len(changes)] += change
-        return _rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
-    return _rounded(pixels + change @ YCBCR_TO_RGB[:, : len(changes)].T)
-
-
-def _shown(pixels: Pixels, coding: Coding) -> Pixels:
-    return _rounded(ycbcr_to_rgb(pixels.astype(np.float32))) if coding == "YCbCr" else pixels
-
-
-def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
-    ycbcr = pixels if coding == "YCbCr" else _rounded(rgb_to_ycbcr(pixels))
-    return ycbcr[..., 1], ycbcr[..., 2]
-
-
-def _strips(pixels: Pixels) -> Iterator[slice]:
-    return (slice(start, min(start + ROWS, len(pixels))) for start in range(0, len(pixels), ROWS))
-
-
-def _rounded(values: npt.NDArray[Any]) -> Pixels:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
-
-
 # Networks know luma from 16 to 235.
-_TO_STUDIO_RANGE = _rounded(full_to_studio_range(np.arange(256)))
+_TO_STUDIO_RANGE = rounded(full_to_studio_range(np.arange(256)))

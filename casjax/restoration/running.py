@@ -13,8 +13,8 @@ from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.writing import encode, write_atomically
 from casjax.networks import compilation, memory
-from casjax.restoration import restoring
-from casjax.restoration.choosing import choose_network, explain, nearest_network
+from casjax.restoration import colour, restoring
+from casjax.restoration.choosing import Choice, choose_network, default_network, explain
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import COMPARISON_ENDING, Job, companion_path, frame_path
 from casjax.restoration.options import Options
@@ -49,8 +49,10 @@ def prepare(options: Options) -> None:
     memory.return_what_compilers_leave()
     model = options.model
     if model is None and options.qf is not None:
-        model = nearest_network(options.qf)
-    if model is not None:
+        model = default_network(options.qf, luma=options.luma)
+    if model is not None and colour.is_for_colour(model):
+        colour.load_colour_restorer(model, options.memory)
+    elif model is not None:
         restoring.load_restorer(model, options.memory)
 
 
@@ -97,7 +99,26 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
         say(explain(job.name, photograph, choice), stream)
-    restored = restoring.restore_photograph(
+    restored = restore(photograph, choice, options)
+    lost = write(job, photograph, restored, options)
+    details = [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
+    details += [f"left out: {', '.join(lost)}"] if lost else []
+    pixels = restored.shape[0] * restored.shape[1]
+    return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
+
+
+def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
+    """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3]."""
+    if colour.is_for_colour(choice.model):
+        return colour.restore_in_colour(
+            photograph,
+            colour.load_colour_restorer(choice.model, options.memory),
+            tables=colour.tables_of(photograph, options.qf),
+            consistent=choice.consistent,
+            ensemble=options.ensemble,
+            grid=choice.grid,
+        )
+    return restoring.restore_photograph(
         photograph,
         restoring.load_restorer(choice.model, options.memory),
         chroma=options.chroma,
@@ -105,11 +126,6 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
         ensemble=options.ensemble,
         grid=choice.grid,
     )
-    lost = write(job, photograph, restored, options)
-    details = [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
-    details += [f"left out: {', '.join(lost)}"] if lost else []
-    pixels = restored.shape[0] * restored.shape[1]
-    return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
 
 
 def check_destinations(job: Job, options: Options) -> None:

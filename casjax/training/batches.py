@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.training.compression import CROPPED, GRID_IN_COLOUR, GRID_OF_LUMA, Compression
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batches:
@@ -21,15 +23,16 @@ class Batches:
     same global batch, however many they are.
 
     Attributes:
-      cutouts: uint8 [n, size, size] luma.
+      cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
       batch_size: cut-outs in the global batch, over all processes.
       seed: of the order, the turns and the qualities.
       stream: a number for each phase of a training, so that phases differ.
       augment: whether cut-outs are flipped and turned.
-      codec: what degrades them, one of `casjax.images.codecs.CODECS`.
+      codec: what degrades them, one of `casjax.images.codecs.CODECS`; in colour "jpeg".
       qualities: lowest and highest quality of the codec, both included.
       recompress: share of the cut-outs, 0..1, that were JPEGs already, on another grid of blocks.
       recompress_qualities: lowest and highest quality of that first time, both included.
+      compression: how cut-outs in colour are compressed; None for luma.
       process_index: which share of the global batch to give.
       process_count: number of shares.
 
@@ -47,6 +50,7 @@ class Batches:
     qualities: tuple[int, int]
     recompress: float
     recompress_qualities: tuple[int, int]
+    compression: Compression | None = None
     process_index: int = 0
     process_count: int = 1
 
@@ -64,6 +68,8 @@ class Batches:
             raise ValueError(f"recompress {self.recompress} is no share from 0 to 1")
         if self.recompress and self.codec != "jpeg":
             raise ValueError(f"recompress is for the codec jpeg alone, not for {self.codec}")
+        if (self.cutouts.ndim == 4) != (self.compression is not None):
+            raise ValueError("expected a compression for cut-outs in colour, and for no others")
 
     def at(self, step: int, *, count: int) -> dict[str, np.ndarray]:
         """Give this process's share of the batch at a step, counted from the phase's start.
@@ -77,7 +83,8 @@ class Batches:
           0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
           with another codec `degraded` is there too, like `clean`, which is turned already.
           With `recompress` also `first_quality` int32 [b], 0 where a cut-out was no JPEG before,
-          and `shift` uint8 [b, 2] in 0..7, as `jpeg.with_shifted_grid` takes it.
+          and `shift` uint8 [b, 2], as `jpeg.with_shifted_grid` takes it. In colour `clean` has 3
+          channels, and there is what `Compression.draw` gives.
 
         Raises:
           ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
@@ -97,19 +104,31 @@ class Batches:
         quality = generator.integers(
             *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
         )
-        batch = {
-            "clean": self.cutouts[chosen][..., np.newaxis],
-            "turn": turn[mine] * np.uint8(self.augment),
-            "quality": quality[mine],
-        }
+        drawn = {"quality": quality}
+        if self.compression:
+            drawn |= self.compression.draw(generator, self.batch_size, qualities=self.qualities)
         if self.recompress:
-            is_second = generator.random(self.batch_size) < self.recompress
-            first_quality = generator.integers(
-                *self.recompress_qualities, size=self.batch_size, dtype=np.int32, endpoint=True
-            )
-            shift = generator.integers(8, size=(self.batch_size, 2), dtype=np.uint8)
-            batch |= {"first_quality": (first_quality * is_second)[mine], "shift": shift[mine]}
+            drawn |= self._draw_first_time(generator)
+        clean = self.cutouts[chosen]
+        batch = {
+            "clean": clean if self.compression else clean[..., np.newaxis],
+            "turn": turn[mine] * np.uint8(self.augment),
+            **{name: array[mine] for name, array in drawn.items()},
+        }
         return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
+
+    def _draw_first_time(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw which cut-outs were JPEGs before, and how."""
+        count = self.batch_size
+        is_second = generator.random(count) < self.recompress
+        first_quality = generator.integers(
+            *self.recompress_qualities, size=count, dtype=np.int32, endpoint=True
+        )
+        period = GRID_IN_COLOUR if self.compression else GRID_OF_LUMA
+        shift = generator.integers(period, size=(count, 2), dtype=np.uint8)
+        if self.compression:
+            shift *= (generator.random((count, 1)) < CROPPED).astype(np.uint8)
+        return {"first_quality": first_quality * is_second, "shift": shift}
 
 
 def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:
@@ -132,7 +151,7 @@ def augment(clean: jax.Array, turn: jax.Array) -> jax.Array:
     """Flip and turn each cut-out: the eight symmetries of the square.
 
     Args:
-      clean: [b, size, size, 1] of any dtype.
+      clean: [b, size, size, c] of any dtype.
       turn: integers [b] in 0..7. Bit 0 transposes, then bit 1 flips top and
         bottom, then bit 2 flips left and right; 0 changes nothing.
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from casjax.images.codecs import CODECS
+from casjax.jpeg import SAMPLINGS
+from casjax.networks import colour
 from casjax.networks.inference import ImageModel, require_tile
 from casjax.networks.provenance import PHASES
 from casjax.training.metric_writer import is_tracker
@@ -70,6 +72,14 @@ def require_fit(config: Mapping[str, Any], model: ImageModel, *, outputs: int) -
                 f"config.{phase}.loss_weights={tuple(weights)}: expected one for each output of "
                 f"the network, of which there are {outputs}"
             )
+    if colour.is_for_colour(model):
+        if (told := getattr(model, "condition", 0)) != colour.CONDITION:
+            raise ValueError(
+                f"config.model.condition={told}: expected {colour.CONDITION} in colour, where the "
+                "network is told its quantisation tables"
+            )
+        if (codec := config["degradation"]["codec"]) != "jpeg":
+            raise ValueError(f"config.degradation.codec={codec!r}: expected 'jpeg' in colour")
     try:
         require_tile(model, config["evaluation"]["tile"])
     except ValueError as error:
@@ -118,6 +128,7 @@ _NAME = Rule("a name", lambda x: isinstance(x, str) and bool(x))
 _POSITIVE = Rule("a number above 0", lambda x: _is_number(x) and x > 0)
 _NOT_NEGATIVE = Rule("0 or a number above it", lambda x: _is_number(x) and x >= 0)
 _SHARE = Rule("0 or a share below 1", lambda x: _is_number(x) and 0 <= x < 1)
+_PART = Rule("a share from 0 to 1", lambda x: _is_number(x) and 0 <= x <= 1)
 _QUALITY = _integer(1, 100)
 _WEIGHTS = Rule(
     "a tuple of numbers, none negative and not all of them 0",
@@ -149,9 +160,16 @@ RULES: dict[str, Rule] = {
     "degradation.augment": _FLAG,
     "degradation.lowest_quality": _QUALITY,
     "degradation.highest_quality": _QUALITY,
-    "degradation.recompress": Rule("a share from 0 to 1", lambda x: _is_number(x) and 0 <= x <= 1),
+    "degradation.recompress": _PART,
     "degradation.recompress_lowest_quality": _QUALITY,
     "degradation.recompress_highest_quality": _QUALITY,
+    "colour.sampling_shares": Rule(
+        "three shares, none negative and not all of them 0, of 4:4:4, 4:2:2 and 4:2:0",
+        lambda x: _WEIGHTS.holds(x) and len(x) == len(SAMPLINGS),
+    ),
+    "colour.quality_exponent": _POSITIVE,
+    "colour.foreign_share": _PART,
+    "colour.grey_share": _PART,
     "optimizer.name": _one_of("adam", "muon"),
     "optimizer.beta1": _SHARE,
     "optimizer.beta2": _SHARE,

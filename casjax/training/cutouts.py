@@ -28,6 +28,7 @@ def load_cutouts(
     size: int,
     seed: int,
     images_dir: str,
+    channels: int = 1,
 ) -> np.memmap:
     """Open the file of cut-outs at `path`, building it first if there is none.
 
@@ -50,9 +51,10 @@ def load_cutouts(
       size: height and width of a cut-out in pixels.
       seed: of the choice of cut-outs, and of synthetic sources.
       images_dir: local folder of the published data sets; "" to download them.
+      channels: 1 for luma, 3 for RGB.
 
     Returns:
-      Read-only uint8 [count, size, size] luma, mapped from the file.
+      Read-only uint8 [count, size, size] luma or [count, size, size, 3] RGB, mapped from the file.
 
     Raises:
       ValueError: the file was made from something else or is damaged, or no
@@ -62,7 +64,11 @@ def load_cutouts(
     path = Path(path)
     description_path = _description_path(path)
     wanted: dict[str, Any] = {"format": FILE_FORMAT, "count": count, "size": size, "seed": seed}
-    open_source = functools.partial(_open_source, images_dir=images_dir, seed=seed)
+    if channels > 1:
+        wanted["channels"] = channels
+    open_source = functools.partial(
+        _open_source, images_dir=images_dir, seed=seed, channels=channels
+    )
     if path.exists():
         stored = _read_description(path, description_path)
         wanted["sources"] = [_identity(name, open_source, stored) for name in source_names]
@@ -71,10 +77,12 @@ def load_cutouts(
         sources = [open_source(name) for name in source_names]
         wanted["sources"] = [source.description for source in sources]
         _build(path, description_path, wanted, sources)
-    return _map_cutouts(path, (count, size, size))
+    return _map_cutouts(path, _shape(wanted))
 
 
-def require_sources(path: Path, source_names: Sequence[str], *, seed: int, images_dir: str) -> None:
+def require_sources(
+    path: Path, source_names: Sequence[str], *, seed: int, images_dir: str, channels: int = 1
+) -> None:
     """Open the sources that `load_cutouts` is going to build a file from, if it has to.
 
     Raises:
@@ -83,7 +91,7 @@ def require_sources(path: Path, source_names: Sequence[str], *, seed: int, image
     """
     if not path.exists():
         for name in source_names:
-            _open_source(name, images_dir=images_dir, seed=seed)
+            _open_source(name, images_dir=images_dir, seed=seed, channels=channels)
 
 
 def images_of(path: Path) -> list[dict[str, Any]]:
@@ -95,21 +103,29 @@ def images_of(path: Path) -> list[dict[str, Any]]:
     return _read_description(path, _description_path(path))["sources"]
 
 
-def cutouts_file_name(source_names: Sequence[str], *, count: int, size: int, seed: int) -> str:
+def cutouts_file_name(
+    source_names: Sequence[str], *, count: int, size: int, seed: int, channels: int = 1
+) -> str:
     """A name for people to tell files of cut-outs by; the hash of the sources makes it unique."""
     sources = "+".join(source_names)
     digest = hashlib.sha256(sources.encode()).hexdigest()[:8]
-    return f"{readable_name(sources)[:60]}-{digest}-{count}x{size}px-seed{seed}.npy"
+    kind = "-rgb" if channels == 3 else ""
+    return f"{readable_name(sources)[:60]}-{digest}-{count}x{size}px{kind}-seed{seed}.npy"
 
 
 def _description_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _open_source(name: str, *, images_dir: str, seed: int) -> ImageSource:
+def _open_source(name: str, *, images_dir: str, seed: int, channels: int) -> ImageSource:
     from casjax import datasets  # not at the top: batches alone need no image library
 
-    return datasets.open_source(name, images_dir=images_dir, seed=seed)
+    return datasets.open_source(name, images_dir=images_dir, seed=seed, channels=channels)
+
+
+def _shape(description: dict[str, Any]) -> tuple[int, ...]:
+    channels = [description["channels"]] if "channels" in description else []
+    return (description["count"], description["size"], description["size"], *channels)
 
 
 def _read_description(path: Path, description_path: Path) -> dict[str, Any]:
@@ -173,7 +189,7 @@ def _build(
             unfinished,
             mode="w+",
             dtype=np.uint8,
-            shape=(description["count"], description["size"], description["size"]),
+            shape=_shape(description),
         )
         _fill(cutouts, sources, description["seed"])
         cutouts.flush()
@@ -194,16 +210,17 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
 
     from casjax import datasets
 
-    count, size, _ = cutouts.shape
+    count, size = cutouts.shape[:2]
     generator = np.random.default_rng(seed)
     images = [(source, index) for source in sources for index in range(len(source))]
     chosen = np.sort(generator.permutation(len(images))[:count])
     progress = tqdm((images[i] for i in chosen), "cutting up", len(chosen), unit=" images")
     positions_seen = too_small = 0
-    for name, luma in datasets.readable_images(progress):
-        rows, columns = (side - size + 1 for side in luma.shape)
+    for name, image in datasets.readable_images(progress):
+        height, width = image.shape[:2]
+        rows, columns = height - size + 1, width - size + 1
         if min(rows, columns) < 1:
-            logging.warning("Skipping %s: %dx%d is smaller than a cut-out", name, *luma.shape)
+            logging.warning("Skipping %s: %dx%d is smaller than a cut-out", name, height, width)
             too_small += 1
             continue
         positions_seen += rows * columns
@@ -211,7 +228,7 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
         taken = generator.choice(count, takes, replace=False)
         corners = generator.integers((rows, columns), size=(takes, 2))
         for k, (top, left) in zip(taken, corners, strict=True):
-            cutouts[k] = luma[top : top + size, left : left + size]
+            cutouts[k] = image[top : top + size, left : left + size]
     if too_small:
         logging.warning("Skipped %d of %d images: too small", too_small, len(chosen))
     if not positions_seen:
@@ -221,7 +238,7 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
         )
 
 
-def _map_cutouts(path: Path, shape: tuple[int, int, int]) -> np.memmap:
+def _map_cutouts(path: Path, shape: tuple[int, ...]) -> np.memmap:
     try:
         cutouts = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from casjax.training.batches import Batches
+from casjax.training.compression import Compression
 from casjax.training.cutouts import (
     cutouts_file_name,
     images_of,
@@ -27,6 +28,7 @@ def open_feed(
     device_count: int,
     batch_size: int,
     seed: int,
+    compression: Compression | None,
     sources: Sequence[str],
     validation_sources: Sequence[str],
     validation_cutouts: int,
@@ -44,20 +46,22 @@ def open_feed(
     """Open the cut-outs of a training and its validations, made first where there are none yet.
 
     Each of the ``phases`` has an order of cut-outs of its own. Those of validations are compressed
-    once only, so that trainings with and without ``recompress`` compare. This process has
-    ``device_count`` devices; all else is as `configs/base.py` describes it, with its sections data
-    and degradation.
+    once only, so that trainings with and without ``recompress`` compare. With a ``compression``
+    all are in colour. This process has ``device_count`` devices; all else is as `configs/base.py`
+    describes it, with its sections data and degradation.
 
     Raises:
       ValueError: the images or the files of cut-outs do not fit; the message names them.
       FileNotFoundError: a source is not there.
     """
+    kind = {"channels": 3 if compression else 1}
     plans: list[tuple[Path, Sequence[str], dict[str, Any]]] = []
     most = max(phase.cutouts for phase in phases)
     for names, count in ((sources, most), (validation_sources, validation_cutouts)):
-        contents = {"count": count, "size": cutout_size, "seed": seed}
+        contents = {"count": count, "size": cutout_size, "seed": seed} | kind
         path = Path(cutouts_dir, cutouts_file_name(names, **contents))
-        require_sources(path, names, seed=seed, images_dir=images_dir)  # all, before any is read
+        # All, before any is read.
+        require_sources(path, names, seed=seed, images_dir=images_dir, **kind)
         plans.append((path, names, contents))
     training, validation = (
         load_cutouts(path, names, images_dir=images_dir, **contents)
@@ -70,6 +74,7 @@ def open_feed(
         codec=codec,
         qualities=(lowest_quality, highest_quality),
         recompress_qualities=(recompress_lowest_quality, recompress_highest_quality),
+        compression=compression,
         process_index=jax.process_index(),
         process_count=jax.process_count(),
     )

@@ -1,4 +1,4 @@
-"""Training losses: float32 images in [0, 1], ``[n, h, w, 1]``."""
+"""Training losses: float32 images in [0, 1], ``[n, h, w, c]``, of luma or RGB."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ def multiscale_mse(
     The reference at scale ``i`` is the clean image averaged over ``2^i x 2^i`` pixels.
 
     Args:
-      outputs: images of a network, finest first, ``[n, h / 2^i, w / 2^i, 1]``.
-      clean: ``[n, h, w, 1]``.
+      outputs: images of a network, finest first, ``[n, h / 2^i, w / 2^i, c]``.
+      clean: ``[n, h, w, c]``.
       weights: ``[len(outputs)]``, the share of each scale; may be traced.
 
     Returns:
@@ -43,7 +43,7 @@ def edge_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
     the mean (1 2 1) / 4 over rows and the derivative (-1 0 1) / 2 along them, ``Sy`` its transpose.
 
     Args:
-      restored: ``[n, h, w, 1]``, h and w at least 3.
+      restored: ``[n, h, w, c]``, h and w at least 3.
       clean: the same shape.
 
     Returns:
@@ -58,7 +58,7 @@ def edge_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
 
 
 def block_mean(image: jax.Array, size: int) -> jax.Array:
-    """Average over ``size x size`` pixels: ``[n, h, w, 1]`` to ``[n, h/size, w/size, 1]``."""
+    """Average over ``size x size`` pixels: ``[n, h, w, c]`` to ``[n, h/size, w/size, c]``."""
     n, h, w, channels = image.shape
     blocks = image.reshape(n, h // size, size, w // size, size, channels)
     return blocks.mean((2, 4))

@@ -10,6 +10,8 @@ import optax.contrib
 
 from casjax.training.phases import Phase, learning_rate_at
 
+FEWEST_CHANNELS = 8  # of a matrix; with fewer a kernel is of an image or to one
+
 
 def make_optimizer(
     phases: Sequence[Phase],
@@ -60,7 +62,7 @@ def as_matrices(params: Any) -> Any:
     """For each parameter how Muon sees it as a matrix, or None where it does not."""
 
     def dimensions(x: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-        if x.ndim < 4 or 1 in x.shape[2:]:
+        if x.ndim < 4 or min(x.shape[2:]) < FEWEST_CHANNELS:
             return None
         return optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
 

@@ -14,12 +14,10 @@ import optax
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from casjax import jpeg
-from casjax.training.batches import augment
+from casjax.training.examples import Batch, domain_of
 from casjax.training.losses import edge_error, multiscale_mse
 from casjax.training.phases import Phase, loss_weights_at
 
-Batch = Mapping[str, jax.Array]
 Metrics = Mapping[str, jax.Array]
 
 
@@ -120,19 +118,22 @@ def make_train_step(
     The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
     It takes the state and a batch as `batches.Batches.at` gives it, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
-    ``jpeg_mse`` (of the degraded cut-outs, by whatever codec), both of pixels in [0, 1].
+    ``jpeg_mse`` (of the degraded cut-outs, by whatever codec), both of pixels in [0, 1]: luma, or
+    RGB where the network is for colour.
     """
+    domain = domain_of(model)
 
     def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        clean, degraded = pair(batch)
+        clean, degraded, inputs = domain.examples(batch)
         weights = loss_weights_at(phases, state.step)
 
         def loss_of(params: Any) -> tuple[jax.Array, tuple[jax.Array, dict[str, Any]]]:
             variables = {**state.variables, "params": params}
-            outputs, updates = model.apply(variables, degraded, mutable=["batch_stats"])
-            loss, mse = multiscale_mse(outputs, clean, weights)
+            outputs, updates = model.apply(variables, *inputs, mutable=["batch_stats"])
+            pictures = [domain.picture(output) for output in outputs]
+            loss, mse = multiscale_mse(pictures, clean, weights)
             if edge_weight:
-                loss += edge_weight * edge_error(outputs[0], clean)
+                loss += edge_weight * edge_error(pictures[0], clean)
             return loss, (mse, updates)
 
         params = state.variables["params"]
@@ -153,36 +154,12 @@ def make_train_step(
 
 def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], Metrics]:
     """The function of variables and a batch that gives ``mse`` and ``jpeg_mse``, as above."""
+    domain = domain_of(model)
 
     def validation_step(variables: dict[str, Any], batch: Batch) -> Metrics:
-        clean, degraded = pair(batch)
-        finest, *_ = model.apply(variables, degraded)
-        errors = {"mse": (finest - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
+        clean, degraded, inputs = domain.examples(batch)
+        finest, *_ = model.apply(variables, *inputs)
+        errors = {"mse": (domain.shown(finest) - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
         return lax.pmean({name: jnp.mean(error) for name, error in errors.items()}, "batch")
 
     return validation_step
-
-
-def pair(batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Clean and degraded float32 [0, 1] images ``[b, h, w, 1]`` of a batch.
-
-    Where the batch does not bring them degraded, they are turned and degraded by JPEG here.
-    """
-    clean = augment(batch["clean"], batch["turn"])
-    if "degraded" in batch:
-        degraded = batch["degraded"]
-    else:
-        found = saved_before(clean, batch) if "first_quality" in batch else clean
-        degraded = jpeg.degrade(found, batch["quality"])
-    return clean.astype(jnp.float32) / 255, degraded.astype(jnp.float32) / 255
-
-
-def saved_before(clean: jax.Array, batch: Batch) -> jax.Array:
-    """Pictures as a second JPEG finds them: some were saved and cropped already."""
-    quality = batch["first_quality"]
-
-    def save(larger: jax.Array) -> jax.Array:
-        return jpeg.degrade(larger, jnp.maximum(quality, 1))  # there is no quality of 0
-
-    saved = jpeg.with_shifted_grid(save, clean, batch["shift"], period=8)
-    return jnp.where((quality > 0)[:, None, None, None], saved, clean)

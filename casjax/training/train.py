@@ -19,14 +19,15 @@ from ml_collections import ConfigDict
 
 from casjax.datasets import ImageSource, open_source
 from casjax.evaluation import evaluator
+from casjax.evaluation.methods import find_restorer
 from casjax.files import readable_name
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
 from casjax.models.convolutions import fastest_dtype
-from casjax.networks import inference
+from casjax.networks.colour import is_for_colour, load_start
 from casjax.networks.manifest import find_weights
 from casjax.networks.provenance import PHASES
-from casjax.networks.weights import load_weights, save_weights, weights_sha256
+from casjax.networks.weights import save_weights, weights_sha256
 from casjax.networks.workdir import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -37,6 +38,7 @@ from casjax.networks.workdir import (
 )
 from casjax.training import processes
 from casjax.training.checkpoints import Checkpoints
+from casjax.training.compression import Compression
 from casjax.training.config_rules import require_fit, require_valid
 from casjax.training.feed import open_feed
 from casjax.training.interruption import sigterm_stops
@@ -96,7 +98,12 @@ def train_and_evaluate(
     ):
         say("preparing")
         tests = [
-            open_source(name, images_dir=config.data.images_dir, seed=config.seed)
+            open_source(
+                name,
+                images_dir=config.data.images_dir,
+                seed=config.seed,
+                channels=3 if is_for_colour(model) else 1,
+            )
             for name in config.evaluation.datasets
         ]
         variables = train(
@@ -204,6 +211,7 @@ def train(
                 device_count=len(own_devices),
                 batch_size=config.batch_size,
                 seed=config.seed,
+                compression=Compression(**config.colour) if is_for_colour(model) else None,
                 **config.data,
                 **config.degradation,
             )
@@ -243,7 +251,7 @@ def train(
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
     """What a training begins with: the variables of another network, or random ones."""
     if config.initial_weights:
-        return load_weights(find_weights(config.initial_weights), shapes)
+        return load_start(find_weights(config.initial_weights), model, shapes)
     return initial_variables(model, config.seed)
 
 
@@ -260,10 +268,12 @@ def score(
     What is written first needs nothing of what can go wrong after it.
     """
     save_weights(workdir / WEIGHTS_FILE, variables)
-    restorer = inference.make_restorer(model, variables, tile=config.evaluation.tile)
+    restorer = find_restorer(model, variables, tile=config.evaluation.tile)
     codec = config.degradation.codec
     qualities = config.evaluation.qualities or (config.quality,)
     results: dict[str, Any] = {"rows": [], "images": [], "failures": []}
+    if is_for_colour(model):
+        results["channels"] = 3
     for source in tests:
         scores = evaluator.evaluate(
             restorer, source, method=config.model.name, codec=codec, qualities=qualities

@@ -198,22 +198,22 @@ def _convolve_directly(
     return lax.platform_dependent(x, kernel, cpu=with_a_row, default=without)
 
 
-def conv_to_one(
+def conv_to_few(
     parts: Sequence[jax.Array], kernel: jax.Array, formulation: Formulation
 ) -> jax.Array:
-    """Convolution to one channel of the concatenation of ``parts``, with zero padding.
+    """Convolution to few channels of the concatenation of ``parts``, with zero padding.
 
-    A matrix product gives the k x k taps of every pixel, as many shifted planes are summed: the
-    concatenation, 257 channels at full resolution, never exists. Sums are float32 whatever
-    the dtype, because this is an image and bfloat16 has fewer than 8 bits.
+    A matrix product gives the k x k taps of every pixel and channel, as many shifted images are
+    summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
+    whatever the dtype, because this is an image and bfloat16 has fewer than 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
-      kernel: ``[k, k, c_in, 1]``, k odd.
+      kernel: ``[k, k, c_in, c_out]``, k odd.
       formulation: see `resolve`.
 
     Returns:
-      ``[n, h, w, 1]`` float32.
+      ``[n, h, w, c_out]`` float32.
     """
     rim = len(kernel) // 2
     ends = np.cumsum([part.shape[-1] for part in parts])
@@ -227,8 +227,7 @@ def conv_to_one(
         )
         return functools.reduce(jnp.add, convolved)
     planes = (
-        _project(part, taps[..., 0].reshape(-1, part.shape[-1]).T)
-        for part, taps in zip(parts, kernels, strict=True)
+        _project(part, onednn.as_columns(taps)) for part, taps in zip(parts, kernels, strict=True)
     )
     return sum_of_shifts(functools.reduce(jnp.add, planes), len(kernel), rim)
 

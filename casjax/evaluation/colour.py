@@ -1,0 +1,31 @@
+"""Networks for colour as the evaluator takes them: of files, whose planes and tables they need."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.evaluation.restorers import FileRestorer
+from casjax.images.photographs import read_photograph
+from casjax.networks.colour_restorer import make_colour_restorer
+from casjax.restoration.colour import restore_in_colour, tables_of
+
+MAX_PIXELS = 10**9  # of a test image
+
+
+def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
+    """Make the restorer of a network for colour, of JPEG files, grey ones too.
+
+    Arguments and errors are those of `inference.make_restorer`.
+    """
+    restorer = make_colour_restorer(model, variables, tile=tile)
+
+    def restore(file: bytes) -> npt.NDArray[np.uint8]:
+        photograph = read_photograph(file, name="test image", max_pixels=MAX_PIXELS)
+        tables = tables_of(photograph, None)
+        return restore_in_colour(
+            photograph, restorer, tables=tables, consistent=False, ensemble=False
+        )
+
+    return FileRestorer(restore)

@@ -1,0 +1,102 @@
+"""What networks for colour see and give: the decoded planes of a JPEG, its tables, and RGB.
+
+Planes are Y, Cb and Cr, chroma enlarged to all pixels. Files hold them in 0..255; networks know
+luma from 16 / 255 to 235 / 255, which is MATLAB's, and take chroma likewise, to 240 / 255.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from casjax.color import YCBCR_TO_RGB
+from casjax.models import variable_shapes
+from casjax.networks.weights import are_weights_of, load_weights
+
+CONDITION = 2  # numbers that tell a network of the tables
+
+_LEVELS = np.array([219, 224, 224], np.float32)  # of MATLAB's rgb2ycbcr, above its black of 16
+_NEUTRAL = np.array([0, 128, 128], np.float32) / 255
+
+
+def is_for_colour(model: Any) -> bool:
+    """Whether a network takes and gives the three planes, and not luma alone."""
+    return getattr(model, "channels", 1) > 1
+
+
+def condition_of(tables: ArrayLike) -> jax.Array:
+    """Say how coarse the quantisation is: the mean logarithm of the steps of luma and of chroma.
+
+    Args:
+      tables: integers [..., 2, 8, 8], at least 1; may be traced.
+
+    Returns:
+      float32 [..., 2] in 0 (all steps 1) to 1 (all 255, the coarsest of baseline JPEG).
+    """
+    steps = jnp.asarray(tables).astype(jnp.float32)
+    return jnp.mean(jnp.log(steps), axis=(-2, -1)) / np.log(np.float32(255))
+
+
+def to_network(planes: ArrayLike) -> jax.Array:
+    """Map the planes of files, [..., 3] in 0..255, to what networks take: float32 [..., 3]."""
+    return (16 + jnp.asarray(planes).astype(jnp.float32) * (_LEVELS / 255)) / 255
+
+
+def from_network(planes: jax.Array) -> jax.Array:
+    """Invert `to_network`; the result, float32, is neither rounded nor clipped."""
+    return (planes * 255 - 16) * (255 / _LEVELS)
+
+
+def to_rgb(planes: jax.Array) -> jax.Array:
+    """Convert what networks give, [..., 3], to RGB: float32, [0, 1] is the range of files.
+
+    Linear and not clipped, so that gradients reach the planes from everywhere.
+    """
+    centred = (planes * 255 - 16) / _LEVELS - _NEUTRAL
+    # Written out, because a matrix product of three channels is slow, and of low precision on
+    # some accelerators.
+    y, cb, cr = (jnp.asarray(YCBCR_TO_RGB[:, i]) * centred[..., i, None] for i in range(3))
+    return y + cb + cr
+
+
+def load_start(path: Path, model: nn.Module, shapes: Any) -> Any:
+    """Read weights for a training to begin with; those for luma are grown where it is for colour.
+
+    Args:
+      path: as `weights.load_weights` takes it.
+      model: the network to be trained.
+      shapes: of its variables.
+
+    Raises:
+      FileNotFoundError: there are no weights at ``path``.
+      ValueError: they are of another network, or damaged.
+    """
+    if is_for_colour(model):
+        for_luma = variable_shapes(model.clone(channels=1, condition=0))
+        if are_weights_of(path, for_luma):
+            return grow(load_weights(path, for_luma), shapes)
+    return load_weights(path, shapes)
+
+
+def grow(variables: Any, shapes: Any) -> Any:
+    """Make the variables of a network for colour from those of the same one for luma.
+
+    All weights from the planes beyond luma and from the condition, and all to the increments of
+    chroma, are zero: what it makes of luma is what the network for luma makes of it, and chroma
+    comes back as it is.
+
+    Args:
+      variables: for luma, nested dicts of arrays.
+      shapes: those for colour, nested alike, of anything with ``shape``.
+    """
+
+    def widen(leaf: Any, wanted: Any) -> Any:
+        wide = np.zeros(wanted.shape, np.float32)
+        wide[tuple(slice(size) for size in np.shape(leaf))] = leaf  # luma comes first in each layer
+        return wide
+
+    return jax.tree.map(widen, variables, shapes)

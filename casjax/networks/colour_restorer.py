@@ -1,0 +1,63 @@
+"""A network for colour on pictures of any size: their planes and tables in, changes of them out."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from casjax.networks.colour import condition_of, from_network, to_network
+from casjax.networks.graphs import kept_call
+from casjax.networks.inference import checked, fill_in_tiles, require_tile
+
+ColourRestorer: TypeAlias = Callable[[np.ndarray | jax.Array, np.ndarray | jax.Array], np.ndarray]
+"""Gives what is to be added to planes, uint8 [n, h, w, 3], which were coded with tables, integers
+[n, 2, 8, 8] or, the same for all, [2, 8, 8]: float16 [n, h, w, 3], in levels of 0..255."""
+
+
+def make_colour_restorer(
+    model: Any, variables: Mapping[str, Any], *, tile: int, bucket: int = 1
+) -> ColourRestorer:
+    """Make the function that restores decoded JPEGs in colour, of any size, with a network.
+
+    Arguments and errors are those of `inference.make_restorer`. Planes are Y, Cb and Cr as the
+    decoder gives them, before RGB clips them, chroma enlarged to all pixels.
+    """
+    require_tile(model, tile)
+    change = change_batch(model)
+    variables = jax.device_put(variables)
+
+    def restorer(planes: np.ndarray | jax.Array, tables: np.ndarray | jax.Array) -> np.ndarray:
+        planes = checked(planes, channels=3)
+        tables = np.broadcast_to(np.asarray(tables), (len(planes), 2, 8, 8))
+        condition = np.asarray(condition_of(tables))
+        changes = np.empty(planes.shape, np.float16)
+        fill_in_tiles(
+            changes,
+            planes,
+            lambda windows, pictures: change(variables, windows, condition[pictures]),
+            model,
+            tile=tile,
+            bucket=bucket,
+        )
+        return changes
+
+    return restorer
+
+
+@functools.cache
+def change_batch(model: Any) -> Callable[..., jax.Array]:
+    """Return the compiled function `(variables, planes, condition) -> changes` of a network.
+
+    Planes are uint8 [n, h, w, 3] with h and w multiples of `model.alignment`, the condition float32
+    [n, k]. For the rest see `inference.restore_batch`.
+    """
+
+    def change(variables: Mapping[str, Any], planes: jax.Array, condition: jax.Array) -> jax.Array:
+        finest, *_ = model.apply(variables, to_network(planes), condition)
+        return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
+
+    is_own = type(model).__module__.startswith("casjax.")
+    return kept_call(change, name=f"change by {model!r}") if is_own else jax.jit(change)

@@ -1,0 +1,74 @@
+"""What networks change, added to a picture.
+
+A network that changes nothing thus gives back every picture to the bit, whatever its coding: no
+conversion there and back leaves a trace.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr, ycbcr_to_rgb
+from casjax.images.photographs import Coding
+from casjax.restoration import safeguard
+
+ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def changed(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) -> Pixels:
+    """Add changes to a picture; what `safeguard` names stays as it is.
+
+    Args:
+      pixels: uint8 [h, w] (grey) or [h, w, 3].
+      coding: what their channels are.
+      changes: of luma, or of luma and both components of chroma, numbers [h, w] in levels of
+        0..255. Those of chroma are set to zero where there is no colour.
+
+    Returns:
+      uint8 [h, w] or, in RGB, [h, w, 3].
+    """
+    restored = np.empty_like(pixels)
+    for rows in strips(pixels):
+        near = slice(max(0, rows.start - safeguard.REACH), rows.stop + safeguard.REACH)
+        inner = slice(rows.start - near.start, rows.stop - near.start)
+        if len(changes) == 3:
+            has_none = safeguard.neutral(*_chroma(pixels[near], coding))[inner]
+            changes[1][rows][has_none] = changes[2][rows][has_none] = 0
+        restored[rows] = _added(pixels[rows], coding, [change[rows] for change in changes])
+        safeguard.keep_pure(restored[rows], as_shown(pixels[near], coding), inner)
+    return restored
+
+
+def _added(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) -> Pixels:
+    if coding == "grey":
+        return rounded(np.add(pixels, changes[0], dtype=np.float32))
+    change = np.stack(changes, axis=-1)
+    if coding == "YCbCr":
+        ycbcr = pixels.astype(np.float32)
+        ycbcr[..., : len(changes)] += change
+        return rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
+    return rounded(pixels + change @ YCBCR_TO_RGB[:, : len(changes)].T)
+
+
+def as_shown(pixels: Pixels, coding: Coding) -> Pixels:
+    """Return pixels as a viewer shows them: uint8 [h, w] or RGB [h, w, 3]."""
+    return rounded(ycbcr_to_rgb(pixels.astype(np.float32))) if coding == "YCbCr" else pixels
+
+
+def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
+    ycbcr = pixels if coding == "YCbCr" else rounded(rgb_to_ycbcr(pixels))
+    return ycbcr[..., 1], ycbcr[..., 2]
+
+
+def strips(pixels: Pixels) -> Iterator[slice]:
+    """Yield the rows of a picture, whole rows of blocks of JPEG at a time."""
+    return (slice(start, min(start + ROWS, len(pixels))) for start in range(0, len(pixels), ROWS))
+
+
+def rounded(values: npt.NDArray[Any]) -> Pixels:
+    """Round numbers to uint8 in 0..255."""
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -1,0 +1,89 @@
+"""How cut-outs in colour are compressed: drawn for each, as the files of the world were."""
+
+import dataclasses
+
+import numpy as np
+
+from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA, SAMPLINGS
+
+# mozjpeg's default for both luma and chroma (table 3 of its jcparam.c, by N. Robidoux): of quality
+# 50, vertical frequency first.
+MOZJPEG = np.array(
+    [
+        [16, 16, 16, 18, 25, 37, 56, 85],
+        [16, 17, 20, 27, 34, 40, 53, 75],
+        [16, 20, 24, 31, 43, 62, 91, 135],
+        [18, 27, 31, 40, 53, 74, 106, 156],
+        [25, 34, 43, 53, 69, 94, 131, 189],
+        [37, 40, 62, 74, 94, 124, 169, 238],
+        [56, 53, 91, 106, 131, 169, 226, 311],
+        [85, 75, 135, 156, 189, 238, 311, 418],
+    ],
+    np.int32,
+)
+GRID_OF_LUMA = 8  # pixels: the period of its blocks
+GRID_IN_COLOUR = 16  # pixels: that of blocks of chroma of half the samples
+CROPPED = 0.5  # share of pictures in colour that were cropped before they were saved again
+CHROMA_DEVIATION = 10  # quality factors, of chroma from luma in foreign tables
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compression:
+    """What share of cut-outs in colour is compressed in which way.
+
+    Attributes:
+      sampling_shares: of 4:4:4, 4:2:2 and 4:2:0, as parts of their sum.
+      quality_exponent: 1 draws qualities uniformly, more gives more of the low ones: they are
+        ``lowest + (highest - lowest) u^exponent`` of a uniform ``u``, rounded.
+      foreign_share: with other tables than libjpeg's: half of them are mozjpeg's, the others lie
+        somewhere between libjpeg's and flat ones, chroma being of another quality than luma.
+      grey_share: of grey pictures, Cb = Cr = 128.
+    """
+
+    sampling_shares: tuple[float, float, float]
+    quality_exponent: float
+    foreign_share: float
+    grey_share: float
+
+    def draw(
+        self, generator: np.random.Generator, count: int, *, qualities: tuple[int, int]
+    ) -> dict[str, np.ndarray]:
+        """Draw the compressions of cut-outs.
+
+        Args:
+          generator: of random numbers.
+          count: how many, n.
+          qualities: lowest and highest, both included.
+
+        Returns:
+          `quality` and `chroma_quality` int32 [n]; `base` int32 [n, 2, 8, 8], the tables of quality
+          50 that they scale; `sampling` int32 [n], its place in `jpeg.SAMPLINGS`; `grey` bool [n].
+        """
+        lowest, highest = qualities
+        uniform = generator.random(count) ** self.quality_exponent
+        quality = lowest + np.floor(uniform * (highest + 1 - lowest)).astype(np.int32)
+        shares = np.divide(self.sampling_shares, sum(self.sampling_shares))
+        base, chroma_quality = self._tables(generator, quality)
+        return {
+            "quality": quality,
+            "chroma_quality": chroma_quality,
+            "base": base,
+            "sampling": generator.choice(len(SAMPLINGS), count, p=shares).astype(np.int32),
+            "grey": generator.random(count) < self.grey_share,
+        }
+
+    def _tables(
+        self, generator: np.random.Generator, luma: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The tables of quality 50, int32 [n, 2, 8, 8], and qualities of chroma, int32 [n]."""
+        count = len(luma)
+        foreign = generator.random(count) < self.foreign_share
+        moz = foreign & (generator.random(count) < 0.5)
+        between = foreign & ~moz
+        annex_k = np.stack([ANNEX_K_LUMA, ANNEX_K_CHROMA])
+        means = np.exp(np.log(annex_k).mean((1, 2), keepdims=True))
+        flatness = generator.random((count, 1, 1, 1)) * between[:, None, None, None]
+        base = np.rint(annex_k ** (1 - flatness) * means**flatness).astype(np.int32)
+        base[moz] = MOZJPEG
+        deviation = np.rint(generator.normal(0, CHROMA_DEVIATION, count)) * between
+        return base, np.clip(luma + deviation, 1, 100).astype(np.int32)

@@ -1,0 +1,120 @@
+"""What a network learns from: batches made into pictures, clean and degraded, on the device."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from casjax import jpeg
+from casjax.networks import colour
+from casjax.training.batches import augment
+from casjax.training.compression import GRID_IN_COLOUR, GRID_OF_LUMA
+
+Batch = Mapping[str, jax.Array]
+
+
+class Examples(NamedTuple):
+    """A batch as a network sees it and as what it makes of it is judged.
+
+    Attributes:
+      clean: float32 ``[b, h, w, c]`` in [0, 1]: luma, or RGB.
+      degraded: what a decoder shows, alike.
+      inputs: what the network's ``apply`` takes after its variables.
+    """
+
+    clean: jax.Array
+    degraded: jax.Array
+    inputs: tuple[jax.Array, ...]
+
+
+class Domain(NamedTuple):
+    """What a network is for: luma, or colour.
+
+    Attributes:
+      examples: makes them of a batch, as `batches.Batches.at` gives it.
+      picture: maps an output linearly to what ``clean`` is.
+      shown: maps it to what a file can hold, but for the rounding.
+    """
+
+    examples: Callable[[Batch], Examples]
+    picture: Callable[[jax.Array], jax.Array]
+    shown: Callable[[jax.Array], jax.Array]
+
+
+def domain_of(model: Any) -> Domain:
+    """Return the domain of a network."""
+    return COLOUR if colour.is_for_colour(model) else LUMA
+
+
+def in_luma(batch: Batch) -> Examples:
+    """Turn cut-outs and degrade them by JPEG, where the batch does not bring them degraded."""
+    clean = augment(batch["clean"], batch["turn"])
+    if "degraded" in batch:
+        degraded = batch["degraded"]
+    else:
+        found = _saved_before(clean, batch, jpeg.degrade, period=GRID_OF_LUMA)
+        degraded = jpeg.degrade(found, batch["quality"])
+    clean, degraded = (x.astype(jnp.float32) / 255 for x in (clean, degraded))
+    return Examples(clean, degraded, (degraded,))
+
+
+def in_colour(batch: Batch) -> Examples:
+    """Turn cut-outs and compress them as `compression.Compression` has drawn it for each.
+
+    All three samplings are computed, of which each cut-out takes its own, and the earlier
+    compression of all, which some take: beside a step of the network that is nothing.
+    """
+    clean = augment(batch["clean"], batch["turn"])
+    clean = _where(batch["grey"], _grey(clean), clean)
+    qualities = jnp.stack([batch["quality"], batch["chroma_quality"]], axis=-1)
+    tables = jpeg.scaled_table(batch["base"], qualities)
+
+    def save(rgb: jax.Array, quality: jax.Array) -> jax.Array:
+        first_tables = jpeg.quantization_tables(quality)
+        return jpeg.degrade_rgb(rgb, first_tables, sampling=batch["sampling"])
+
+    found = _saved_before(clean, batch, save, period=GRID_IN_COLOUR)
+    planes = jpeg.degrade_to_planes(found, tables, sampling=batch["sampling"])
+    shown = jpeg.planes_to_rgb(planes)
+    inputs = colour.to_network(planes), colour.condition_of(tables)
+    return Examples(clean.astype(jnp.float32) / 255, shown.astype(jnp.float32) / 255, inputs)
+
+
+def _saved_before(
+    clean: jax.Array,
+    batch: Batch,
+    save: Callable[[jax.Array, jax.Array], jax.Array],
+    *,
+    period: int,
+) -> jax.Array:
+    """Pictures as a second JPEG finds them: some were saved, and maybe cropped, already."""
+    if "first_quality" not in batch:
+        return clean
+    quality = batch["first_quality"]
+    saved = jpeg.with_shifted_grid(
+        lambda larger: save(larger, jnp.maximum(quality, 1)),  # there is no quality of 0
+        clean,
+        batch["shift"],
+        period=period,
+    )
+    return _where(quality > 0, saved, clean)
+
+
+def _grey(rgb: jax.Array) -> jax.Array:
+    """The luma of JFIF files in all three channels: uint8 [b, h, w, 3]."""
+    red, green, blue = jnp.moveaxis(rgb.astype(jnp.int32), -1, 0)
+    luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
+    return jnp.broadcast_to(luma[..., None], rgb.shape).astype(jnp.uint8)
+
+
+def _where(chosen: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
+    return jnp.where(chosen[:, None, None, None], one, other)
+
+
+def _as_it_is(output: jax.Array) -> jax.Array:
+    return output
+
+
+LUMA = Domain(in_luma, _as_it_is, _as_it_is)
+COLOUR = Domain(in_colour, colour.to_rgb, lambda output: jnp.clip(colour.to_rgb(output), 0, 1))

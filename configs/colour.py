@@ -1,0 +1,60 @@
+"""One network for every JPEG in colour: ``configs/colour.py:cutouts=100000,batch=8``.
+
+Takes all three planes and is told the quantisation tables; qualities 5 to 100 by the tables of
+libjpeg, mozjpeg and others, 4:2:0 mostly, a part grey, a part compressed twice (see the section
+``colour`` of configs/base.py). It grows out of the network for luma that ships for quality 20,
+whose luma it has at first beside the file's own chroma. Of that network the coarse outputs are no
+pictures any more, so the full resolution alone is learnt from, as configs/efficient.py has it.
+
+Photographs in RGB that no JPEG has spoilt are to be given, and some of them kept to validate with:
+``--config.data.sources='("folder:photographs/train",)'`` and ``--config.data.validation_sources``.
+Those of BSDS500 are JPEGs themselves, with halved chroma: good for qualities up to 60 alone.
+
+Not yet trained: there are no scores to promise.
+"""
+
+import re
+
+from ml_collections import ConfigDict
+
+from configs import base
+
+CUTOUTS_IN_FILE = 48_000
+DEFAULTS = {"cutouts": "100000", "batch": "8"}
+
+
+def get_config(argument: str = "cutouts=100000") -> ConfigDict:
+    parts = [re.fullmatch(r"(cutouts|batch)=(\d+)", part) for part in argument.split(",")]
+    if not all(parts):
+        raise ValueError(
+            f"configs/colour.py:{argument}: expected numbers for some of "
+            f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
+        )
+    given = DEFAULTS | {part[1]: part[2] for part in parts if part}
+    cutouts, batch_size = map(int, given.values())
+    config = base.get_config()
+    config.initial_weights = "cascnn-qf20"
+    config.batch_size = batch_size
+    config.model.channels = 3
+    config.model.condition = 2
+    config.model.initializer = "image_carrying"
+    config.data.sources = ("folder:photographs/train",)
+    config.data.validation_sources = ("folder:photographs/validation",)
+    config.data.validation_cutouts = 160
+    config.degradation.augment = True
+    config.degradation.lowest_quality = 5
+    config.degradation.highest_quality = 100
+    config.degradation.recompress = 0.15
+    config.optimizer.name = "muon"
+    config.optimizer.gradient_clip_norm = 0.1
+    config.multiscale.epochs = 0.0
+    config.finetune.cutouts = CUTOUTS_IN_FILE
+    config.finetune.epochs = cutouts / CUTOUTS_IN_FILE
+    config.finetune.learning_rate = 1e-3
+    config.finetune.warmup_steps = round(cutouts / batch_size / 20)
+    config.finetune.decay = "cosine"
+    config.loop.log_every = 20
+    config.loop.validate_every = 500
+    config.loop.checkpoint_every = 100
+    config.evaluation.qualities = (10, 20, 30, 40)
+    return config

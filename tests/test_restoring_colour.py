@@ -1,0 +1,139 @@
+"""A photograph in colour restored in one pass: what is kept, and what the network is told."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from casjax import jpeg
+from casjax.color import rgb_to_ycbcr, ycbcr_to_rgb
+from casjax.images.photographs import read_photograph
+from casjax.networks.consistency import project
+from casjax.restoration.colour import restore_in_colour, tables_of
+
+SHAPE = (61, 83)
+
+
+def clean_picture():
+    """Smooth colours and some noise, without pure black or white: uint8 RGB."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    waves = np.stack([np.sin(x / 9), np.cos(y / 7), np.sin((x + y) / 12)], axis=-1)
+    noise = np.random.default_rng(0).normal(0, 4, (*SHAPE, 3))
+    return (128 + 70 * waves + noise).astype(np.uint8)
+
+
+def photograph_of(pixels, **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, **{"format": "JPEG", "quality": 30} | options)
+    return read_photograph(file.getvalue(), name="picture", max_pixels=10**8)
+
+
+def restore(photograph, restorer, *, quality=None, consistent=False, ensemble=False):
+    return restore_in_colour(
+        photograph,
+        restorer,
+        tables=tables_of(photograph, quality),
+        consistent=consistent,
+        ensemble=ensemble,
+    )
+
+
+def nothing(planes, tables):
+    return np.zeros(planes.shape, np.float16)
+
+
+def to_luma_of(clean):
+    """A restorer that knows the clean picture."""
+    wanted = rgb_to_ycbcr(clean)
+    return lambda planes, tables: (wanted[None] - planes).astype(np.float16)
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+def test_no_change_gives_the_picture_back(subsampling):
+    clean = clean_picture()
+    found = restore(photograph_of(clean, subsampling=subsampling), nothing)
+    file = io.BytesIO()
+    Image.fromarray(clean).save(file, "JPEG", quality=30, subsampling=subsampling)
+    shown = np.asarray(Image.open(file)).astype(int)
+    assert np.abs(found - shown).max() <= 1  # the conversion to RGB rounds once more in libjpeg
+    assert (found != shown).mean() < 0.01
+
+
+def test_no_change_gives_grey_and_lossless_pictures_back_to_the_bit():
+    clean = clean_picture()
+    grey = photograph_of(clean[..., 1])
+    np.testing.assert_array_equal(restore(grey, nothing), grey.pixels)
+    lossless = photograph_of(clean, format="PNG")
+    np.testing.assert_array_equal(restore(lossless, nothing, quality=30), clean)
+
+
+@pytest.mark.parametrize("options", [{"subsampling": "4:2:0"}, {"format": "PNG"}])
+def test_what_the_network_changes_is_added(options):
+    clean = clean_picture()
+    found = restore(photograph_of(clean, **options), to_luma_of(clean), quality=30)
+    assert np.abs(found.astype(int) - clean).max() <= 1
+
+
+def test_grey_pictures_have_neutral_chroma_and_stay_grey():
+    grey, seen = photograph_of(clean_picture()[..., 1]), []
+
+    def brighten(planes, tables):
+        seen.append(planes)
+        return np.full(planes.shape, 3, np.float16)
+
+    np.testing.assert_array_equal(restore(grey, brighten), np.minimum(grey.pixels + 3.0, 255))
+    assert (seen[0][..., 1:] == 128).all()
+
+
+def test_the_network_is_told_the_tables_of_the_file():
+    libjpegs = np.asarray(jpeg.quantization_tables(30))
+    np.testing.assert_array_equal(tables_of(photograph_of(clean_picture()), None), libjpegs)
+    np.testing.assert_array_equal(
+        tables_of(photograph_of(clean_picture()), 80), jpeg.quantization_tables(80)
+    )
+    steps = [list(range(1, 65)), [9] * 64]
+    foreign = tables_of(photograph_of(clean_picture(), qtables=steps, quality=50), None)
+    assert foreign[0, 0, 0] == 1
+    assert foreign[0, 7, 7] == 64
+    assert (foreign[1] == 9).all()
+    grey = tables_of(photograph_of(clean_picture()[..., 0]), None)
+    np.testing.assert_array_equal(grey, libjpegs)
+    flat = np.full((64, 64), 200, np.uint8)
+    with pytest.raises(ValueError, match="nothing tells the JPEG quality"):
+        tables_of(photograph_of(flat, format="PNG"), None)
+
+
+def test_the_ensemble_turns_pictures_and_turns_them_back():
+    clean, sizes = clean_picture(), []
+
+    def brighten_by_position(planes, tables):
+        """Twice the change in what is bright: the same however the picture is turned."""
+        sizes.append(planes.shape[1:3])
+        return (planes > 128).astype(np.float16) + 1
+
+    photograph = photograph_of(clean)
+    alone = restore(photograph, brighten_by_position)
+    np.testing.assert_array_equal(restore(photograph, brighten_by_position, ensemble=True), alone)
+    assert sorted(sizes[1:]) == [SHAPE] * 4 + [SHAPE[::-1]] * 4
+
+
+def test_consistent_results_keep_to_the_steps_of_whole_components():
+    photograph = photograph_of(clean_picture(), subsampling="4:4:4")
+
+    def darken(planes, tables):
+        return np.full(planes.shape, -60, np.float16)
+
+    found = restore(photograph, darken, consistent=True)
+    wanted = photograph.pixels.astype(np.float32) - 60
+    planes = np.stack(
+        [
+            project(wanted[..., i], photograph.pixels[..., i], steps)
+            for i, steps in enumerate(photograph.header.steps)
+        ],
+        axis=-1,
+    )
+    expected = np.rint(np.clip(ycbcr_to_rgb(planes), 0, 255))
+    np.testing.assert_allclose(found, expected, atol=1)
+    with pytest.raises(ValueError, match="--consistent is for JPEG files"):
+        restore(photograph_of(clean_picture(), format="PNG"), darken, quality=3, consistent=True)

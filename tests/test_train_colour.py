@@ -1,0 +1,86 @@
+"""Training in colour as a whole, on a network of a few weights: cut-outs, steps, what is left."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import small
+from PIL import Image
+
+from casjax import models
+from casjax.networks.colour_restorer import make_colour_restorer
+from casjax.networks.pretrained import load_network
+from casjax.restoration.colour import is_for_colour
+from casjax.restoration.restoring import restore_image
+from casjax.training import train
+from casjax.training.config_rules import require_fit
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setitem(models.MODELS, "small", small.SmallColourNetwork)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Two pictures of smooth colours."""
+    folder = tmp_path_factory.mktemp("photographs")
+    y, x = np.mgrid[:96, :128]
+    for i in (1, 2):
+        waves = np.stack([np.sin(x / 9 + i), np.cos(y / 7 * i), np.sin((x + y) / 12)], axis=-1)
+        Image.fromarray((128 + 90 * waves).astype(np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def config(photographs, tmp_path_factory):
+    config = small.get_config()
+    config.model.channels = 3
+    config.model.condition = 2
+    config.data.cutouts_dir = str(tmp_path_factory.mktemp("cutouts"))
+    config.data.sources = config.data.validation_sources = (f"folder:{photographs}",)
+    config.degradation.recompress = 0.3
+    return config
+
+
+def test_a_run_trains_and_what_is_left_restores_in_colour(config, tmp_path, photographs):
+    config.devices = 2
+    workdir = tmp_path / "run"
+    train.train_and_evaluate(config, workdir)
+    records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    losses = [record["loss"] for record in records if record["kind"] == "train"]
+    assert np.isfinite(losses).all()
+    [first, *_, last] = [record for record in records if record["kind"] == "validation"]
+    assert first["jpeg_psnr"] == last["jpeg_psnr"]
+    assert 20 < last["psnr"] < 60
+
+    weights = safetensors.numpy.load_file(workdir / "weights.safetensors")
+    assert weights["params/Conv_0/kernel"].shape == (3, 3, 5, 3)
+    assert is_for_colour(str(workdir))
+    picture = np.asarray(Image.open(photographs / "1.png"))
+    network = load_network(str(workdir))
+    make_colour_restorer(network.model, network.variables, tile=64)
+    restored = restore_image(picture, quality=20, model=str(workdir))
+    coarse = restore_image(picture, quality=5, model=str(workdir))
+    assert restored.shape == picture.shape
+    assert (restored != coarse).any()  # the network is told the quality
+
+
+def test_two_devices_do_as_one(config, tmp_path):
+    weights = []
+    for devices in (1, 2):
+        config.devices = devices
+        train.train_and_evaluate(config, tmp_path / str(devices))
+        weights.append(safetensors.numpy.load_file(tmp_path / str(devices) / "weights.safetensors"))
+    for name, array in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], array, rtol=0, atol=1e-6)
+
+
+def test_networks_for_colour_are_told_two_numbers_of_jpegs(config):
+    model = small.SmallColourNetwork(condition=3)
+    with pytest.raises(ValueError, match=r"config.model.condition=3: expected 2 in colour"):
+        require_fit(config.to_dict(), model, outputs=2)
+    config.degradation.codec = "webp"
+    with pytest.raises(ValueError, match=r"config.degradation.codec='webp': expected 'jpeg'"):
+        require_fit(config.to_dict(), small.SmallColourNetwork(), outputs=2)
