@@ -63,6 +63,7 @@ def html(tmp_path_factory):
         page(
             table=table.markdown(table.table([run])),
             others="None.",
+            peers="",
             figures=[figure],
             missing=["Figure 4: <nothing>"],
             score=Score(run, rows[1]),

@@ -119,8 +119,7 @@ def test_methods_are_shown_by_quality_and_time(tmp_path, capsys):
     lines = json.loads(kept.read_text())
     assert [line["method"] for line in lines] == ["JPEG", "neither", "fast", "slow"]
     assert peers.table(lines).strip() == table.strip()
-    timed = [line for line in lines if "seconds_per_mpixel" in line]
-    assert [line["method"] for line in peers.pareto(timed)] == ["fast", "slow"]
+    assert [line["method"] for line in peers.pareto(peers.timed(lines))] == ["fast", "slow"]
     for theme in ("light", "dark"):
         drawn = xml.etree.ElementTree.parse(tmp_path / f"peers-{theme}.svg")
         assert drawn.getroot().tag.endswith("svg")

@@ -118,12 +118,13 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
       A sentence for each thing that results are missing for.
     """
     # Only now: --help and mistyped options need not wait for Matplotlib.
-    from casjax.report import figures, table
+    from casjax.report import figures, peers, table
     from casjax.report.page import page
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = table.table(runs)
     others = table.markdown_of_others(table.other_networks(runs, lines))
+    compared = peers.table(peers.compared(runs))
     drawn, missing = figures.draw_all(runs, folder, quality=quality)
     missing = table.missing(lines) + missing
     shown = figures.best_with_pictures(runs, table.DATASET, quality)
@@ -131,6 +132,7 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     html = page(
         table=table.markdown(lines),
         others=others,
+        peers=compared,
         figures=drawn,
         missing=missing,
         score=shown.get(name),
@@ -141,6 +143,7 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
             "table2.md": f"{table.markdown(lines)}\nOther networks:\n\n{others}",
             "table2.csv": table.comma_separated(lines),
             "table2.tex": table.latex(lines),
+            "peers.md": compared,
             "index.html": html,
         },
         folder,

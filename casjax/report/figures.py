@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from casjax.report import curves, drawing, pictures
+from casjax.report import curves, drawing, peers, pictures
 from casjax.report.runs import Run, Score, best, scores_of
 from casjax.report.table import ALGORITHMS, CASCNN, DATASET, algorithm, table
 
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[Figure], list[str]]:
-    """Draw the paper's figures 2 to 6 as far as there are results.
+    """Draw the paper's figures 2 to 6, and methods by time, as far as there are results.
 
     Args:
       runs: the results.
@@ -53,6 +53,7 @@ def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[F
         gains_by_quality,
         partial(crops, quality=quality),
         partial(classic_images, quality=quality),
+        methods_by_time,
     ):
         try:
             figures.append(draw(runs, folder))
@@ -182,6 +183,23 @@ def classic_images(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure
         "CAS-CNN. Under each PSNR [dB] / PSNR-B [dB] / SSIM."
     )
     return Figure(stem, ".png", "Figure 6: the classic images", caption)
+
+
+def methods_by_time(runs: Sequence[Run], folder: Path) -> Figure:
+    """Draw the gain of each method on LIVE1 by the time that it takes."""
+    lines = peers.compared(runs)
+    if not peers.timed(lines):
+        raise MissingResultsError(
+            f"Methods by time: no method scored on {DATASET} one picture at a time at quality "
+            f"{', '.join(map(str, peers.QUALITIES))}, as by: bash launch/peers.sh"
+        )
+    stem = folder / "peers"
+    drawing.save(lambda: peers.quality_by_time(lines), stem)
+    caption = (
+        "Mean gain in PSNR over JPEG on LIVE1 by the processor's time for a megapixel; the line "
+        "joins the methods that no other one beats in both."
+    )
+    return Figure(stem, ".svg", "Methods by quality and time", caption)
 
 
 def best_with_pictures(runs: Sequence[Run], dataset: str, quality: int) -> dict[str, Score]:

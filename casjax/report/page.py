@@ -20,6 +20,7 @@ def page(
     *,
     table: str,
     others: str,
+    peers: str,
     figures: Sequence[Figure],
     missing: Sequence[str],
     score: Score | None,
@@ -30,6 +31,7 @@ def page(
     Args:
       table: in Markdown.
       others: the table of networks that the first one leaves out, in Markdown.
+      peers: the table of all methods by quality, in Markdown.
       figures: those that were drawn.
       missing: what could not be shown and why, a sentence each.
       score: with pictures, whose images are shown beside JPEG; None for none.
@@ -43,6 +45,7 @@ def page(
     return Template(template).substitute(
         table=_table(table),
         others=_table(others),
+        peers=_table(peers),
         figures="\n".join(_figure(figure) for figure in figures),
         missing=f'<h3>Not shown</h3><ul class="quiet">{absent}</ul>' if missing else "",
         pairs=_pairs(score, name) if score else "<p>There are no pictures yet.</p>",

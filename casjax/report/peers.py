@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         lines = compared(read_runs(options.results))
-        if not any("seconds_per_mpixel" in line for line in lines):
+        if not timed(lines):
             raise ValueError(
                 f"no method was scored on {DATASET} at quality {', '.join(map(str, QUALITIES))}"
             )
@@ -87,6 +87,11 @@ def compared(runs: Sequence[Run]) -> list[Line]:
     return sorted(lines.values(), key=lambda line: (line["qf"], line["psnr"]))
 
 
+def timed(lines: Sequence[Line]) -> list[Line]:
+    """Those of methods whose time is known."""
+    return [line for line in lines if "cpu_seconds_per_mpixel" in line]
+
+
 def table(lines: Sequence[Line]) -> str:
     """Lay the lines out in Markdown, the best of each quality last."""
     rows = []
@@ -107,13 +112,13 @@ def quality_by_time(lines: Sequence[Line]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    timed = [line for line in lines if "cpu_seconds_per_mpixel" in line]
-    methods = sorted({line["method"] for line in timed})
-    qualities = sorted({line["qf"] for line in timed})
+    shown = timed(lines)
+    methods = sorted({line["method"] for line in shown})
+    qualities = sorted({line["qf"] for line in shown})
     figure = Figure(figsize=(10, 4.2))
     panels = figure.subplots(1, len(qualities), sharey=True, squeeze=False)[0]
     for quality, axes in zip(qualities, panels, strict=True):
-        here = [line for line in timed if line["qf"] == quality]
+        here = [line for line in shown if line["qf"] == quality]
         for line in here:
             i = methods.index(line["method"])
             axes.plot(
@@ -137,8 +142,9 @@ def quality_by_time(lines: Sequence[Line]) -> "Figure":
         axes.set_xlabel("CPU seconds per megapixel")
     panels[0].set_ylabel("gain in PSNR over JPEG [dB]")
     handles = {line.get_label(): line for axes in panels for line in axes.lines}
-    shown = [handles[method] for method in methods]
-    figure.legend(handles=shown, loc="outside lower center", ncols=6)
+    figure.legend(
+        handles=[handles[method] for method in methods], loc="outside lower center", ncols=6
+    )
     return figure
 
 
