@@ -334,7 +334,7 @@ def test_what_was_trained_is_on_disk_when_a_validation_fails(config, tmp_path, m
 
 
 def test_weights_and_scores_are_on_disk_when_a_picture_fails(config, tmp_path, monkeypatch):
-    config.evaluation.datasets = ("skimage",)
+    config.evaluation.datasets = ("synthetic:1",)
 
     def failing(*_, **__):
         raise OSError("no space left")
