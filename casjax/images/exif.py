@@ -72,7 +72,7 @@ def describe_copy(exif: bytes, *, size: tuple[int, int], orientation: int) -> by
 
 
 def read_orientation(exif: bytes) -> int | None:
-    """Return the orientation in 1..8 that EXIF data says, of any type; 1 for others; None without."""
+    """Return the orientation in 1..8 of EXIF data, of any type; 1 for others; None without one."""
     try:
         block = _Block(exif)
         value = block.number(block.first_directory(), ORIENTATION)
