@@ -8,11 +8,14 @@ import shlex
 import shutil
 import subprocess
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from absl import flags
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from casjax import cli, main
 from casjax.training import config_rules
@@ -355,3 +358,15 @@ def require_understood(program, *arguments, monkeypatch):
     is_folder = importlib.util.find_spec(module).submodule_search_locations is not None
     parsing = importlib.import_module(f"{module}.__main__" if is_folder else module)
     parsing.make_parser().parse_args(arguments)
+
+
+def test_constraints_are_versions_that_the_package_allows():
+    """Of every library that it needs, and of nothing that does not have a version."""
+    text = (ROOT / "launch/constraints.txt").read_text(encoding="utf-8")
+    lines = [Requirement(line) for line in text.splitlines() if not line.startswith("#")]
+    pinned = {canonicalize_name(line.name): line.specifier for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for needed in map(Requirement, project["dependencies"]):
+        [version] = pinned[canonicalize_name(needed.name)]
+        assert version.operator == "=="
+        assert needed.specifier.contains(version.version), needed.name
