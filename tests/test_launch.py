@@ -34,7 +34,8 @@ def test_scripts_are_well_formed(script):
 # The only programs within reach: a script that calls another one fails, and installs nothing.
 TOOLS = "basename bash cat dirname env grep head nproc sed seq sleep sort tr xargs".split()
 # What notes how it was called, in a form that a shell takes again; `python` for tests to read, too.
-NOTE = """printf '%q ' "${0##*/}" "$@" >> notes; echo >> notes"""
+# A line in one go, for some run at once.
+NOTE = """note="$(printf '%q ' "${0##*/}" "$@")"; echo "$note" >> notes"""
 STAND_INS = {
     "casjax": NOTE,
     "apt-get": NOTE,
@@ -331,6 +332,7 @@ OTHERS = {
     "mkdocs": "not ours",
     "pip": "not ours",
     "pytest": "not ours",
+    "venv": "not ours",
 }
 
 
@@ -355,6 +357,7 @@ def require_understood(program, *arguments, monkeypatch):
         main.parse_flags([module, *arguments])
         config_rules.require_valid(main.CONFIG.value.to_dict())
         return
+    assert module.startswith("casjax."), module  # to import another's __main__ would run it
     is_folder = importlib.util.find_spec(module).submodule_search_locations is not None
     parsing = importlib.import_module(f"{module}.__main__" if is_folder else module)
     parsing.make_parser().parse_args(arguments)
