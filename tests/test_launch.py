@@ -237,6 +237,19 @@ def test_reproducing_has_a_run_for_every_line_of_table_two(cluster, budget):
     assert calls[-1].startswith("python -m casjax.report x -o x/report")
 
 
+def test_peers_are_scored_one_picture_at_a_time_and_drawn(cluster):
+    status, calls = cluster("peers.sh", "more", RUNS="x", ARCNN="weights")
+    assert status == 0
+    *scored, drawn = calls
+    assert all(call.startswith("python -m casjax.evaluate ") for call in scored)
+    assert not any("--jobs" in call for call in scored)
+    folders = [found[1] for call in scored if (found := re.search(r" -o x/(\S+)", call))]
+    assert len(set(folders)) == len(scored)
+    assert {"jpegli", "colour/jpegli", "jpegqs", "colour/jpegqs", "waifu2x"} < set(folders)
+    assert {f"arcnn-qf{quality}" for quality in (10, 20, 40)} < set(folders)
+    assert drawn.startswith("python -m casjax.report.peers x more -o docs/figures/peers --json")
+
+
 def test_processes_of_one_host(cluster):
     status, calls = cluster("processes.sh", "2", "--workdir=x", PORT="4321", STATUS="75")
     assert status == 75
