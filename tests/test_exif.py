@@ -100,6 +100,12 @@ def test_a_copy_is_described(order, kind, orientation):
     assert b"thumbnail" not in after
 
 
+def test_orientations_that_are_none_are_upright():
+    """As viewers have it; and XMP is not asked then."""
+    assert exif.read_orientation(made("<", (3, 9))) == 1
+    assert exif.read_orientation(made("<", (3, 0))) == 1
+
+
 def test_resolution_is_read():
     assert exif.read_resolution(made()) == (300, 200)
     assert exif.read_resolution(b"no EXIF") is None

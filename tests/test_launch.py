@@ -8,11 +8,14 @@ import shlex
 import shutil
 import subprocess
 import textwrap
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from absl import flags
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from casjax import cli, main
 from casjax.training import config_rules
@@ -31,7 +34,8 @@ def test_scripts_are_well_formed(script):
 # The only programs within reach: a script that calls another one fails, and installs nothing.
 TOOLS = "basename bash cat dirname env grep head nproc sed seq sleep sort tr xargs".split()
 # What notes how it was called, in a form that a shell takes again; `python` for tests to read, too.
-NOTE = """printf '%q ' "${0##*/}" "$@" >> notes; echo >> notes"""
+# A line in one go, for some run at once.
+NOTE = """note="$(printf '%q ' "${0##*/}" "$@")"; echo "$note" >> notes"""
 STAND_INS = {
     "casjax": NOTE,
     "apt-get": NOTE,
@@ -233,6 +237,19 @@ def test_reproducing_has_a_run_for_every_line_of_table_two(cluster, budget):
     assert calls[-1].startswith("python -m casjax.report x -o x/report")
 
 
+def test_peers_are_scored_one_picture_at_a_time_and_drawn(cluster):
+    status, calls = cluster("peers.sh", "more", RUNS="x", ARCNN="weights")
+    assert status == 0
+    *scored, drawn = calls
+    assert all(call.startswith("python -m casjax.evaluate ") for call in scored)
+    assert not any("--jobs" in call for call in scored)
+    folders = [found[1] for call in scored if (found := re.search(r" -o x/(\S+)", call))]
+    assert len(set(folders)) == len(scored)
+    assert {"jpegli", "colour/jpegli", "jpegqs", "colour/jpegqs", "waifu2x"} < set(folders)
+    assert {f"arcnn-qf{quality}" for quality in (10, 20, 40)} < set(folders)
+    assert drawn.startswith("python -m casjax.report.peers x more -o docs/figures/peers --json")
+
+
 def test_processes_of_one_host(cluster):
     status, calls = cluster("processes.sh", "2", "--workdir=x", PORT="4321", STATUS="75")
     assert status == 75
@@ -328,6 +345,7 @@ OTHERS = {
     "mkdocs": "not ours",
     "pip": "not ours",
     "pytest": "not ours",
+    "venv": "not ours",
 }
 
 
@@ -352,6 +370,19 @@ def require_understood(program, *arguments, monkeypatch):
         main.parse_flags([module, *arguments])
         config_rules.require_valid(main.CONFIG.value.to_dict())
         return
+    assert module.startswith("casjax."), module  # to import another's __main__ would run it
     is_folder = importlib.util.find_spec(module).submodule_search_locations is not None
     parsing = importlib.import_module(f"{module}.__main__" if is_folder else module)
     parsing.make_parser().parse_args(arguments)
+
+
+def test_constraints_are_versions_that_the_package_allows():
+    """Of every library that it needs, and of nothing that does not have a version."""
+    text = (ROOT / "launch/constraints.txt").read_text(encoding="utf-8")
+    lines = [Requirement(line) for line in text.splitlines() if not line.startswith("#")]
+    pinned = {canonicalize_name(line.name): line.specifier for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for needed in map(Requirement, project["dependencies"]):
+        [version] = pinned[canonicalize_name(needed.name)]
+        assert version.operator == "=="
+        assert needed.specifier.contains(version.version), needed.name

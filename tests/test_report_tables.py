@@ -114,8 +114,8 @@ def test_methods_are_shown_by_quality_and_time(tmp_path, capsys):
     kept = tmp_path / "peers.json"
     assert peers.main([str(runs), f"-o={tmp_path / 'peers'}", f"--json={kept}"]) == 0
     table = capsys.readouterr().out
-    assert "| 20 | JPEG | 29.50 | 28.50 | 0.7375 |  |  |" in table
-    assert "| 20 | slow | 31.50 | 30.50 | 0.7875 | +2.00 ± 0.25 | 8 |" in table
+    assert "| luma | 20 | JPEG | 29.50 | 28.50 | 0.7375 |  |  |" in table
+    assert "| luma | 20 | slow | 31.50 | 30.50 | 0.7875 | +2.00 ± 0.25 | 8 |" in table
     lines = json.loads(kept.read_text())
     assert [line["method"] for line in lines] == ["JPEG", "neither", "fast", "slow"]
     assert peers.table(lines).strip() == table.strip()
@@ -123,6 +123,21 @@ def test_methods_are_shown_by_quality_and_time(tmp_path, capsys):
     for theme in ("light", "dark"):
         drawn = xml.etree.ElementTree.parse(tmp_path / f"peers-{theme}.svg")
         assert drawn.getroot().tag.endswith("svg")
+
+
+def test_methods_in_colour_have_lines_of_their_own(tmp_path, capsys):
+    runs = tmp_path / "runs"
+    write_run(runs / "luma", method="tool")
+    path = write_run(runs / "colour", method="tool", scores=(30.0, 30.5)) / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"channels": 3}))
+    assert peers.main([str(runs), f"-o={tmp_path / 'peers'}"]) == 0
+    rows = [line.split(" | ")[:4] for line in capsys.readouterr().out.splitlines()[2:] if line]
+    assert rows == [
+        ["| luma", "20", "JPEG", "29.50"],
+        ["| luma", "20", "tool", "30.50"],
+        ["| colour", "20", "JPEG", "29.50"],
+        ["| colour", "20", "tool", "30.25"],
+    ]
 
 
 def test_without_methods_there_is_nothing_to_compare(tmp_path, capsys):

@@ -7,10 +7,15 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from casjax.restoration.traces import find_quality
+from casjax.restoration.traces import find_trace
 
 COLOUR = skimage.data.astronaut()[:203, 100:300]
 GREY = skimage.data.camera()[100:303, 180:381]
+
+
+def find_quality(picture):
+    trace = find_trace(picture)
+    return trace.quality if trace else None
 
 
 def decoded(picture, quality, **options):

@@ -72,13 +72,13 @@ def describe_copy(exif: bytes, *, size: tuple[int, int], orientation: int) -> by
 
 
 def read_orientation(exif: bytes) -> int | None:
-    """Return the orientation in 1..8 that EXIF data says, of whatever type; None without one."""
+    """Return the orientation in 1..8 of EXIF data, of any type; 1 for others; None without one."""
     try:
         block = _Block(exif)
         value = block.number(block.first_directory(), ORIENTATION)
     except BrokenExifError:
         return None
-    return value if value in range(1, 9) else None
+    return value if value is None or value in range(1, 9) else 1
 
 
 def read_resolution(exif: bytes) -> tuple[float, float] | None:

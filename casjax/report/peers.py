@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 from casjax.files import replacing
 from casjax.report.layout import markdown
-from casjax.report.runs import Run, read_runs, scores_of
+from casjax.report.runs import Record, Run, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DATASET = "live1"
 QUALITIES = (10, 20, 40)
+LUMA, COLOUR = "luma", "colour"
 SCORES = ("psnr", "psnrb", "ssim", "ipsnr", "ipsnr_se")
 LABELS = {"jpeg": "JPEG", "sadct": "SA-DCT", "arcnn": "AR-CNN", "cascnn": "CAS-CNN"}
 MARKERS = "osD^vPX*<>hd"
-TITLES = ["QF", "Method", "PSNR [dB]", "PSNR-B [dB]", "SSIM", "Gain in PSNR [dB]", "CPU s/Mpixel"]
+SCORE_TITLES = ["PSNR [dB]", "PSNR-B [dB]", "SSIM", "Gain in PSNR [dB]"]
+TITLES = ["Pictures", "QF", "Method", *SCORE_TITLES, "CPU s/Mpixel"]
 Line = dict[str, Any]
 
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         lines = compared(read_runs(options.results))
-        if not timed(lines):
+        if not any(line["pictures"] == LUMA for line in timed(lines)):
             raise ValueError(
                 f"no method was scored on {DATASET} at quality {', '.join(map(str, QUALITIES))}"
             )
@@ -65,26 +67,33 @@ def compared(runs: Sequence[Run]) -> list[Line]:
     """The scores of every method on LIVE1 at 10, 20 and 40; of one name the best.
 
     Returns:
-      Lines by quality, then from the lowest PSNR on: ``qf``, ``method``, ``images``, the scores
-      with the standard error of the gain, and for what restores ``cpu_seconds_per_mpixel``,
-      wall-clock ``seconds_per_mpixel``, and the ``processor``.
+      Lines of luma, then of colour, by quality, then from the lowest PSNR on: ``pictures``,
+      ``qf``, ``method``, ``images``, the scores with the standard error of the gain, and for what
+      restores ``cpu_seconds_per_mpixel``, wall-clock ``seconds_per_mpixel`` and the ``processor``.
     """
-    lines: dict[tuple[int, str], Line] = {}
-    for quality in QUALITIES:
-        for score in scores_of(runs, dataset=DATASET, quality=quality):
-            row, name = score.row, str(score.row["method"])
-            method = LABELS.get(name, name)
-            known = lines.get((quality, method))
-            if known and known["psnr"] >= row["psnr"]:
-                continue
-            line = {"qf": quality, "method": method, "images": row["images"]}
-            line |= {key: row[key] for key in SCORES if key in row}
-            if math.isfinite(row.get("cpu_seconds_per_mpixel", math.nan)):
-                line["cpu_seconds_per_mpixel"] = row["cpu_seconds_per_mpixel"]
-                line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
-                line["processor"] = row.get("processor", "")
-            lines[quality, method] = line
-    return sorted(lines.values(), key=lambda line: (line["qf"], line["psnr"]))
+    lines: dict[tuple[str, int, str], Line] = {}
+    for run in runs:
+        for pictures, rows in ((LUMA, run.rows), (COLOUR, run.colour_rows)):
+            for row in rows:
+                name = str(row["method"])
+                key = pictures, row["qf"], LABELS.get(name, name)
+                best = lines.get(key, {"psnr": -math.inf})["psnr"]
+                if row["dataset"] == DATASET and row["qf"] in QUALITIES and row["psnr"] > best:
+                    lines[key] = _line(key, row)
+    order = (LUMA, COLOUR)
+    return sorted(
+        lines.values(), key=lambda line: (order.index(line["pictures"]), line["qf"], line["psnr"])
+    )
+
+
+def _line(key: tuple[str, int, str], row: Record) -> Line:
+    line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
+    line |= {name: row[name] for name in ("images", *SCORES) if name in row}
+    if math.isfinite(row.get("cpu_seconds_per_mpixel", math.nan)):
+        line["cpu_seconds_per_mpixel"] = row["cpu_seconds_per_mpixel"]
+        line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
+        line["processor"] = row.get("processor", "")
+    return line
 
 
 def timed(lines: Sequence[Line]) -> list[Line]:
@@ -97,11 +106,13 @@ def table(lines: Sequence[Line]) -> str:
     rows = []
     for line in lines:
         gain, time = "", ""
-        if "cpu_seconds_per_mpixel" in line:
-            gain, time = f"{line['ipsnr']:+.2f}", f"{line['cpu_seconds_per_mpixel']:.2g}"
+        if line["method"] != LABELS["jpeg"]:
+            gain = f"{line['ipsnr']:+.2f}"
             gain += f" ± {line['ipsnr_se']:.2f}" if "ipsnr_se" in line else ""
+        if "cpu_seconds_per_mpixel" in line:
+            time = f"{line['cpu_seconds_per_mpixel']:.2g}"
         scores = f"{line['psnr']:.2f}", f"{line['psnrb']:.2f}", f"{line['ssim']:.4f}"
-        rows.append([str(line["qf"]), line["method"], *scores, gain, time])
+        rows.append([line["pictures"], str(line["qf"]), line["method"], *scores, gain, time])
     return markdown(TITLES, rows)
 
 
@@ -112,11 +123,11 @@ def quality_by_time(lines: Sequence[Line]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    shown = timed(lines)
+    shown = [line for line in timed(lines) if line["pictures"] == LUMA]
     methods = sorted({line["method"] for line in shown})
     qualities = sorted({line["qf"] for line in shown})
     figure = Figure(figsize=(10, 4.2))
-    panels = figure.subplots(1, len(qualities), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(qualities), sharex=True, sharey=True, squeeze=False)[0]
     for quality, axes in zip(qualities, panels, strict=True):
         here = [line for line in shown if line["qf"] == quality]
         for line in here:

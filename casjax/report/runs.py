@@ -28,6 +28,7 @@ class Run:
       network: how it came about, as `provenance.of_run` describes it; None for other methods.
       metrics: the learning curves, as `metric_writer.MetricWriter` writes them.
       config: of the training, where it is known.
+      colour_rows: means over a test set of JPEG images in RGB.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Run:
     network: Record | None
     metrics: Sequence[Record]
     config: Record | None
+    colour_rows: Sequence[Record] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,15 @@ def _read_run(path: Path, name: str) -> Run:
         network=network,
         metrics=_read_metrics(folder / METRICS_FILE),
         config=config,
+        colour_rows=_colour_rows(results),
     )
+
+
+def _colour_rows(results: Record) -> list[Record]:
+    """The rows of pictures in RGB, saved once."""
+    if results.get("channels") != 3 or results.get("recompress"):
+        return []
+    return [_numbers(row) for row in results["rows"]]
 
 
 def _is_of_jpeg(record: Record) -> bool:

@@ -64,12 +64,6 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     return Trace(best + 1, grids[which])
 
 
-def find_quality(picture: npt.NDArray[np.uint8]) -> int | None:
-    """Return the quality factor of `find_trace`, 1..100, or None."""
-    trace = find_trace(picture)
-    return trace.quality if trace else None
-
-
 def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the DCT coefficients of luma in some blocks: float32 [blocks, 8, 8].
 
