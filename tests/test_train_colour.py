@@ -9,8 +9,6 @@ import small
 from PIL import Image
 
 from casjax import models
-from casjax.networks.colour_restorer import make_colour_restorer
-from casjax.networks.pretrained import load_network
 from casjax.restoration.colour import is_for_colour
 from casjax.restoration.restoring import restore_image
 from casjax.training import train
@@ -46,8 +44,15 @@ def config(photographs, tmp_path_factory):
 
 def test_a_run_trains_and_what_is_left_restores_in_colour(config, tmp_path, photographs):
     config.devices = 2
+    config.evaluation.datasets = (f"folder:{photographs}",)
+    config.evaluation.qualities = (10,)
     workdir = tmp_path / "run"
-    train.train_and_evaluate(config, workdir)
+    results = train.train_and_evaluate(config, workdir)
+    assert results["channels"] == 3
+    assert [row["method"] for row in results["rows"]] == ["jpeg", "small"]
+    assert abs(results["rows"][1]["ipsnr"]) < 1
+    [picture] = workdir.glob("*.png")
+    assert np.asarray(Image.open(picture)).shape == (96, 3 * 128 + 2 * 4, 3)
     records = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     losses = [record["loss"] for record in records if record["kind"] == "train"]
     assert np.isfinite(losses).all()
@@ -59,8 +64,6 @@ def test_a_run_trains_and_what_is_left_restores_in_colour(config, tmp_path, phot
     assert weights["params/Conv_0/kernel"].shape == (3, 3, 5, 3)
     assert is_for_colour(str(workdir))
     picture = np.asarray(Image.open(photographs / "1.png"))
-    network = load_network(str(workdir))
-    make_colour_restorer(network.model, network.variables, tile=64)
     restored = restore_image(picture, quality=20, model=str(workdir))
     coarse = restore_image(picture, quality=5, model=str(workdir))
     assert restored.shape == picture.shape
