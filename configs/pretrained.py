@@ -2,7 +2,7 @@
 
 ``qf=QUALITY``, or ``qf=5-95`` for the blind one, means CAS-CNN's; others go by their whole name:
 ``pretrained:l4-qf20``.
-Trains nothing. Writes the rows for LIVE1 that ``casjax/weights/manifest.json`` promises.
+Trains nothing. Writes the rows for LIVE1 that ``casjax/networks/shipped/manifest.json`` promises.
 """
 
 from ml_collections import ConfigDict

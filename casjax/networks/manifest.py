@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent.parent / "weights"
+FOLDER = Path(__file__).parent / "shipped"
 MANIFEST_FILE = "manifest.json"
 NOT_DESCRIBING = ("scores", "multiscale_scores", "learning_curve", "earlier")
 
