@@ -65,12 +65,14 @@ def quantization_tables(quality: ArrayLike) -> jax.Array:
 
 
 def scaled_table(
-    base: np.ndarray | jax.Array, quality: jax.Array, *, limit: int = 255
+    base: np.ndarray | jax.Array, quality: np.ndarray | jax.Array, *, limit: int = 255
 ) -> jax.Array:
     """Scale a table of quality 50 [..., 8, 8] by quality factors [...]: int32 [..., 8, 8].
 
-    Steps are at most `limit`: 255 in baseline files, 32767 in others.
+    Steps are at most `limit`: 255 in baseline files, 32767 in others. Of NumPy's quality factors
+    it is NumPy's array, for which nothing is compiled.
     """
+    library = jnp if isinstance(quality, jax.Array) else np
     quality = quality[..., None, None]
-    percent = jnp.where(quality < 50, 5000 // quality, 200 - 2 * quality)
-    return jnp.clip((base * percent + 50) // 100, 1, limit)
+    percent = library.where(quality < 50, 5000 // quality, 200 - 2 * quality)
+    return library.clip((base * percent + 50) // 100, 1, limit)

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -63,4 +62,4 @@ def estimate_quality(
 
 def libjpeg_tables(base: npt.NDArray[np.int32], *, limit: int) -> npt.NDArray[np.int32]:
     """Return libjpeg's tables of the qualities 1 to 100: int32 [100, 8, 8]."""
-    return np.asarray(scaled_table(base, jnp.arange(1, 101), limit=limit))
+    return np.asarray(scaled_table(base, np.arange(1, 101, dtype=np.int32), limit=limit))
