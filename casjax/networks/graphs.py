@@ -41,16 +41,17 @@ def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[...,
     jitted = jax.jit(function)
     # These graphs stay on this machine, so that they may hold what other versions do not know.
     export = jax.export.export(jitted, disabled_checks=CHECKS)
-    calls: dict[str, Callable[..., jax.Array]] = {}
+    calls: dict[Any, Callable[..., jax.Array]] = {}
 
     def call(*arguments: Any) -> jax.Array:
         if _folder() is None:
             return jitted(*arguments)
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
-        key = str(shapes)
+        leaves, structure = jax.tree.flatten(arguments)
+        key = structure, *((leaf.shape, leaf.dtype) for leaf in leaves)
         if key not in calls:
+            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments)
             graph = _kept(
-                f"{name} of {key}",
+                f"{name} of {shapes}",
                 make=lambda: bytes(export(*shapes).serialize()),
                 read=lambda content: jax.export.deserialize(bytearray(content)),
             )

@@ -14,7 +14,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TypedDict
@@ -25,6 +24,7 @@ import jaxlib
 import numpy as np
 from jax import lax
 
+from casjax.files import replacing
 from casjax.models.convolutions import onednn
 
 FORM = 1  # to be raised when what is tried changes
@@ -78,9 +78,8 @@ def verdict() -> Verdict:
 def _keep(path: Path, found: Verdict) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            json.dump(found, file)
-        Path(file.name).replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(found))
     except OSError:
         pass  # It is found out again next time.
 
