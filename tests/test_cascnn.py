@@ -151,6 +151,15 @@ def test_batch_norm_uses_and_updates_statistics():
     assert (model.apply(variables, IMAGE)[0] == model.apply(variables, IMAGE)[0]).all()
 
 
+def test_batch_norm_keeps_the_dtype_of_activations():
+    """Of two dtypes together oneDNN, where it is used, makes an end of the process."""
+    model = make(batch_norm=True, dtype="bfloat16", convolution="auto")
+    exact = make(batch_norm=True)
+    variables = variables_of(exact)
+    restored, wanted = (m.apply(variables, IMAGE)[0] for m in (model, exact))
+    np.testing.assert_allclose(restored, wanted, rtol=0, atol=0.05 * np.abs(wanted).max())
+
+
 def test_bfloat16_products_keep_float32_parameters_and_images(variables):
     model = make(dtype="bfloat16")
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

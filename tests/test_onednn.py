@@ -75,6 +75,12 @@ def test_sums_are_rounded_once():
 
 
 @WHERE_IT_WORKS
+def test_two_dtypes_are_refused_before_the_process_would_abort():
+    x, kernel = jnp.zeros((1, 4, 4, 2), jnp.float32), jnp.zeros((3, 3, 2, 3), jnp.bfloat16)
+    with pytest.raises(TypeError, match="of one dtype: float32, bfloat16"):
+        onednn.convolve(x, kernel, 1, jnp.bfloat16)
+
+
 def test_equals_direct_form_over_two_devices():
     arrays = draw((4, 6, 7, 5), 3, 3, 0, "float32")
     x, kernel, dy = arrays

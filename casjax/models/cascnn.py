@@ -178,7 +178,10 @@ class Layer(nn.Module):
             return self._convolve(inputs, kernel, activation)
         y = self._convolve(inputs, kernel, None)
         training = self.is_mutable_collection("batch_stats")
-        y = nn.BatchNorm(not training, momentum=0.9, axis_name="batch", use_bias=False)(y)
+        normalize = nn.BatchNorm(
+            not training, momentum=0.9, axis_name="batch", use_bias=False, dtype=y.dtype
+        )
+        y = normalize(y)
         return activate(y, activation)
 
     def _convolve(

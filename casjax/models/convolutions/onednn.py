@@ -41,7 +41,12 @@ def convolve(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
 
     Returns:
       [n, h + 1 - k + 2 padding, w + 1 - k + 2 padding, co].
+
+    Raises:
+      TypeError: `x` and `kernel` are of two dtypes, which oneDNN would abort the process for.
     """
+    if x.dtype != kernel.dtype:
+        raise TypeError(f"expected a picture and a kernel of one dtype: {x.dtype}, {kernel.dtype}")
     if kernel.shape[-1] <= FEW_CHANNELS:
         return _convolve_to_few(x, kernel, padding).astype(dtype)
     return _convolution(x, kernel, padding, dtype)
