@@ -1,27 +1,110 @@
 #!/usr/bin/env bash
-# Trains every CAS-CNN that ships with the package, from nothing, and puts it into the package.
-# Meant for one GPU. The same command goes on where an earlier one stopped.
+# Trains every network that ships with the package and puts it into the package: CAS-CNN for five
+# qualities and for colour, and the networks that the paper compares it with. Meant for one GPU,
+# which three trainings share at a time, so that it need not wait while one of them compiles.
+# The same command resumes where an earlier one stopped.
 #
-#   bash launch/train_shipped.sh [--config.KEY=VALUE ...]
+#   PHOTOS=photographs bash launch/train_shipped.sh [--config.KEY=VALUE ...]
 #
-# CASJAX_DATA, where it is set, holds live1/, classic5/ and bsds500/. PHOTOS, a folder of clean
-# photographs, adds to BSDS500's 400. CUTOUTS is how many each network sees, RUNS where they train.
+# From the environment:
+#   MINUTES      that all trainings may take together: how fast this machine trains is measured
+#                first. Without it they take what CUTOUTS takes
+#   CUTOUTS      that the trainings see together, each its share; default 4400000, of which the
+#                network for 20 sees as many as in the paper's two phases
+#   PHOTOS       a folder of clean photographs in RGB: train/, validation/. Luma learns from those
+#                to train with beside BSDS500's 400, colour from them alone; without it there is
+#                no network for colour
+#   START        what the network for 20 begins from; default: nothing
+#   RUNS         the folder of the workdirs; default runs/shipped
+#   INTO         another folder than the package's for the networks, with a manifest.json
+#   CASJAX_DATA  holds live1/, classic5/ and bsds500/; without it they are downloaded
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-export RUNS="${RUNS:-runs/shipped}" QUALITIES="${QUALITIES:-10 40 60 80}"
-cutouts="${CUTOUTS:-2200000}" # what the paper's two phases come to
+export RUNS="${RUNS:-runs/shipped}"
+export XLA_PYTHON_CLIENT_PREALLOCATE=false # three processes share the memory
+BATCH=32
 sources="'bsds500/train+test'" data="BSDS500 train and test"
 if [ -n "${PHOTOS:-}" ]; then
-  sources+=",'folder:$PHOTOS'" data+=" and photographs of $(basename "$PHOTOS")"
+  sources+=",'folder:$PHOTOS/train'" data+=" and photographs of $(basename "$PHOTOS")"
 fi
+overrides=(--config.evaluation.datasets="()" --config.data.validation_cutouts=1600
+  --config.loop.validate_every=1000 --config.loop.checkpoint_every=1000 "$@")
 
-overrides=(--config.data.sources="($sources,)" "$@")
-config="efficient:qf=%s,cutouts=$cutouts,batch=64"
-CONFIG="$config" bash launch/sweep.sh "${overrides[@]}"
-# The blind network, for the qualities in between.
-python -m casjax.main --config="${config/\%s/5-95}" --workdir="$RUNS/qf5-95" \
-  --config.initial_weights="$RUNS/qf20" "${overrides[@]}"
-for quality in 20 $QUALITIES 5-95; do
-  python launch/ship.py "$RUNS/qf$quality" --name "cascnn-qf$quality" --data "$data" \
-    --images-dir "${CASJAX_DATA:-}"
+measured() { # cut-outs that CAS-CNN trains on in MINUTES, less a part for compiling and saving
+  local figures="$RUNS/speed.json"
+  python -m casjax.benchmark --only train_step --models cascnn --batches "$BATCH" --calls 5 \
+    --json "$figures" >&2
+  python -c "import json, sys
+figures = json.load(open(sys.argv[1]))
+print(round(0.8 * 60 * float(sys.argv[2]) * max(record['median'] for record in figures)))" \
+    "$figures" "$MINUTES"
+}
+share() { # PERCENT: of the cut-outs
+  echo $((cutouts * $1 / 100))
+}
+# Trains a network on FIRST cut-outs by all its outputs, then on LAST by the full resolution alone,
+# and puts it into the package: one at a time, since all write the manifest there.
+train() { # NAME CONFIG START FIRST LAST [OVERRIDE ...]
+  local phase seen counts=("$4" "$5") epochs=() i=0
+  for phase in multiscale finetune; do
+    seen="${counts[i++]}"
+    # Never the same cut-out more often than needed: the file holds up to 240,000.
+    epochs+=("--config.$phase.cutouts=240000"
+      "--config.$phase.epochs=$(awk "BEGIN { print $seen / 240000 }")"
+      "--config.$phase.warmup_steps=$((seen / BATCH / 20))"
+      "--config.$phase.learning_rate=1e-3" "--config.$phase.decay=cosine")
+  done
+  python -m casjax.main --config="$2" --workdir="$RUNS/$1" --config.batch_size="$BATCH" \
+    --config.initial_weights="$3" "${epochs[@]}" "${@:6}" "${overrides[@]}"
+  flock "$RUNS/shipping" python launch/ship.py "$RUNS/$1" --name "${1/#qf/cascnn-qf}" \
+    --data "$data" --images-dir "${CASJAX_DATA:-}" ${INTO:+--into "$INTO"}
+}
+luma() { # the network for 20 first; 10 and 40 go on from its first phase, 60 and 80 from its end
+  local of_luma=(--config.data.sources="($sources,)") quality
+  train qf20 efficient:qf=20 "${START:-}" "$(share 20)" "$(share 30)" "${of_luma[@]}"
+  for quality in 40 10; do
+    train "qf$quality" "efficient:qf=$quality" "$RUNS/qf20/multiscale.safetensors" \
+      "$(share 3)" "$(share 4)" "${of_luma[@]}"
+  done
+  for quality in 60 80; do
+    train "qf$quality" "efficient:qf=$quality" "$RUNS/qf20" 0 "$(share 4)" "${of_luma[@]}"
+  done
+}
+colour() {
+  data="photographs of $(basename "$PHOTOS")" train cascnn-colour colour cascnn-qf20 0 "$(share 25)" \
+    --config.data.sources="('folder:$PHOTOS/train',)" \
+    --config.data.validation_sources="('folder:$PHOTOS/validation',)"
+}
+baselines() { # small networks on small cut-outs: a tenth of the cost, whichever it is
+  local name quality
+  for name in l4 l8 arcnn; do
+    train "$name-qf20" "$name" "" 0 "$(share 12)" "${of_baselines[@]}"
+  done
+  for name in l4 arcnn; do
+    for quality in 10 40; do
+      train "$name-qf$quality" "$name" "$RUNS/$name-qf20" 0 "$(share 3)" "${of_baselines[@]}" \
+        --config.quality="$quality"
+    done
+  done
+}
+of_baselines=(--config.data.sources="($sources,)" --config.optimizer.name=muon)
+
+mkdir -p "$RUNS"
+if [ -n "${MINUTES:-}" ]; then
+  # Of an earlier call, whose trainings are to go on: a config that differs would be refused.
+  [ -s "$RUNS/cutouts" ] || measured >"$RUNS/cutouts"
+  cutouts="$(cat "$RUNS/cutouts")"
+else
+  cutouts="${CUTOUTS:-4400000}"
+fi
+lanes=(luma baselines ${PHOTOS:+colour})
+running=()
+for lane in "${lanes[@]}"; do
+  "$lane" &
+  running+=("$!")
 done
+status=0
+for process in "${running[@]}"; do
+  wait "$process" || status=$?
+done
+exit "$status"

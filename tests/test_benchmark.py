@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from casjax.benchmark import networks, processes, timing
+from casjax.benchmark import networks, parts, processes, timing
 from casjax.benchmark.__main__ import main
 from casjax.models import MODELS
 
@@ -75,6 +75,19 @@ def test_time_is_limited_but_never_to_nothing():
     assert 1 <= len(times) <= 3
 
 
+def test_batches_are_those_asked_for():
+    settings = parts.Settings(
+        models=["l4"],
+        dtypes=["float32"],
+        compare=False,
+        quick=True,
+        max_megapixels=0,
+        batches=[3, 5],
+    )
+    for cases in (parts.inference_cases(settings), parts.training_cases(settings)):
+        assert [case.shape[0] for case in cases] == [3, 5]
+
+
 def test_training_steps_change_the_parameters():
     training = networks.Training("l4", "float32", batch_size=2, devices=2)
     before = jax.device_get(training._state.variables)
@@ -102,7 +115,13 @@ def test_the_command_writes_records(tmp_path, capsys, monkeypatch):
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--only", "nothing"], ["--models", "vgg"], ["--calls", "0"], ["--json", "nowhere/figures"]],
+    [
+        ["--only", "nothing"],
+        ["--models", "vgg"],
+        ["--calls", "0"],
+        ["--batches", "8,"],
+        ["--json", "nowhere/figures"],
+    ],
 )
 def test_wrong_usage(wrong, capsys):
     with pytest.raises(SystemExit, match="2"):

@@ -92,6 +92,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="default: float32, and on accelerators bfloat16",
     )
     add("--compare", choices=["torch"], help="run those with a twin in PyTorch there too, in turn")
+    add(
+        "--batches",
+        type=counts,
+        default=[],
+        metavar="SIZES",
+        help="of networks and trainings; default: several",
+    )
     add("--quick", action="store_true", help="small pictures, no training")
     add("--calls", type=count, default=10, metavar="N", help="timed calls of each; default: 10")
     add("--seconds", type=float, default=30, metavar="S", help="at most for each; default: 30")
@@ -111,6 +118,11 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected 1 or more, got {text!r}")
     return int(text)
+
+
+def counts(text: str) -> list[int]:
+    """Parse a list of numbers with commas between."""
+    return [count(number) for number in text.split(",")]
 
 
 def names(choices: Sequence[str] | None = None) -> Callable[[str], list[str]]:
@@ -160,6 +172,7 @@ def make_settings(options: argparse.Namespace) -> Any:
         compare=options.compare is not None,
         quick=options.quick,
         max_megapixels=options.max_megapixels,
+        batches=options.batches,
     )
 
 

@@ -33,6 +33,7 @@ class Settings:
       compare: whether PyTorch runs beside.
       quick: whether small pictures and batches have to do.
       max_megapixels: larger pictures are left out.
+      batches: sizes of batches of networks and trainings; () for those that tell most here.
     """
 
     models: Sequence[str]
@@ -40,17 +41,18 @@ class Settings:
     compare: bool
     quick: bool
     max_megapixels: float
+    batches: Sequence[int] = ()
 
 
 def inference_cases(settings: Settings) -> Iterator[Case]:
     """Networks on pictures: on the device in batches of several sizes, and tiled from the host."""
     whole = (64, 96) if settings.quick else (512, 768)
-    batches = (1,) if settings.quick else (1, 2, 4) if on_cpu() else (1, 8, 32)
+    usual = (1,) if settings.quick else (1, 2, 4) if on_cpu() else (1, 8, 32)
     tiled = () if settings.quick else ((1224, 1632), (3000, 4000))
     for name in settings.models:
         for dtype in settings.dtypes:
             model, variables = networks.make_network(name, dtype)
-            for batch in batches:
+            for batch in settings.batches or usual:
                 yield _whole(settings, name, dtype, model, variables, (batch, *whole, 1))
             for size in tiled:
                 if np.prod(size) <= settings.max_megapixels * 1e6:
@@ -102,12 +104,12 @@ def _tiled(name: str, dtype: str, model: Any, variables: Any, shape: tuple[int, 
 def training_cases(settings: Settings) -> Iterator[Case]:
     """Training steps on a batch that lies on the device, and with batches fed from the host."""
     paper = 2 if settings.quick else PAPERS_BATCH
-    batches = (paper,) if settings.quick else (8, paper) if on_cpu() else (paper, 64, 256)
+    usual = (paper,) if settings.quick else (8, paper) if on_cpu() else (paper, 64, 256)
     # On an accelerator Python runs ahead of the device, as it does in a training.
     steps = 1 if on_cpu() else 20
     for name in settings.models:
         for dtype in settings.dtypes:
-            for batch in batches:
+            for batch in settings.batches or usual:
                 training = networks.Training(name, dtype, batch_size=batch)
                 shape = networks.cutouts(batch)
                 case = Case(
