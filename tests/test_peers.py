@@ -68,6 +68,28 @@ def test_an_onnx_file_of_one_plane_or_three_restores(planes, planes_last, tmp_pa
     np.testing.assert_array_equal(found, convolved(picture))
 
 
+def test_networks_of_three_planes_restore_colour(tmp_path):
+    pytest.importorskip("onnxruntime")
+    names = [write_onnx(tmp_path / f"{n}.onnx", planes=n, planes_last=False) for n in (1, 3)]
+    grey, colour = (find_peer(f"onnx:{name}", qualities=(20,), jobs=1) for name in names)
+    assert (grey.in_colour, colour.in_colour) == (False, True)
+    picture = np.stack([noise(19, 26, seed) for seed in range(3)], axis=-1)
+    [found] = colour.restorer(20)(picture[None])
+    for channel in range(3):
+        np.testing.assert_array_equal(found[..., channel], convolved(picture[..., channel]))
+
+
+def test_a_network_of_one_plane_is_not_for_colour(tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    path = write_onnx(tmp_path / "net.onnx", planes=1, planes_last=False)
+    (tmp_path / "images").mkdir()
+    write_png(tmp_path / "images/a.png", np.zeros((16, 24, 3), np.uint8))
+    datasets = f"--datasets=folder:{tmp_path / 'images'}"
+    with pytest.raises(SystemExit, match="2"):
+        main([f"onnx:{path}", f"-o={tmp_path / 'out'}", "--colour", datasets])
+    assert "net restores luma alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("planes", [1, 3])
 def test_a_torch_script_of_one_plane_or_three_restores(planes, tmp_path):
     torch = pytest.importorskip("torch")
@@ -168,3 +190,7 @@ def test_waifu2x_restores_a_photograph(data_dir, tmp_path):
     assert main([*arguments, "--qualities=20"]) == 0
     [_, row] = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     assert row["ipsnr"] > 0.5
+    in_colour = ["waifu2x", f"-o={tmp_path / 'colour'}", f"--datasets=folder:{images}", "--colour"]
+    assert main([*in_colour, "--qualities=20"]) == 0
+    jpeg, row = json.loads((tmp_path / "colour" / "results.json").read_text())["rows"]
+    assert row["psnr"] > jpeg["psnr"] + 0.3  # with red and blue exchanged it would lose

