@@ -27,6 +27,9 @@ CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
 # Of a strip of the gradient of a kernel: enough to sum over at once, few enough to stay cached.
 PIXELS_PER_STRIP = 2048
 FEW_CHANNELS = 3  # of an image
+# With fewer channels in, AMX's convolutions by tall kernels are wrong (oneDNN 3.7.3 in jaxlib
+# 0.10.2: those of 8 by 12 rows) or cannot be made (15 by 137), which aborts the process.
+LEAST_COLUMNS = 16
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -122,7 +125,8 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     Returns:
       float32 [size, size, a, b].
     """
-    (n, h, _, a), (_, _, width, b), dtype = moved.shape, still.shape, moved.dtype
+    (n, h, w, a), (_, _, columns, b), dtype = moved.shape, still.shape, moved.dtype
+    width = max(columns, LEAST_COLUMNS)
     pitch = h + padding  # The images stand under each other, with zeros in between.
     rows = n * pitch
     strips = math.ceil(rows * width / PIXELS_PER_STRIP)
@@ -130,9 +134,9 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     longest, shortest = math.ceil(rows / strips), math.ceil(rows / (2 * strips))
     strip = min(range(longest, shortest - 1, -1), key=lambda length: -rows % length)
     total = math.ceil(rows / strip) * strip
-    sides = (padding, width + size - 1 - moved.shape[2] - padding)
+    sides = (padding, width + size - 1 - w - padding)
     moved = _stack(_words(moved), pitch, sides, padding, total + size - 1)
-    still = _stack(_words(still), pitch, (0, 0), 0, total)
+    still = _stack(_words(still), pitch, (0, width - columns), 0, total)
 
     def add_strip(index: Array, sums: Array) -> Array:
         seen = lax.dynamic_slice_in_dim(moved, index * strip, strip + size - 1).swapaxes(1, 2)
