@@ -250,7 +250,9 @@ def _project_backward(
     pixels = (0, 1, 2)
     # In this order, because what stands first is transposed in memory: that of few channels.
     dtaps = lax.dot_general(dy, x, ((pixels, pixels), ((), ())), preferred_element_type=jnp.float32)
-    return dx.astype(x.dtype), dtaps.T.astype(taps.dtype)
+    # XLA's CPU backend would fuse the transposition into a product that it has not for bfloat16.
+    dtaps = lax.optimization_barrier(dtaps).T
+    return dx.astype(x.dtype), dtaps.astype(taps.dtype)
 
 
 _project.defvjp(lambda x, taps: (_project(x, taps), (x, taps)), _project_backward)
