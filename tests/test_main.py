@@ -99,6 +99,7 @@ def main(monkeypatch, tmp_path):
 def test_the_table_and_the_hash_are_printed(main, capsys):
     row = {"dataset": "live1", "qf": 20, "method": "jpeg", "psnr": 30.07, "psnrb": 27.57}
     row |= {"ssim": 0.868, "ipsnr": 0.0, "ipsnrb": 0.0, "bpp": 0.5}
+    row |= {"ipsnr_se": "NaN", "ipsnrb_se": "NaN"}
     results = {"rows": [row], "images": [], "failures": [], "parameters_sha256": "c0ffee"}
     main(lambda config, workdir, profile_steps: results)
     output = capsys.readouterr().out

@@ -248,8 +248,8 @@ def format_table(results: Mapping[str, Any]) -> str:
 
 
 def _with_error(row: Mapping[str, Any], gain: str) -> str:
-    """A gain and the standard error of its mean over images, where it is known."""
-    error = float(row.get(f"{gain}_se", "nan"))
+    """A gain and the standard error of its mean, which a single image does not have."""
+    error = float(row[f"{gain}_se"])
     return f"{float(row[gain]):+.2f}" + (f" ±{error:.2f}" if math.isfinite(error) else "")
 
 

@@ -53,14 +53,14 @@ def same_pictures(
     """The qualities at which results are of the same pictures as a source gives now.
 
     Those of other bytes by the codec, of another Pillow say, are left out, as are those that lack
-    a metric or were made before digests were kept.
+    a metric.
 
     Raises:
       ValueError: the clean images themselves are others: scores of both in one file would be
         mistaken for those of one set.
     """
     rows = [row for row in results["rows"] if row["dataset"] == source.name]
-    known = {row["qf"]: row for row in rows if "clean_sha256" in row}
+    known = {row["qf"]: row for row in rows}
     if not known:
         return set()
     now = fingerprints(source, sorted(known), codec=codec, earlier=earlier)

@@ -88,7 +88,7 @@ def compared(runs: Sequence[Run]) -> list[Line]:
 
 def _line(key: tuple[str, int, str], row: Record) -> Line:
     line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
-    line |= {name: row[name] for name in ("images", *SCORES) if name in row}
+    line |= {name: row[name] for name in ("images", *SCORES)}
     if math.isfinite(row.get("cpu_seconds_per_mpixel", math.nan)):
         line["cpu_seconds_per_mpixel"] = row["cpu_seconds_per_mpixel"]
         line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
@@ -107,8 +107,7 @@ def table(lines: Sequence[Line]) -> str:
     for line in lines:
         gain, time = "", ""
         if line["method"] != LABELS["jpeg"]:
-            gain = f"{line['ipsnr']:+.2f}"
-            gain += f" ± {line['ipsnr_se']:.2f}" if "ipsnr_se" in line else ""
+            gain = f"{line['ipsnr']:+.2f} ± {line['ipsnr_se']:.2f}"
         if "cpu_seconds_per_mpixel" in line:
             time = f"{line['cpu_seconds_per_mpixel']:.2g}"
         scores = f"{line['psnr']:.2f}", f"{line['psnrb']:.2f}", f"{line['ssim']:.4f}"

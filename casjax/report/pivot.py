@@ -41,7 +41,7 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
     found: set[str] = set()
     for run in runs:
         for row in [*run.rows, *run.other_rows]:
-            if row["method"] == row.get("codec", "jpeg"):
+            if row["method"] == row["codec"]:
                 continue
             values = tuple(_value(run, row, key) for key in columns)
             found |= {k for k, value in zip(columns, values, strict=True) if value is not None}
@@ -62,7 +62,7 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
 
 def _value(run: Run, row: Record, key: str) -> Any:
     if key in OF_SCORES:
-        return row.get(key, "jpeg")
+        return row[key]
     if key == "run":
         return run.name
     value: Any = run.config

@@ -105,6 +105,7 @@ def _read_run(path: Path, name: str) -> Run:
         rows, images = (
             [_numbers(r) for r in results[part] if is_plain] for part in ("rows", "images")
         )
+        other_rows = [row for row in rows if not _is_of_jpeg(row)]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
     return Run(
@@ -112,7 +113,7 @@ def _read_run(path: Path, name: str) -> Run:
         folder=folder,
         rows=[row for row in rows if _is_of_jpeg(row)],
         images=[record for record in images if _is_of_jpeg(record)],
-        other_rows=[row for row in rows if not _is_of_jpeg(row)],
+        other_rows=other_rows,
         network=network,
         metrics=_read_metrics(folder / METRICS_FILE),
         config=config,
@@ -128,7 +129,7 @@ def _colour_rows(results: Record) -> list[Record]:
 
 
 def _is_of_jpeg(record: Record) -> bool:
-    return record.get("codec", "jpeg") == "jpeg"  # results of old do not name it
+    return record["codec"] == "jpeg"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

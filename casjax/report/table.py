@@ -146,7 +146,7 @@ def markdown_of_others(scores: Sequence[Score]) -> str:
     titles = ["Images", "Run", "Method", *TITLES.values(), "Gain in PSNR [dB]", "How it came about"]
     rows = [
         [
-            f"{score.row.get('codec', 'jpeg')} {score.row['qf']}",
+            f"{score.row['codec']} {score.row['qf']}",
             score.run.name,
             score.row["method"],
             *(f"{score.row[metric]:.{decimals}f}" for metric, decimals in METRICS.items()),
