@@ -1,11 +1,27 @@
-"""The command `casjax`: each of its subcommands is a module, as ``python -m`` runs it."""
+"""The command `casjax` and its exit statuses.
+
+Each subcommand is a module that ``python -m`` runs as well.
+"""
 
 import argparse
+import enum
 import runpy
 import sys
 from typing import NamedTuple
 
 import casjax
+
+
+class ExitStatus(enum.IntEnum):
+    """The exit status of a command, for shells, schedulers and scripts."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USAGE = 2  # or a wrong config, or wrong data; as in argparse
+    INTERRUPTED = 130  # by Ctrl-C; as in shells
+    READER_GONE = 141  # nobody reads the output any more (SIGPIPE); as in shells
+    # EX_TEMPFAIL of sysexits.h: stopped with its state saved, or because another process was lost
+    QUEUE_AGAIN = 75
 
 
 class Command(NamedTuple):

@@ -24,9 +24,9 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from casjax.cli import ExitStatus
 from casjax.networks.workdir import RESULTS_FILE
 from casjax.training.configs import ConfigParser, config_name
-from casjax.training.exit_status import ExitStatus
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "What to do: a config that ships, such as qf20 or efficient:qf=10, or a file."

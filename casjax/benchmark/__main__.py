@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from casjax.training.exit_status import ExitStatus
+from casjax.cli import ExitStatus
 
 PARTS = (
     "inference",

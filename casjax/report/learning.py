@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from casjax.networks.provenance import learning_curve
 from casjax.networks.workdir import CONFIG_FILE, METRICS_FILE
-from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    return ExitStatus.DONE
+    return 0
 
 
 def of_network(entry: Mapping[str, Any]) -> Curve:
