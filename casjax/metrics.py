@@ -158,16 +158,6 @@ METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 COLOUR_METRICS = METRICS | {"ssim_gaussian_luma": ssim_gaussian_luma}
 
 
-def ipsnr(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.Array:
-    """Gain in PSNR over the degraded image in dB; NaN where both equal the clean image."""
-    return psnr(restored, clean) - psnr(degraded, clean)
-
-
-def ipsnr_b(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.Array:
-    """Gain in PSNR-B over the degraded image in dB; NaN where both score inf."""
-    return psnr_b(restored, clean) - psnr_b(degraded, clean)
-
-
 def _check_pair(
     restored: jax.Array, clean: jax.Array, peak: float | None, *, smallest: int
 ) -> None:

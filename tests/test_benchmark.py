@@ -59,7 +59,7 @@ def test_figures_are_rates_and_ratios_of_medians():
 
 
 def test_the_limit_of_a_product_is_itself():
-    side = timing._side("float32")
+    side = timing._side()
     case = timing.Case(
         name="product",
         unit="products/s",

@@ -69,7 +69,7 @@ def measure(case: Case, *, calls: int, seconds: float) -> list[Record]:
     limit = None
     if case.flops:
         todo.append(_product(case.dtype))
-        limit = 2 * _side(case.dtype) ** 3 / case.flops * case.amount
+        limit = 2 * _side() ** 3 / case.flops * case.amount
     elif case.traffic:
         todo.append(_copy())
         limit = 2 * COPIED / case.traffic * case.amount
@@ -110,14 +110,14 @@ def interleave(todo: Sequence[Call], *, calls: int, seconds: float) -> list[list
 COPIED = 2**28  # bytes: beyond all caches
 
 
-def _side(dtype: str) -> int:
+def _side() -> int:
     """The side of the matrices whose product is the limit: some 0.1 s on CPUs, 1 ms on GPUs."""
     return 2048 if jax.default_backend() == "cpu" else 8192
 
 
 @functools.cache
 def _product(dtype: str) -> Call:
-    matrix = jnp.ones((_side(dtype), _side(dtype)), dtype)
+    matrix = jnp.ones((_side(), _side()), dtype)
     # Sums in float32: with bfloat16 ones CPUs do not use the units that they have for bfloat16.
     product = jax.jit(functools.partial(jnp.matmul, preferred_element_type=jnp.float32))
     return lambda: product(matrix, matrix).block_until_ready()

@@ -9,7 +9,6 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 # Without these the pixels would be others: transparency, and the frames of an animation.
 NEEDED = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
 LONGEST = 2**24  # bytes that a compressed text or profile may have

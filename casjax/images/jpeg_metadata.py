@@ -23,7 +23,6 @@ from casjax.images.segments import (
 )
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 ICC = b"ICC_PROFILE\0"
 MULTI_PICTURE = b"MPF\0"
 PICTURES = 0xB002  # the tag of their index

@@ -107,8 +107,8 @@ def fill_in_tiles(
     count, height, width, _ = degraded.shape
     multiple = math.lcm(bucket, model.alignment)
     overlap = context(model)
-    rows = _spans(height, _round_up(height, multiple), tile, overlap)
-    columns = _spans(width, _round_up(width, multiple), tile, overlap)
+    rows = _spans(_round_up(height, multiple), tile, overlap)
+    columns = _spans(_round_up(width, multiple), tile, overlap)
     windows = [Window(*place) for place in itertools.product(range(count), rows, columns)]
     # Batches: one runs while the next one waits, so that the device never does. A CPU would run
     # both at once, in twice the memory and no sooner.
@@ -209,8 +209,8 @@ def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _spans(length: int, padded: int, tile: int, overlap: int) -> list[Span]:
-    """Cover an axis of `length` pixels, continued to `padded`, by spans of equal size."""
+def _spans(padded: int, tile: int, overlap: int) -> list[Span]:
+    """Cover an axis of `padded` pixels with spans of equal size."""
     size = min(padded, tile)
     last = padded - size
     starts = [*range(0, last, tile - 2 * overlap), last]
