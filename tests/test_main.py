@@ -45,7 +45,10 @@ def run(*arguments, **environment):
         ([BASE, "--config.evaluation.datasets=('live2',)"], "unknown image source 'live2'"),
         ([BASE, "--config.loop.log_every=0"], "config.loop.log_every=0: expected a whole number"),
         ([BASE, "--config.multiscale.loss_weights=1"], "one for each output of the network"),
-        ([BASE, "--config.data.cutouts_dir=README.md"], "README.md: a file, where cut-outs need"),
+        (
+            [BASE, "--config.data.cutouts_dir=README.md"],
+            "README.md: a file, expected a folder for cut-outs",
+        ),
         ([BASE, "--workdir=README.md"], "README.md: --workdir is a file"),
         ([BASE, "--profile=-1"], "profile"),
     ],
