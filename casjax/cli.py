@@ -25,37 +25,37 @@ class ExitStatus(enum.IntEnum):
 
 
 class Command(NamedTuple):
-    """A subcommand: the module that it runs, and what it does, for ``--help``."""
+    """A subcommand: the module it runs, and its purpose for ``--help``."""
 
     module: str
     purpose: str
 
 
 COMMANDS = {
-    "train": Command("casjax.main", "train a network as a config says, and score it"),
+    "train": Command("casjax.main", "train a network according to a config, and score it"),
     "evaluate": Command("casjax.evaluate", "score any method on test sets"),
-    "restore": Command("casjax.restore", "remove the artifacts of photographs"),
+    "restore": Command("casjax.restore", "restore photographs"),
     "report": Command("casjax.report", "make tables, figures and a page from results"),
-    "export": Command("casjax.export", "write a network as StableHLO and ONNX"),
+    "export": Command("casjax.export", "export a network as StableHLO and ONNX"),
     "benchmark": Command("casjax.benchmark", "measure speed and memory on this machine"),
 }
 
 
 def main() -> None:
-    """Run the subcommand that the command line names, with the arguments after its name."""
+    """Run the subcommand named on the command line, with the arguments after its name."""
     name = make_parser().parse_args(sys.argv[1:2]).command
     sys.argv = [f"casjax {name}", *sys.argv[2:]]
     runpy.run_module(COMMANDS[name].module, run_name="__main__", alter_sys=True)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of what comes before the arguments of a subcommand."""
+    """Return the parser of everything before the arguments of a subcommand."""
     purposes = "\n".join(f"  {name:<12}{command.purpose}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="casjax",
         usage="casjax COMMAND ...",
         description=f"Remove JPEG compression artifacts. Commands:\n{purposes}",
-        epilog="`casjax COMMAND --help` says more of each.",
+        epilog="`casjax COMMAND --help` describes each command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -114,7 +114,7 @@ def test_the_table_and_the_hash_are_printed(main, capsys):
     ("raised", "status", "said"),
     [
         (FloatingPointError("the loss is not finite at step 7"), 1, "not finite at step 7"),
-        (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
+        (KeyboardInterrupt(), 130, "resumes from the last checkpoint"),
         (InterruptedTrainingError(7, signal.SIGINT), 130, "SIGINT: stopped after step 7"),
         (InterruptedTrainingError(7, signal.SIGTERM), 75, "SIGTERM: stopped after step 7"),
     ],
