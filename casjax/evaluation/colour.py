@@ -1,4 +1,4 @@
-"""Networks for colour as the evaluator takes them: of files, whose planes and tables they need."""
+"""Colour networks for the evaluator: they take files, whose planes and tables they need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ MAX_PIXELS = 10**9  # of a test image
 
 
 def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
-    """Make the restorer of a network for colour, of JPEG files, grey ones too.
+    """Make the restorer of a colour network, which takes JPEG files, including grey ones.
 
     Arguments and errors are those of `inference.make_restorer`.
     """
