@@ -3,11 +3,11 @@
 It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to what it is
 (``model``, as in a config) and for which ``qualities`` (lowest and highest JPEG quality factor),
 and to how it came about: the network it started from, data, cut-outs, steps, loss, date, and the
-scores of the weights as they ship, as far as they are known with ``command``, ``revision``,
-``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
-`provenance.learning_curve`), the ``multiscale_scores`` that it had before fine-tuning, and
-``earlier`` trainings of it, oldest first. Networks that are there to compare with have
-``baseline``: true; restoring photographs does not choose them.
+scores of the weights as they ship (in RGB where a row has ``channels`` 3), as far as they are known
+with ``command``, ``revision``, ``versions``, ``machine`` and ``wall_time`` (seconds), the
+``learning_curve`` (see `provenance.learning_curve`), the ``multiscale_scores`` that it had before
+fine-tuning, and ``earlier`` trainings of it, oldest first. Networks that are there to compare with
+have ``baseline``: true; restoring photographs does not choose them.
 """
 
 import hashlib
