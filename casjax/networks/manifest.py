@@ -3,10 +3,11 @@
 It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to the network
 (``model``, as in a config) and its ``qualities`` (lowest and highest JPEG quality factor), and to
 how it was trained: the network it started from, data, cut-outs, steps, loss, date, and the scores
-of the shipped weights; where known, also ``command``, ``revision``, ``versions``, ``machine`` and
-``wall_time`` (seconds), the ``learning_curve`` (see `provenance.learning_curve`), the
-``multiscale_scores`` before fine-tuning, and ``earlier`` trainings, oldest first. Networks that
-serve only for comparison have ``baseline``: true; restoring photographs does not choose them.
+of the shipped weights (in RGB where a row has ``channels`` 3); where known, also ``command``,
+``revision``, ``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
+`provenance.learning_curve`), the ``multiscale_scores`` before fine-tuning, and ``earlier``
+trainings, oldest first. Networks that serve only for comparison have ``baseline``: true; restoring
+photographs does not choose them.
 """
 
 import hashlib
