@@ -146,6 +146,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(
+        "--strength",
+        type=share,
+        default=1,
+        metavar="S",
+        help="of what is changed, 0 (the picture as it is) to 1, the default",
+    )
+    add(
         "--memory",
         type=memory_size,
         metavar="SIZE",
@@ -177,6 +184,13 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def share(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    if not re.fullmatch(r"\d*\.?\d+", text) or not 0 <= float(text) <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return float(text)
 
 
 def memory_size(text: str) -> int:

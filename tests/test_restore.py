@@ -221,6 +221,13 @@ def test_the_network_changes_luma_only(run):
     assert difference("grey out.png", np.full((20, 30), 119)) == 0
 
 
+def test_no_strength_gives_the_picture_as_it_is(run):
+    Image.fromarray(PHOTOGRAPH).save("photo.jpg", quality=30)
+    run("photo.jpg", "--model", "brighter", "--no-consistent", "--strength", "0")
+    before, after = (np.asarray(Image.open(n)) for n in ("photo.jpg", "photo-restored.png"))
+    assert np.array_equal(after, before)
+
+
 def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     save("in/a.jpg")
     save("in/deep/b.JPEG")
@@ -319,6 +326,7 @@ def test_standard_input_to_standard_output():
         (["photo.jpg", "--memory=much"], "expected a size such as 500MB or 2GB, got 'much'"),
         (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too small for this network"),
         (["photo.jpg", "--model=none"], "none: no network of that name ships"),
+        (["photo.jpg", "--strength=1.5"], "expected a number from 0 to 1, got '1.5'"),
         (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
         (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
         (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg is no png file"),

@@ -141,6 +141,17 @@ def test_arrays_keep_their_shape(image):
     assert np.array_equal(restore_with(identity, image, chroma=True), image)
 
 
+@pytest.mark.parametrize("image", [PHOTOGRAPH, PHOTOGRAPH[..., 0]], ids=["colour", "grey"])
+def test_strength_blends(image):
+    image = np.clip(image, 60, 250)
+    assert np.array_equal(restore_with(darker, image, strength=0), image)
+    half, all_of_it = (restore_with(darker, image, strength=s) for s in (0.5, 1))
+    assert np.isin(image - half, (11, 12)).all()  # 20 x 255 / 219 is 23
+    assert (image - all_of_it == 23).all()
+    with pytest.raises(ValueError, match="expected a strength from 0 to 1, got 2"):
+        restore_with(darker, image, strength=2)
+
+
 @pytest.mark.parametrize("image", [PHOTOGRAPH / 255, PHOTOGRAPH[..., :2], PHOTOGRAPH[0, :, 0]])
 def test_other_arrays_are_refused(image):
     with pytest.raises(ValueError, match="expected an image uint8"):

@@ -5,14 +5,18 @@ upsampling").
 """
 
 from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import lax
 from jax.typing import ArrayLike
 
 from casjax.jpeg.luma import code, pad_by_edge
+
+Planes = TypeVar("Planes", npt.NDArray[np.uint8], jax.Array)
 
 # Rows and columns of pixels per chroma sample, in the order of Pillow's numbers.
 SAMPLINGS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
@@ -69,22 +73,30 @@ def degrade_to_planes(
     return _planes(rgb, tables, 0, samplings=(sampling,))
 
 
-@jax.jit
-def planes_to_rgb(planes: jax.Array) -> jax.Array:
+def planes_to_rgb(planes: Planes) -> Planes:
     """Convert JFIF's YCbCr to RGB as libjpeg does, in integers.
 
     Args:
-      planes: uint8 [..., 3].
+      planes: uint8 [..., 3], of NumPy, for which nothing is compiled, or JAX.
 
     Returns:
-      uint8 [..., 3].
+      uint8 [..., 3], likewise.
     """
-    y, cb, cr = jnp.moveaxis(planes.astype(jnp.int32), -1, 0)
+    if isinstance(planes, jax.Array):
+        return _planes_to_rgb_on_device(planes)
+    return _planes_to_rgb(planes, np)
+
+
+def _planes_to_rgb(planes: Any, library: Any) -> Any:
+    y, cb, cr = library.moveaxis(planes.astype(np.int32), -1, 0)
     cb, cr = cb - 128, cr - 128
     red = y + ((_RED_OF_CR * cr + _HALF) >> _BITS)
     green = y + ((_GREEN_OF_CB * cb + _GREEN_OF_CR * cr + _HALF) >> _BITS)
     blue = y + ((_BLUE_OF_CB * cb + _HALF) >> _BITS)
-    return jnp.clip(jnp.stack([red, green, blue], axis=-1), 0, 255).astype(jnp.uint8)
+    return library.clip(library.stack([red, green, blue], axis=-1), 0, 255).astype(np.uint8)
+
+
+_planes_to_rgb_on_device = jax.jit(partial(_planes_to_rgb, library=jnp))
 
 
 def _integers(

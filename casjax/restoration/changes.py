@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr, ycbcr_to_rgb
 from casjax.images.photographs import Coding
+from casjax.jpeg import planes_to_rgb
 from casjax.restoration import safeguard
 
 ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
@@ -19,7 +20,9 @@ ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memor
 Pixels = npt.NDArray[np.uint8]
 
 
-def changed(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) -> Pixels:
+def changed(
+    pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]], *, strength: float = 1
+) -> Pixels:
     """Add changes to a picture; what `safeguard` names stays as it is.
 
     Args:
@@ -27,6 +30,8 @@ def changed(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]])
       coding: what their channels are.
       changes: of luma, or of luma and both components of chroma, numbers [h, w] in levels of
         0..255. Those of chroma are set to zero where there is no colour.
+      strength: how much of the changes is made, 0..1; with 0 it is the picture as a decoder shows
+        it, to the bit.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3].
@@ -38,7 +43,8 @@ def changed(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]])
         if len(changes) == 3:
             has_none = safeguard.neutral(*_chroma(pixels[near], coding))[inner]
             changes[1][rows][has_none] = changes[2][rows][has_none] = 0
-        restored[rows] = _added(pixels[rows], coding, [change[rows] for change in changes])
+        weakened = [np.multiply(strength, change[rows], dtype=np.float32) for change in changes]
+        restored[rows] = _added(pixels[rows], coding, weakened)
         safeguard.keep_pure(restored[rows], as_shown(pixels[near], coding), inner)
     return restored
 
@@ -50,13 +56,16 @@ def _added(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) 
     if coding == "YCbCr":
         ycbcr = pixels.astype(np.float32)
         ycbcr[..., : len(changes)] += change
-        return rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
+        restored = rounded(ycbcr_to_rgb(np.clip(ycbcr, 0, 255)))
+        unchanged = ~change.any(-1)  # which libjpeg rounds differently now and then
+        restored[unchanged] = planes_to_rgb(pixels[unchanged])
+        return restored
     return rounded(pixels + change @ YCBCR_TO_RGB[:, : len(changes)].T)
 
 
 def as_shown(pixels: Pixels, coding: Coding) -> Pixels:
     """Return pixels as a viewer shows them: uint8 [h, w] or RGB [h, w, 3]."""
-    return rounded(ycbcr_to_rgb(pixels.astype(np.float32))) if coding == "YCbCr" else pixels
+    return planes_to_rgb(pixels) if coding == "YCbCr" else pixels
 
 
 def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:

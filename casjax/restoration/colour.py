@@ -33,6 +33,7 @@ def restore_in_colour(
     tables: Tables,
     consistent: bool,
     ensemble: bool,
+    strength: float = 1,
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore a photograph, all planes in one pass; what the network changes is added to it.
@@ -44,6 +45,7 @@ def restore_in_colour(
       consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
         components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
+      strength: see `changes.changed`.
       grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
     Returns:
@@ -66,6 +68,7 @@ def restore_in_colour(
         tables=tables,
         steps=steps,
         ensemble=ensemble,
+        strength=strength,
         grid=grid,
     )
 
@@ -77,6 +80,7 @@ def restore_pixels(
     coding: Coding,
     tables: Tables,
     ensemble: bool,
+    strength: float = 1,
     steps: Sequence[npt.NDArray[np.int32] | None] = (),
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
@@ -93,7 +97,7 @@ def restore_pixels(
         if table is not None:
             _keep_to(table, planes[..., i], changes[..., i])
     count = 1 if coding == "grey" else 3
-    return changed(pixels, coding, [changes[..., i] for i in range(count)])
+    return changed(pixels, coding, [changes[..., i] for i in range(count)], strength=strength)
 
 
 def tables_of(photograph: Photograph, quality: int | None) -> Tables:

@@ -17,6 +17,7 @@ class Options:
       consistent: keep within what the file's coefficients allow; None is where the network was made
         for another quality.
       ensemble: average over eight flips and turns.
+      strength: how much of what the network changes is made, 0..1.
       memory: bytes for a tile; None is a share of what is free.
       output_quality: of JPEG and lossy WebP, 1..100; None is 95, and WebP without loss.
       subsampling: of a JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
@@ -38,6 +39,7 @@ class Options:
     chroma: bool = False
     consistent: bool | None = None
     ensemble: bool = False
+    strength: float = 1
     memory: int | None = None
     output_quality: int | None = None
     subsampling: str = "4:4:4"

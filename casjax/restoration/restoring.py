@@ -41,6 +41,7 @@ def restore_image(
     model: str | None = None,
     chroma: bool = False,
     ensemble: bool = False,
+    strength: float = 1,
     memory: int | None = None,
 ) -> Pixels:
     """Remove JPEG compression artifacts from a picture.
@@ -55,6 +56,7 @@ def restore_image(
         for colour, and where none ships, or for grey pictures, that of the nearest quality.
       chroma: with a network for luma, restore colour too, each component by itself.
       ensemble: average the eight flips and turns: eight times the work for a little more quality.
+      strength: how much of the changes is made, 0..1; 0 gives back the image to the bit.
       memory: bytes for the network's features; default half of what is free.
 
     Returns:
@@ -62,13 +64,15 @@ def restore_image(
 
     Raises:
       ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
-        else tells the quality, or `memory` is too small.
+        else tells the quality, `strength` is out of range, or `memory` is too small.
       FileNotFoundError: there is no such `model`.
     """
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
         raise ValueError(
             f"expected an image uint8 [h, w] or [h, w, 3], got {image.dtype} {list(image.shape)}"
         )
+    if not 0 <= strength <= 1:
+        raise ValueError(f"expected a strength from 0 to 1, got {strength}")
     coding: Coding = "grey" if image.ndim == 2 else "RGB"
     trace = find_trace(image)
     if tables is not None:
@@ -88,13 +92,14 @@ def restore_image(
             coding=coding,
             tables=np.asarray(quantization_tables(quality) if tables is None else tables),
             ensemble=ensemble,
+            strength=strength,
             grid=trace.grid if trace else (0, 0),
         )
     restorer = load_restorer(model, memory)
     components = _components(image, coding, chroma=chroma)
     grid = trace.grid if trace else (0, 0)
     changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
-    return changed(image, coding, changes)
+    return changed(image, coding, changes, strength=strength)
 
 
 def restore_photograph(
@@ -104,6 +109,7 @@ def restore_photograph(
     chroma: bool,
     consistent: bool,
     ensemble: bool,
+    strength: float = 1,
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore a photograph with what its file says of its components.
@@ -115,6 +121,7 @@ def restore_photograph(
       consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
         components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
+      strength: see `changes.changed`.
       grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
     Returns:
@@ -142,7 +149,7 @@ def restore_photograph(
         raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
     else:
         changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
-    return changed(photograph.pixels, coding, changes)
+    return changed(photograph.pixels, coding, changes, strength=strength)
 
 
 @functools.cache

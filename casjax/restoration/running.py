@@ -116,6 +116,7 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
             tables=colour.tables_of(photograph, options.qf),
             consistent=choice.consistent,
             ensemble=options.ensemble,
+            strength=options.strength,
             grid=choice.grid,
         )
     return restoring.restore_photograph(
@@ -124,6 +125,7 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
         chroma=options.chroma,
         consistent=choice.consistent,
         ensemble=options.ensemble,
+        strength=options.strength,
         grid=choice.grid,
     )
 
