@@ -1,9 +1,9 @@
 """Put the network of a finished run into the package: ``python launch/ship.py --help``.
 
-Writes its weights as float16 beside the other shipped networks, and adds to the manifest there its
-model, how it was trained, and the scores of the shipped weights on LIVE1 and classic5. A fine-tuned
-run is also scored as it was before fine-tuning; those weights do not ship. Nothing is written until
-everything is complete.
+Writes its weights as float16 beside the other networks that ship, and into the manifest there what
+it is, how it came about, and what the weights, as they ship, score on LIVE1 and classic5. A run
+with fine-tuning is scored as it was before, too; those weights do not ship. Nothing is written
+before all of it is there.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from casjax.networks.workdir import (
 from casjax.training.run_record import read_parts
 
 KEPT = ("dataset", "method", "qf", "psnr", "psnrb", "ssim")
-# Of a network that was trained further under the same name.
+# Of a network that was trained further under its own name.
 KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
 CURVE = "learning_curve"
 
