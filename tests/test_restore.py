@@ -207,7 +207,7 @@ def test_one_file_beside_itself(run):
     status, output, errors = run("photo.jpg", "--qf=20")
     assert (status, output) == (0, "")
     assert files() == ["photo-restored.png", "photo.jpg"]
-    assert "photo.jpg -> photo-restored.png: quality 20 as asked for, " in errors
+    assert "photo.jpg -> photo-restored.png: quality 20 as requested, " in errors
     assert errors.splitlines()[-1].startswith("1 restored: 0.01 Mpixel, ")
 
 
@@ -231,7 +231,7 @@ def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     assert (status, output) == (1, "")
     assert [name for name in files() if name.startswith("out")] == ["out/a.png", "out/deep/b.png"]
     lines = errors.splitlines()
-    assert "left out 1 files that are no JPEG: name them one by one, or give --qf" in lines
+    assert "left out 1 files that are not JPEGs: name them individually, or give --qf" in lines
     assert "error: absent.jpg: no such file or folder" in lines
     assert "error: in/bad.jpg: not an image in a known format" in lines
     assert "2 restored, 2 failed" in lines[-1]
@@ -321,11 +321,11 @@ def test_standard_input_to_standard_output():
         (["photo.jpg", "--model=none"], "none: no network of that name ships"),
         (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
         (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
-        (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg is no png file"),
+        (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg does not match --format png"),
         (["photo.jpg", "-o", "{place}.png"], "expected no other fields than {folder}, {stem}"),
         (["photo.jpg", "photo.png", "-o", "x.png"], "several pictures need a folder"),
         (["photo.jpg", "photo.png"], "would both become photo-restored.png"),
-        (["photo.jpg", "-"], "can only be restored by itself"),
+        (["photo.jpg", "-"], "(-) must be the only input"),
         (["-", "--compare"], "--compare needs a result that is a file"),
         (["-", "-o", "{stem}.png"], "standard input has no name"),
     ],
@@ -363,7 +363,7 @@ def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
     save("photo.jpg", quality=quality)
     status, _, errors = run("photo.jpg")
     assert status == 0
-    assert ("a file so good is better left as it is" in errors) == (quality > 93)
+    assert ("a file of this quality is better left as it is" in errors) == (quality > 93)
 
 
 def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):

@@ -1,4 +1,4 @@
-"""Which network restores a photograph, and what there is to say of the choice."""
+"""Choosing the network that restores a photograph, and explaining the choice."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -10,20 +10,20 @@ from casjax.restoration.options import Options
 from casjax.restoration.quality import Quality, estimate_quality
 from casjax.restoration.traces import find_trace
 
-UNLIKE = 10  # quality factors between a file and its network from which on a note is given
-# Beyond it the network for 80 loses PSNR, 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
+UNLIKE = 10  # difference in quality factor between file and network that gives a note
+# Above it the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
 BEST_RESTORED = 93
 
 
 class Choice(NamedTuple):
-    """How a photograph is restored.
+    """How to restore a photograph.
 
     Attributes:
       model: the network's name.
       quality: of the photograph, in words.
       consistent: see `restoring.restore_photograph`.
-      notes: what the user should know of it; a few words each.
-      grid: of another file than a JPEG, row and column of its first whole block.
+      notes: what the user should know about it; a few words each.
+      grid: of a file that is not a JPEG, row and column of its first whole block.
     """
 
     model: str
@@ -36,15 +36,15 @@ class Choice(NamedTuple):
 def choose_network(photograph: Photograph, options: Options) -> Choice:
     """Choose the network for a photograph, and whether to hold it to the file's coefficients.
 
-    A network made for another quality is held to them where it can be: on files of a higher
-    quality it would take details for artifacts.
+    A network made for another quality is held to them if possible: on files of a higher quality it
+    would mistake details for artifacts.
 
     Raises:
-      ValueError: nothing tells the quality, or the file lacks a table that it names.
+      ValueError: the quality is unknown, or the file lacks a table that it refers to.
     """
     trace = None if photograph.header else find_trace(photograph.pixels)
     if options.qf is not None:
-        factor, described = options.qf, f"{options.qf} as asked for"
+        factor, described = options.qf, f"{options.qf} as requested"
     elif estimates := estimate_qualities(photograph):
         factor, described = estimates[0].factor, str(estimates[0])
     elif trace:
@@ -54,7 +54,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     else:
         raise ValueError(
             f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
-            "trace of JPEG: give the quality of the JPEG that it was by --qf"
+            "trace of JPEG: give the quality of the former JPEG with --qf"
         )
     is_grey = photograph.coding == "grey"
     model = options.model or default_network(factor, luma=options.luma or is_grey)
@@ -64,7 +64,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
         notes.append(f"the network was made for quality {made_for}")
     if options.model is None and model != colour_network() and factor > BEST_RESTORED:
-        notes.append("a file so good is better left as it is")
+        notes.append("a file of this quality is better left as it is")
     consistent = options.consistent
     if consistent is None and not lowest <= factor <= highest and photograph.has_steps:
         consistent = True
@@ -73,19 +73,19 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
 
 
 def default_network(quality: int, *, luma: bool) -> str:
-    """Return the name of the network that restores pictures of a quality if none is named.
+    """Return the name of the network that restores pictures of a quality by default.
 
-    That is the one for colour that ships, or where there is none, or one for ``luma`` is wanted,
-    the `nearest_network`.
+    That is the shipped colour network, or if there is none, or one for ``luma`` is wanted, the
+    `nearest_network`.
 
     Raises:
-      ValueError: none ships.
+      ValueError: no network ships.
     """
     return (None if luma else colour_network()) or nearest_network(quality)
 
 
 def colour_network() -> str | None:
-    """Return the name of the network for colour that ships, if one does."""
+    """Return the name of the shipped colour network, if there is one."""
     for name, entry in pretrained.manifest().items():
         if _is_for_colour(entry) and not entry.get("baseline"):
             return name
@@ -97,14 +97,14 @@ def _is_for_colour(entry: Mapping[str, Any]) -> bool:
 
 
 def nearest_network(quality: int) -> str:
-    """Return the name of the network for luma that ships whose quality factor is nearest.
+    """Return the name of the shipped luma network whose quality factor is nearest.
 
-    One made for a single quality, kept within what the file allows, does better on those in between
-    too than the blind network. Of two as near the milder is taken, for the higher quality. Those
-    that ship as baselines, to compare with, are not chosen.
+    A network for a single quality, kept within what the file allows, is better than the blind
+    network even at qualities in between. Of two equally near networks, the milder one is taken,
+    for the higher quality. Networks that ship as baselines, for comparison, are not chosen.
 
     Raises:
-      ValueError: none ships.
+      ValueError: no network ships.
     """
     manifest = pretrained.manifest()
     networks = {
@@ -123,10 +123,10 @@ def nearest_network(quality: int) -> str:
 
 
 def estimate_qualities(photograph: Photograph) -> list[Quality]:
-    """Estimate the quality factors of luma and, where there is any, chroma; none without tables.
+    """Estimate the quality factors of luma and of any chroma; none without tables.
 
     Raises:
-      ValueError: the file lacks a table that it names.
+      ValueError: the file lacks a table that it refers to.
     """
     if photograph.header is None:
         return []
@@ -136,7 +136,7 @@ def estimate_qualities(photograph: Photograph) -> list[Quality]:
 
 
 def explain(name: str, photograph: Photograph, choice: Choice) -> str:
-    """Describe in lines what was read from a file and what was chosen for it."""
+    """Describe in a few lines what was read from a file and which network was chosen."""
     height, width = photograph.pixels.shape[:2]
     header = photograph.header
     coding = header.coding if header else photograph.coding
