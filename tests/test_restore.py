@@ -207,7 +207,7 @@ def test_one_file_beside_itself(run):
     status, output, errors = run("photo.jpg", "--qf=20")
     assert (status, output) == (0, "")
     assert files() == ["photo-restored.png", "photo.jpg"]
-    assert "photo.jpg -> photo-restored.png: quality 20 as requested, " in errors
+    assert "photo.jpg -> photo-restored.png: quality 20 as asked for, " in errors
     assert errors.splitlines()[-1].startswith("1 restored: 0.01 Mpixel, ")
 
 
@@ -363,7 +363,7 @@ def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
     save("photo.jpg", quality=quality)
     status, _, errors = run("photo.jpg")
     assert status == 0
-    assert ("a file of this quality is better left as it is" in errors) == (quality > 93)
+    assert ("a file so good is better left as it is" in errors) == (quality > 93)
 
 
 def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):

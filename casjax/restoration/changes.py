@@ -55,7 +55,7 @@ def _added(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) 
 
 
 def as_shown(pixels: Pixels, coding: Coding) -> Pixels:
-    """Return pixels as displayed: uint8 [h, w] or RGB [h, w, 3]."""
+    """Return pixels as a viewer shows them: uint8 [h, w] or RGB [h, w, 3]."""
     return rounded(ycbcr_to_rgb(pixels.astype(np.float32))) if coding == "YCbCr" else pixels
 
 

@@ -22,8 +22,8 @@ class Choice(NamedTuple):
       model: the network's name.
       quality: of the photograph, in words.
       consistent: see `restoring.restore_photograph`.
-      notes: what the user should know about it; a few words each.
-      grid: of a file that is not a JPEG, row and column of its first whole block.
+      notes: what the user should know of it; a few words each.
+      grid: of another file than a JPEG, row and column of its first whole block.
     """
 
     model: str
@@ -36,15 +36,15 @@ class Choice(NamedTuple):
 def choose_network(photograph: Photograph, options: Options) -> Choice:
     """Choose the network for a photograph, and whether to hold it to the file's coefficients.
 
-    A network made for another quality is held to them if possible: on files of a higher quality it
-    would mistake details for artifacts.
+    A network made for another quality is held to them where it can be: on files of a higher
+    quality it would take details for artifacts.
 
     Raises:
       ValueError: the quality is unknown, or the file lacks a table that it refers to.
     """
     trace = None if photograph.header else find_trace(photograph.pixels)
     if options.qf is not None:
-        factor, described = options.qf, f"{options.qf} as requested"
+        factor, described = options.qf, f"{options.qf} as asked for"
     elif estimates := estimate_qualities(photograph):
         factor, described = estimates[0].factor, str(estimates[0])
     elif trace:
@@ -64,7 +64,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
         notes.append(f"the network was made for quality {made_for}")
     if options.model is None and model != colour_network() and factor > BEST_RESTORED:
-        notes.append("a file of this quality is better left as it is")
+        notes.append("a file so good is better left as it is")
     consistent = options.consistent
     if consistent is None and not lowest <= factor <= highest and photograph.has_steps:
         consistent = True
@@ -73,10 +73,10 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
 
 
 def default_network(quality: int, *, luma: bool) -> str:
-    """Return the name of the network that restores pictures of a quality by default.
+    """Return the name of the network that restores pictures of a quality if none is named.
 
-    That is the shipped colour network, or if there is none, or one for ``luma`` is wanted, the
-    `nearest_network`.
+    That is the one for colour that ships, or where there is none, or one for ``luma`` is wanted,
+    the `nearest_network`.
 
     Raises:
       ValueError: no network ships.

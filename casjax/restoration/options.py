@@ -16,8 +16,8 @@ class Options:
       consistent: keep within what the file's coefficients allow; None to do so only if the network
         was made for another quality.
       ensemble: average over eight flips and turns.
-      memory: bytes for a tile; None is a share of the free memory.
-      output_quality: of JPEG and lossy WebP, 1..100; None is 95, and lossless WebP.
+      memory: bytes for a tile; None is a share of what is free.
+      output_quality: of JPEG and lossy WebP, 1..100; None is 95, and WebP without loss.
       subsampling: of a JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
       strip: write no metadata except what defines the colours.
       compare: write a comparison beside each result.

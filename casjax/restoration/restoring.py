@@ -111,9 +111,9 @@ def restore_photograph(
     Args:
       photograph: the picture.
       restorer: made by `load_restorer`.
-      chroma: restore colour too, at the resolution in which the file holds it.
-      consistent: keep to pictures consistent with the file, see `consistency.project`. Applies only
-        to components with one sample per pixel, not to subsampled chroma.
+      chroma: restore colour too, at the resolution that the file holds it in.
+      consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
+        components with a sample for each pixel; chroma with fewer is left out.
       ensemble: average the eight flips and turns.
       grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
 
