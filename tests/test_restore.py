@@ -317,7 +317,7 @@ def test_standard_input_to_standard_output():
         (["empty"], "no pictures to restore in empty"),
         (["photo.jpg", "--qf=0"], "expected 1 to 100, got '0'"),
         (["photo.jpg", "--memory=much"], "expected a size such as 500MB or 2GB, got 'much'"),
-        (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too small for this network"),
+        (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too little for this network"),
         (["photo.jpg", "--model=none"], "none: no network of that name ships"),
         (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
         (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
