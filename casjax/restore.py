@@ -141,8 +141,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--consistent",
         action=argparse.BooleanOptionalAction,
-        help="keep within what the file's coefficients allow; default: only if the network was "
-        "made for another quality",
+        help="keep within what the file's coefficients allow; default: where the network was made "
+        "for another quality",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(

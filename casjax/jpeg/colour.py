@@ -14,7 +14,7 @@ from jax.typing import ArrayLike
 
 from casjax.jpeg.luma import code, pad_by_edge
 
-# Rows and columns of pixels for each sample of chroma. The order is that of Pillow's numbers.
+# Rows and columns of pixels per chroma sample, in the order of Pillow's numbers.
 SAMPLINGS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 
 # BT.601 (ITU-T T.871) in 16-bit fixed point: libjpeg rounds its constants to five decimals first.

@@ -9,12 +9,13 @@ class Options:
     """The options of the command that concern a single picture, under the same names.
 
     Attributes:
-      qf: the JPEG quality factor, 1..100, instead of the file's own.
-      model: a network that ships, by name, or the workdir of a run; None to choose by quality.
-      luma: choose among the luma networks, even if one for colour ships.
-      chroma: with a luma network, restore colour as well, each component separately.
-      consistent: keep within what the file's coefficients allow; None to do so only if the network
-        was made for another quality.
+      qf: the JPEG quality factor, 1..100, in place of the file's own.
+      model: a network that ships, by name, or the workdir of a run; None is the one that the
+        quality asks for.
+      luma: choose among the networks for luma, also where one for colour ships.
+      chroma: with a network for luma, restore colour as well, each component by itself.
+      consistent: keep within what the file's coefficients allow; None is where the network was made
+        for another quality.
       ensemble: average over eight flips and turns.
       memory: bytes for a tile; None is a share of what is free.
       output_quality: of JPEG and lossy WebP, 1..100; None is 95, and WebP without loss.
