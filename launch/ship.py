@@ -50,9 +50,9 @@ def main(arguments: list[str] | None = None) -> None:
     add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
     add("--name", required=True, help="of the network, such as cascnn-qf20")
     add("--data", required=True, help="what it was trained on, in words")
-    add("--images-dir", default="", help="folder with live1/ and classic5/; default: download")
+    add("--images-dir", default="", help="with live1/ and classic5/; or download")
     add("--into", type=Path, default=FOLDER, help="default: the package")
-    of_old = "if the workdir does not record it"
+    of_old = "where the workdir does not tell"
     add("--command", help=f"that trained it, {of_old}")
     add("--machine", help=f"processor, cores and accelerators, {of_old}")
     add("--revision", help=f"of the code, {of_old}")
