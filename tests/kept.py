@@ -202,7 +202,7 @@ def table() -> str:
     lines = [
         "# What is kept",
         "",
-        "What a restored copy keeps of its file, for each pair of formats. *Kept* is kept unchanged;",
+        "What a restored copy keeps of its file, for each pair of formats. *Kept* is unchanged;",
         "*named* is left out, because the format of the copy cannot hold it, and reported in the",
         "output. Made with `python tests/kept.py > docs/kept.md`; a test compares.",
         "",
@@ -219,7 +219,7 @@ def table() -> str:
 
 REMARKS = """
 For JPEG 2000 files the ICC profile and comments are kept. In EXIF data, whatever describes the old
-file is corrected or removed: orientation (pixels are turned upright), sizes, thumbnail and previews,
+file is corrected or removed: orientation (pixels are turned upright), sizes, thumbnail, previews,
 compression, subject areas of turned pictures; likewise in XMP, including motion photos, gain maps
 and depth maps, which are not in the copy and are named. ICC profiles that are broken, or do not fit
 the copy's pixels, are left out and named, as is all other metadata that cannot be read: it never

@@ -6,7 +6,8 @@ that many planes, followed by its ``condition``. Its class defines what inferenc
 ``alignment``, the grid it works on, and ``halo``, the pixels it uses around a block of the grid.
 
 A network needs only an entry in this table, its module here and a config of the same name.
-Implementations in other libraries are optional: `export.onnx_graph.GRAPHS`, `benchmark.torch_networks.NETWORKS`.
+Implementations in other libraries are optional: `export.onnx_graph.GRAPHS` and
+`benchmark.torch_networks.NETWORKS`.
 """
 
 import dataclasses
