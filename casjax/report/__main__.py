@@ -1,10 +1,10 @@
 """Tables, figures and a page from results: ``casjax report runs -o report``.
 
-Reads what `casjax.main` and `casjax.evaluate` wrote below some folders and loads no network. Writes
-Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and dark
-pages, and all of it as one page, ``index.html``. What results are missing for is named.
-In its place ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
-compares two runs image by image; they are printed, and with -o written as Markdown and CSV.
+Reads the results of `casjax train` and `casjax evaluate` below some folders and loads no network.
+Writes Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and
+dark pages, and everything as one page, ``index.html``. Missing results are listed.
+Instead, ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
+compares two runs image by image; these are printed, and with -o written as Markdown and CSV.
 Exit status: 0 done, 2 wrong usage.
 """
 
@@ -123,7 +123,7 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     Returns:
       A sentence for each thing with missing results.
     """
-    # Only now: --help and mistyped options need not wait for Matplotlib.
+    # Imported here so that --help and mistyped options need not wait for Matplotlib.
     from casjax.report import figures, peers, table
     from casjax.report.page import page
 
