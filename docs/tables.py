@@ -33,11 +33,11 @@ def layers() -> str:
     """The layers of the package, from the top."""
     stated = tomllib.loads((ROOT / "docs/layers.toml").read_text(encoding="utf-8"))["layers"]
     return table(
-        ["layer", "room", "what is in it"],
+        ["layer", "component", "what it contains"],
         (
-            [layer["name"] if i == 0 else "", f"`{room}`", what]
+            [layer["name"] if i == 0 else "", f"`{component}`", what]
             for layer in reversed(stated)
-            for i, (room, what) in enumerate(layer["rooms"].items())
+            for i, (component, what) in enumerate(layer["components"].items())
         ),
     )
 
