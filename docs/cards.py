@@ -26,8 +26,8 @@ python docs/cards.py      # writes this page anew, from the manifest of the netw
 Every network here restores photographs that were saved as JPEG, baseline or progressive. None
 brings back texture that is gone, and none was made for drawings, screenshots, or pictures that were
 scaled or edited after they had been compressed. `casjax evaluate NAME -o FOLDER --qualities N`
-measures the scores again, and `casjax restore --model NAME` takes that network. All are float16
-files under the licence of the code.
+measures the scores again, and `casjax restore photo.jpg --model NAME` takes that network. All are
+float16 files under the licence of the code.
 
 **Data.** BSDS500 is downloaded by `casjax train`. The other photographs are named one by one, with
 source, scaling and licence, in [photographs.tsv](photographs.tsv). For each there is Git's name of
