@@ -48,7 +48,7 @@ def append(path, table, entry, *, before=""):
     """Put an entry at the end of a table, and something before it."""
     head, name, rest = path.read_text(encoding="utf-8").partition(f"\n{table}")
     rest = rest.replace("\n}\n", f"\n{entry}}}\n", 1)
-    path.write_text(f"{head}\n{before}{name}{rest}", encoding="utf-8")
+    path.write_text(f"{head}\n{before}{name.lstrip()}{rest}", encoding="utf-8")
 
 
 def run(repository, *arguments, cwd):
