@@ -34,6 +34,7 @@ MODULES = [
 
 # Commands that are not run here, by how they begin, and why.
 SKIPPED = {
+    "timeout -s TERM 10 python tests/small.py": "the next line, ended by a signal",
     "casjax train --config=srcnn": "tests/test_contributing.py trains it, in a copy that has it",
     "casjax train --config=l4 --config.degradation.codec=webp6": "of a codec that is an example",
     "python3 -m venv .venv && source": "makes an environment, as launch/environment.sh does",
