@@ -49,18 +49,7 @@ CURVE = "learning_curve"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
-    add("--name", required=True, help="of the network, such as cascnn-qf20")
-    add("--data", required=True, help="what it was trained on, in words")
-    add("--images-dir", default="", help="with live1/ and classic5/; or download")
-    add("--into", type=Path, default=FOLDER, help="default: the package")
-    of_old = "where the workdir does not tell"
-    add("--command", help=f"that trained it, {of_old}")
-    add("--machine", help=f"processor, cores and accelerators, {of_old}")
-    add("--revision", help=f"of the code, {of_old}")
-    add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
+    parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         cache_compilations()
@@ -84,6 +73,23 @@ def main(arguments: list[str] | None = None) -> None:
         similarity = row["ssim_gaussian" if in_colour else "ssim"]
         what += " in RGB" if in_colour else ""
         print(f"{what}: {row['psnr']:.3f} dB, {row['psnrb']:.3f} dB, {similarity:.4f}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
+    add("--name", required=True, help="of the network, such as cascnn-qf20")
+    add("--data", required=True, help="what it was trained on, in words")
+    add("--images-dir", default="", help="with live1/ and classic5/; or download")
+    add("--into", type=Path, default=FOLDER, help="default: the package")
+    of_old = "where the workdir does not tell"
+    add("--command", help=f"that trained it, {of_old}")
+    add("--machine", help=f"processor, cores and accelerators, {of_old}")
+    add("--revision", help=f"of the code, {of_old}")
+    add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
+    return parser
 
 
 def ship(
