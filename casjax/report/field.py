@@ -66,7 +66,7 @@ def _lines(pictures: str, rows: Sequence[tuple[Run, Record, str]]) -> list[Line]
     for run, row, compression in rows:
         if row["dataset"] != DATASET:
             continue
-        name = LABELS.get(row["method"], row["method"])
+        name = LABELS.get(row["method"], str(row["method"]))
         line = Line(compression, name, row["psnr"], row["psnrb"], run.name)
         key = compression, name
         if key not in ours or ours[key].psnr < line.psnr:
