@@ -1,6 +1,6 @@
-"""Luma and colour: MATLAB's luma, which networks are trained and scored on, and that of JPEG files.
+"""Luma and colour: MATLAB's luma, on which networks are trained and scored, and that of JPEG files.
 
-The two differ in range only: MATLAB's `rgb2ycbcr` gives 16..235, JFIF files hold 0..255.
+The two differ only in range: MATLAB's `rgb2ycbcr` has 16..235, JFIF files 0..255.
 """
 
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Pixels = TypeVar("Pixels", npt.NDArray[np.uint8], "jax.Array")
 
-STUDIO_PER_FULL = 219 / 255  # levels of MATLAB's luma for each one of JFIF's
+STUDIO_PER_FULL = 219 / 255  # levels of MATLAB's luma per level of JFIF's
 
 # ITU-R BT.601 weights; blue and red differences scaled to the range of luma (ITU-T T.871).
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
@@ -38,14 +38,14 @@ YCBCR_TO_RGB = np.array(
 def rgb_to_luma(rgb: Pixels) -> Pixels:
     """Return the BT.601 studio-range luma of an RGB image, 16 (black) to 235 (white).
 
-    Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255), a half rounded up. This is MATLAB's
-    `rgb2ycbcr` on uint8; the luma inside JFIF files is another one, with the range 0 to 255.
+    Y = round(16 + (65.481 R + 128.553 G + 24.966 B) / 255), halves rounded up. This is MATLAB's
+    `rgb2ycbcr` on uint8; the luma in JFIF files differs: its range is 0 to 255.
 
     Args:
-      rgb: uint8 [..., 3] in 0..255, sRGB as stored (gamma-encoded), of NumPy or JAX.
+      rgb: uint8 [..., 3] in 0..255, sRGB as stored (gamma-encoded), from NumPy or JAX.
 
     Returns:
-      uint8 [...] in 16..235, likewise.
+      uint8 [...] in 16..235, from the same library.
 
     Raises:
       ValueError: `rgb` is not uint8 with three channels last.
@@ -76,7 +76,7 @@ def ycbcr_to_rgb(ycbcr: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
       ycbcr: numbers [..., 3] in 0..255.
 
     Returns:
-      float32 [..., 3], neither rounded nor clipped: some of YCbCr lies outside of RGB.
+      float32 [..., 3], neither rounded nor clipped: some YCbCr colours lie outside RGB.
     """
     centred = np.asarray(ycbcr, np.float32) - np.array([0, 128, 128], np.float32)
     return centred @ YCBCR_TO_RGB.T
@@ -85,6 +85,6 @@ def ycbcr_to_rgb(ycbcr: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
 def full_to_studio_range(luma: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Map the luma of JFIF files, 0..255, to that of MATLAB, 16..235: float32, not rounded.
 
-    Both are the same weighted sum of R, G and B; only this affine map lies between them.
+    Both are the same weighted sum of R, G and B; they differ only by this affine map.
     """
     return 16 + np.asarray(luma, np.float32) * np.float32(STUDIO_PER_FULL)

@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from casjax.cli import ExitStatus
 from casjax.images import write_png
 from casjax.networks.workdir import RESULTS_FILE
-from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders that one process holds."""
+"""Files written completely or not at all, and folders locked by one process."""
 
 import contextlib
 import glob
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`, which takes its name if the block ends well.
+    """Provide a temporary path beside `path`, which takes its name if the block succeeds.
 
-    A process that is killed leaves it behind, for `remove_abandoned`.
+    A killed process leaves it behind, for `remove_abandoned`.
     """
     owner = f"{socket.gethostname()}-{os.getpid()}"
     temporary = Path(path).with_name(f".{owner}-{secrets.token_hex(8)}.part")
@@ -31,18 +31,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove from a folder what `replacing` left there in processes of this host that are gone."""
+    """Remove from a folder what killed processes of this host left there with `replacing`."""
     host = socket.gethostname()
     for left in folder.glob(f".{glob.escape(host)}-*.part"):
         owner = re.fullmatch(rf"\.{re.escape(host)}-(\d+)-[0-9a-f]+\.part", left.name)
         if owner and not is_running(int(owner[1])):
-            with contextlib.suppress(OSError):  # gone meanwhile, or not ours to remove
+            with contextlib.suppress(OSError):  # already gone, or not ours to remove
                 left.unlink()
 
 
 def is_running(process: int) -> bool:
-    """Whether there is a process of this number on this host; on Windows, true for all."""
-    if os.name == "nt":  # where os.kill is no question, but a command
+    """Return whether there is a process with this number on this host; on Windows always True."""
+    if os.name == "nt":  # where os.kill would really kill it
         return True
     try:
         os.kill(process, 0)
@@ -55,15 +55,15 @@ def is_running(process: int) -> bool:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a folder against every other process that wants to, till the block or process ends.
+    """Lock a folder against all other processes until the block or the process ends.
 
-    Where the system or the file system knows no locks, as some network file systems, a warning is
+    If the system or the file system has no locks, as some network file systems, a warning is
     logged, and it is left to the user.
 
     Raises:
-      BlockingIOError: another process holds it.
+      BlockingIOError: another process has locked it.
     """
-    import filelock  # which warns where there are no locks: who needs none shall not hear of it
+    import filelock  # which warns where there are no locks: not for those who need none
 
     with (folder / ".lock").open("w") as lock:
         try:
@@ -74,10 +74,10 @@ def held(folder: Path) -> Iterator[None]:
             )
             is_ours = True
         if not is_ours:
-            raise BlockingIOError(f"{folder} is held by another process")
+            raise BlockingIOError(f"{folder} is locked by another process")
         yield
 
 
 def readable_name(source_name: str) -> str:
-    """A source's name without what does not belong into a file's name."""
+    """Return a source's name without characters that do not belong in a file name."""
     return re.sub(r"[^\w+-]+", "-", source_name).strip("-")

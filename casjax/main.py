@@ -1,15 +1,15 @@
 """Train CAS-CNN and score it: ``casjax train --config=qf20``.
 
-The config is one of those that ship, by its name, or a file: ``--config=mine.py``. Any key of it
-can be overridden: ``--config.quality=30 --config.batch_size=64``.
-Running the same command again goes on where it stopped; a finished run is only scored.
-Exit status: 0 done; 1 training, or the score of a picture, failed; 2 wrong usage, config or data;
-75 stopped by SIGTERM, state saved, or by the loss of another process: to be queued again; 130
-stopped by Ctrl-C, which saves too unless it comes twice.
+The config is the name of one that ships, or a file: ``--config=mine.py``. Any of its keys can be
+overridden: ``--config.quality=30 --config.batch_size=64``.
+Running the same command again resumes where it stopped; a finished run is only scored.
+Exit status: 0 done; 1 training, or scoring a picture, failed; 2 wrong usage, config or data; 75
+stopped by SIGTERM with the state saved, or because another process was lost: to be queued again;
+130 stopped by Ctrl-C, which also saves the state unless pressed twice.
 
-A run may have several processes, on one host or many, each started with the same options and told
-of the others by three flags or the environment; a SLURM step of several tasks needs neither.
-launch/ has a script for each case.
+A run may have several processes, on one host or many, each started with the same options and
+connected by three flags or the environment; a SLURM step of several tasks needs neither. launch/
+has a script for each case.
 """
 
 import logging as python_logging
@@ -24,39 +24,41 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from casjax.cli import ExitStatus
 from casjax.networks.workdir import RESULTS_FILE
 from casjax.training.configs import ConfigParser, config_name
-from casjax.training.exit_status import ExitStatus
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "What to do: a config that ships, such as qf20 or efficient:qf=10, or a file."
+    "config", None, "The config: one that ships, such as qf20 or efficient:qf=10, or a file."
 )
 flags.FLAGS["config"].parser = ConfigParser()
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Where the run keeps all it writes. Default: runs/ and the config's name."
+    "workdir",
+    None,
+    "The folder for all the run writes. Default: runs/ and the config's name.",
 )
 COORDINATOR = flags.DEFINE_string(
     "coordinator",
     os.environ.get("JAX_COORDINATOR_ADDRESS", ""),
-    "Of several processes: host:port of the first. Default: JAX_COORDINATOR_ADDRESS.",
+    "With several processes: host:port of the first. Default: JAX_COORDINATOR_ADDRESS.",
 )
 PROCESSES = flags.DEFINE_integer(
-    "processes", None, "How many there are. Default: JAX_NUM_PROCESSES.", lower_bound=1
+    "processes", None, "The number of processes. Default: JAX_NUM_PROCESSES.", lower_bound=1
 )
 PROCESS = flags.DEFINE_integer(
-    "process", None, "Which this is, from 0. Default: JAX_PROCESS_ID.", lower_bound=0
+    "process", None, "The index of this process, from 0. Default: JAX_PROCESS_ID.", lower_bound=0
 )
 PROFILE = flags.DEFINE_integer(
     "profile",
     0,
-    "Write a trace of so many steps into the workdir, for TensorBoard's profile tab.",
+    "The number of steps to trace, in the workdir, for TensorBoard's profile tab.",
     lower_bound=0,
 )
 
 
 def main(_: Sequence[str]) -> None:
-    """Run what the flags say; see `train.train_and_evaluate`."""
-    # Only now: --help and mistyped flags need not wait for these.
+    """Run the command; see `train.train_and_evaluate`."""
+    # Imported here so that --help and mistyped flags need not wait for these.
     from casjax.evaluation import evaluator
     from casjax.networks import compilation
     from casjax.training import processes
@@ -83,20 +85,20 @@ def main(_: Sequence[str]) -> None:
     except InterruptedRunError as error:
         preempted = error.signal == signal.SIGTERM
         status = ExitStatus.QUEUE_AGAIN if preempted else ExitStatus.INTERRUPTED
-        message = f"{error}; the same command goes on from there"
-        if isinstance(error, InterruptedTrainingError):  # all of the run's processes stop so
+        message = f"{error}; the same command resumes from there"
+        if isinstance(error, InterruptedTrainingError):  # all processes of the run stop like this
             leave(message, status=status)
         leave(message, status=status, exit_with=processes.exit_alone)
     except KeyboardInterrupt:
-        message = "interrupted; the same command goes on from the last checkpoint"
+        message = "interrupted; the same command resumes from the last checkpoint"
         leave(message, status=ExitStatus.INTERRUPTED, exit_with=processes.exit_alone)
     except Exception as error:
         if not processes.is_loss(error):
             traceback.print_exc()
             processes.exit_alone(ExitStatus.FAILED)
         [cause, *_] = str(error).splitlines()
-        message = f"another process of the run is lost ({cause})"
-        message += "; the same command, started for all, goes on from the last checkpoint"
+        message = f"another process of the run was lost ({cause})"
+        message += "; the same command, started for all, resumes from the last checkpoint"
         leave(message, status=ExitStatus.QUEUE_AGAIN, exit_with=processes.exit_alone)
     if not processes.is_first():
         return
@@ -106,14 +108,14 @@ def main(_: Sequence[str]) -> None:
     print(f"All results: {workdir / RESULTS_FILE}")
     print(f"parameters sha256 {results['parameters_sha256']}")
     if failed := len(results["failures"]):
-        leave(f"{failed} scores failed and are in no mean", status=ExitStatus.FAILED)
+        leave(f"{failed} scores failed and are not in the means", status=ExitStatus.FAILED)
 
 
 def from_environment(flag: int | None, variable: str) -> int | None:
-    """The value of a flag, or where it is not given that of an environment variable.
+    """Return the value of a flag, or if it is not given that of an environment variable.
 
     Raises:
-      ValueError: the variable is no number.
+      ValueError: the variable is not a number.
     """
     text = os.environ.get(variable)
     if flag is not None or not text:
@@ -124,7 +126,7 @@ def from_environment(flag: int | None, variable: str) -> int | None:
 
 
 def parse_flags(arguments: Sequence[str]) -> list[str]:
-    """Parse the command line; what is wrong with it, or with the config, is said in a line."""
+    """Parse the command line; say in one line what is wrong with it, or with the config."""
     try:
         rest = flags.FLAGS(arguments)
         if CONFIG.value is None:
@@ -136,7 +138,7 @@ def parse_flags(arguments: Sequence[str]) -> list[str]:
     except (flags.Error, KeyError, OSError, TypeError, ValueError) as error:
         wrong(str(error))
     if rest[1:]:
-        wrong(f"unexpected argument {rest[1]!r}: options begin with --")
+        wrong(f"unexpected argument {rest[1]!r}: options start with --")
     return rest
 
 
@@ -148,7 +150,7 @@ def wrong(message: str) -> NoReturn:
 def leave(
     message: str, *, status: int, exit_with: Callable[[int], NoReturn] = sys.exit
 ) -> NoReturn:
-    """Say in one line why nothing more is done."""
+    """Say in one line why the command ends, and end it."""
     print(f"error: {message}", file=sys.stderr)
     exit_with(status)
 

@@ -1,13 +1,13 @@
-"""Scores of restored images against clean ones, as the paper reports them (Section III-B).
+"""Scores of restored images against clean ones, as reported in the paper (Section III-B).
 
 All take `(restored, clean)`, [..., h, w, 1] luma or [..., h, w, 3] RGB of any batch shape, and
-return float32 [...]: one score per image, over the whole of it. uint8 has the range 0..255; of
-floats ``peak`` says what is white, as 1 or 255, and there is no default for it. They are jitted:
-one compilation for each shape. A mean over images is the caller's, in float64. Papers differ in
-what they mean by a metric's name: each docstring says which convention it follows.
+return float32 [...]: one score per image, over the whole image. uint8 has the range 0..255; for
+floats ``peak`` is the value of white, such as 1 or 255, without a default. They are jitted: one
+compilation per shape. Means over images are up to the caller, in float64. Papers use the same names
+for different metrics: each docstring says which convention it follows.
 
-A ValueError is raised for a pair of another type or of two shapes, for floats without ``peak``, and
-for images smaller than the metric's window or block.
+They raise ValueError for other types, differing shapes, floats without ``peak``, and images smaller
+than the metric's window or block.
 """
 
 import functools
@@ -27,17 +27,17 @@ BLOCK = 8  # pixels on the side of a JPEG block
 UNIFORM_WINDOW = np.full(8, 1 / 8)
 GAUSSIAN_WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 GAUSSIAN_WINDOW /= GAUSSIAN_WINDOW.sum()
-# Of the five scales of MS-SSIM, each half the size of the one before.
+# Of the five scales of MS-SSIM, each half the size of the previous one.
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 Metric = Callable[..., jax.Array]
 
 
 def _metric(*, smallest: int) -> Callable[[Metric], Metric]:
-    """Make a metric of a function of one batch of images in 0..255, [n, h, w, c], to [n].
+    """Make a metric from a function of one batch of images in 0..255, [n, h, w, c], to [n].
 
     Args:
-      smallest: pixels on a side of the smallest image that it can be had of.
+      smallest: side in pixels of the smallest image that it supports.
     """
 
     def decorate(score: Metric) -> Metric:
@@ -50,7 +50,7 @@ def _metric(*, smallest: int) -> Callable[[Metric], Metric]:
             pair = (_in_levels(x, peak).reshape(-1, h, w, c) for x in (restored, clean))
             return score(*pair, **options).reshape(batch)
 
-        del metric.__wrapped__  # whose signature has no peak
+        del metric.__wrapped__  # its signature has no peak
         return jax.jit(metric, static_argnames=("peak", "boundaries"))
 
     return decorate
@@ -58,7 +58,7 @@ def _metric(*, smallest: int) -> Callable[[Metric], Metric]:
 
 @_metric(smallest=1)
 def psnr(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """Peak signal-to-noise ratio, 10 log10(255² / MSE) in dB; inf where the images are equal.
+    """Return the peak signal-to-noise ratio, 10 log10(255² / MSE) in dB; inf for equal images.
 
     The mean of squared errors is over all pixels and channels together.
     """
@@ -67,13 +67,13 @@ def psnr(restored: jax.Array, clean: jax.Array) -> jax.Array:
 
 @_metric(smallest=BLOCK)
 def psnr_b(restored: jax.Array, clean: jax.Array, *, boundaries: str = "real") -> jax.Array:
-    """PSNR in dB with the blocking effect factor of the restored image added to the MSE.
+    """Return the PSNR in dB with the blocking effect factor of the restored image in the MSE.
 
     Yim and Bovik, "Quality Assessment of Deblocked Images" (IEEE TIP 2011), for blocks of 8x8. Not
     symmetric; a clean image scores inf against itself only if its factor is 0. See
-    `blocking_effect` for how ``boundaries`` are counted, in which implementations differ.
+    `blocking_effect` for the count of ``boundaries``, in which implementations differ.
 
-    In colour, as FBCNN's authors score it (Jiang et al., ICCV 2021): the MSE is that of RGB, the
+    In colour, as in FBCNN's evaluation (Jiang et al., ICCV 2021), the MSE is that of RGB, and the
     factor that of the rounded luma of `color.rgb_to_luma`.
     """
     error = _mean_squared_error(restored, clean)
@@ -82,24 +82,24 @@ def psnr_b(restored: jax.Array, clean: jax.Array, *, boundaries: str = "real") -
 
 @_metric(smallest=len(UNIFORM_WINDOW))
 def ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """Structural similarity (at most 1) over windows of 8x8 equal weights, as in the paper.
+    """Return the structural similarity (at most 1) over uniform 8x8 windows, as in the paper.
 
     Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity" (IEEE
-    TIP 2004): K1 = 0.01, K2 = 0.03, population variances, the mean over all windows that lie wholly
-    inside the image. In colour the mean over the three channels.
+    TIP 2004): K1 = 0.01, K2 = 0.03, population variances, the mean over all windows
+    entirely inside the image. In colour, the mean over the three channels.
     """
     return _structural_similarity(restored, clean, UNIFORM_WINDOW)
 
 
 @_metric(smallest=len(GAUSSIAN_WINDOW))
 def ssim_gaussian(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """`ssim` over 11x11 Gaussian windows of sigma 1.5, as papers after this one report it."""
+    """Return `ssim` over 11x11 Gaussian windows of sigma 1.5, as in later papers."""
     return _structural_similarity(restored, clean, GAUSSIAN_WINDOW)
 
 
 @_metric(smallest=len(GAUSSIAN_WINDOW))
 def ssim_gaussian_luma(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """`ssim_gaussian` of the luma of RGB images alone, rounded (`color.rgb_to_luma`)."""
+    """Return `ssim_gaussian` of the rounded luma of RGB images (`color.rgb_to_luma`)."""
     return _structural_similarity(
         _luma(restored)[..., None], _luma(clean)[..., None], GAUSSIAN_WINDOW
     )
@@ -107,12 +107,12 @@ def ssim_gaussian_luma(restored: jax.Array, clean: jax.Array) -> jax.Array:
 
 @_metric(smallest=(len(GAUSSIAN_WINDOW) - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1)
 def ms_ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """Structural similarity over five scales, from 0 to 1.
+    """Return the structural similarity over five scales, from 0 to 1.
 
     Wang, Simoncelli and Bovik, "Multi-scale Structural Similarity for Image Quality Assessment"
-    (Asilomar 2003): Gaussian windows of 11x11 at each scale, the luminance term at the coarsest
-    alone. The next scale is the mean of 2x2 pixels; where a side is odd its last line counts
-    twice, as in TensorFlow. Means of terms below 0 count as 0. In colour the mean over channels.
+    (Asilomar 2003): Gaussian windows of 11x11 at each scale, the luminance term only at the
+    coarsest. The next scale is the mean of 2x2 pixels; if a side is odd its last line counts twice,
+    as in TensorFlow. Means of terms below 0 count as 0. In colour, the mean over channels.
     """
     product = jnp.ones((clean.shape[0], clean.shape[3]))
     pair = restored.astype(jnp.float32), clean.astype(jnp.float32)
@@ -130,17 +130,17 @@ def ms_ssim(restored: jax.Array, clean: jax.Array) -> jax.Array:
 def blocking_effect(
     image: jax.Array, *, peak: float | None = None, boundaries: str = "real"
 ) -> jax.Array:
-    """The blocking effect factor (BEF) of images, in squared levels of 0..255; 0 is the best.
+    """Return the blocking effect factor (BEF), in squared levels of 0..255; 0 is best.
 
     Yim and Bovik, as for `psnr_b`: by how much the mean squared step at the boundaries of 8x8
     blocks exceeds that between other neighbours, times log2(8) / log2(the smaller side).
 
     Args:
-      image: [..., h, w, 1], or RGB [..., h, w, 3], of whose luma it is; as for all metrics.
+      image: [..., h, w, 1], or RGB [..., h, w, 3], whose luma is used; as for all metrics.
       peak: of floats.
-      boundaries: how pairs of neighbours at boundaries are counted, where 8 does not divide a
-        side: "real" h (w/8 - 1) + w (h/8 - 1) as the formula has it, "whole" with w/8 and h/8
-        rounded down, as in some implementations.
+      boundaries: how pairs of neighbours at boundaries are counted if 8 does not divide a side:
+        "real" h (w/8 - 1) + w (h/8 - 1) as in the formula, "whole" with w/8 and h/8 rounded down,
+        as in some implementations.
     """
     _check_pair(image, image, peak, smallest=BLOCK)
     *batch, h, w, c = image.shape
@@ -154,18 +154,8 @@ METRICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     "ssim": ssim,
     "ssim_gaussian": ssim_gaussian,
 }
-# Papers on colour do not say whose SSIM theirs is: hence that of luma besides.
+# Papers on colour do not say which SSIM they use: hence also that of luma.
 COLOUR_METRICS = METRICS | {"ssim_gaussian_luma": ssim_gaussian_luma}
-
-
-def ipsnr(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.Array:
-    """Gain in PSNR over the degraded image in dB; NaN where both equal the clean image."""
-    return psnr(restored, clean) - psnr(degraded, clean)
-
-
-def ipsnr_b(restored: jax.Array, degraded: jax.Array, clean: jax.Array) -> jax.Array:
-    """Gain in PSNR-B over the degraded image in dB; NaN where both score inf."""
-    return psnr_b(restored, clean) - psnr_b(degraded, clean)
 
 
 def _check_pair(
@@ -181,7 +171,7 @@ def _check_pair(
     if restored.dtype != clean.dtype:
         raise ValueError(f"restored is {restored.dtype} and clean {clean.dtype}: expected one type")
     if clean.dtype != jnp.uint8 and (peak is None or not peak > 0):
-        raise ValueError(f"floats need peak, the level of white, as 1 or 255; got {peak}")
+        raise ValueError(f"floats need peak, the level of white, such as 1 or 255; got {peak}")
     if clean.dtype == jnp.uint8 and peak not in (None, PEAK):
         raise ValueError(f"peak={peak} of uint8: its range is 0..255")
     if restored.shape != clean.shape:
@@ -196,7 +186,7 @@ def _check_pair(
 
 
 def _in_levels(image: jax.Array, peak: float | None) -> jax.Array:
-    """The image in 0..255: uint8 as it is, floats as float32."""
+    """Return the image in 0..255: uint8 unchanged, floats as float32."""
     if image.dtype == jnp.uint8:
         return image
     assert peak is not None
@@ -204,12 +194,12 @@ def _in_levels(image: jax.Array, peak: float | None) -> jax.Array:
 
 
 def _exact(image: jax.Array) -> jax.Array:
-    """uint8 as int32, whose differences and squares are exact; floats as they are."""
+    """Return uint8 as int32, whose differences and squares are exact; floats unchanged."""
     return image.astype(jnp.int32) if image.dtype == jnp.uint8 else image
 
 
 def _luma(image: jax.Array) -> jax.Array:
-    """[..., h, w]: of RGB in uint8 the rounded luma, of floats the same without rounding."""
+    """Return the luma [..., h, w]: for uint8 RGB rounded, for floats not."""
     if image.shape[-1] == 1:
         return image[..., 0]
     if image.dtype == jnp.uint8:
@@ -227,14 +217,14 @@ def _mean_squared_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
 
 
 def _total(squares: jax.Array) -> jax.Array:
-    """Sum [n, h, w] to float32 [n]; integers by rows as such: exact for up to 22,000 pixels."""
+    """Sum [n, h, w] to float32 [n]; integer rows are exact for up to 22,000 pixels."""
     integers = jnp.issubdtype(squares.dtype, jnp.integer)
     rows = jnp.sum(squares, axis=2, dtype=jnp.uint32 if integers else jnp.float32)
     return jnp.sum(rows.astype(jnp.float32), axis=1)
 
 
 def _blocking_effect_factor(restored: jax.Array, boundaries: str) -> jax.Array:
-    """How much larger squared steps are at block boundaries than elsewhere; 0 where they are not.
+    """Return how much larger squared steps are at block boundaries than elsewhere, at least 0.
 
     The boundaries lie between columns (rows) 8k-1 and 8k; see `blocking_effect` for their count.
     """
@@ -261,7 +251,7 @@ def _blocking_effect_factor(restored: jax.Array, boundaries: str) -> jax.Array:
 
 
 def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.ndarray) -> jax.Array:
-    """Mean SSIM for the window whose weights are the outer product of `window` with itself."""
+    """Return the mean SSIM for windows weighted by the outer product of `window` with itself."""
     luminance, contrast = _similarity_maps(restored, clean, window)
     return jnp.mean(luminance * contrast, axis=(1, 2, 3))
 
@@ -269,15 +259,15 @@ def _structural_similarity(restored: jax.Array, clean: jax.Array, window: np.nda
 def _similarity_maps(
     restored: jax.Array, clean: jax.Array, window: np.ndarray
 ) -> tuple[jax.Array, jax.Array]:
-    """SSIM's factors for all windows, [n, c, h, w]: luminance, and contrast with structure.
+    """Return SSIM's factors for all windows, [n, c, h, w]: luminance, and contrast-structure.
 
-    With d = x - y, (2 mx my + c1) / (mx² + my² + c1) and (2 cov + c2) / (vx + vy + c2) are also
-    1 - md² / (mx² + my² + c1) and 1 - vd / (vx + vy + c2). Like images thus have small terms, not
-    small differences of large ones, and float32 suffices.
+    With d = x - y, (2 mx my + c1) / (mx² + my² + c1) and (2 cov + c2) / (vx + vy + c2) equal
+    1 - md² / (mx² + my² + c1) and 1 - vd / (vx + vy + c2). Similar images then have small terms,
+    not small differences of large ones, and float32 suffices.
     """
     c1, c2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
-    middle = 128.0  # taken away for the same reason: it changes no variance
-    # The channels before the pixels, which the windows run over.
+    middle = 128.0  # subtracted for the same reason: it changes no variance
+    # Channels before pixels, which the windows cover.
     x, y = (jnp.moveaxis(image, 3, 1).astype(jnp.float32) - middle for image in (restored, clean))
     maps = jnp.stack([x, y, (x - y) ** 2, x**2 + y**2])
     mean_x, mean_y, mean_difference2, mean_squares = _window_means(maps, window)
@@ -289,14 +279,14 @@ def _similarity_maps(
 
 
 def _halved(image: jax.Array) -> jax.Array:
-    """Means of 2x2 pixels of [n, h, w, c]; odd sides are continued by their last line."""
+    """Average 2x2 pixels of [n, h, w, c], repeating the last line of odd sides."""
     n, h, w, c = image.shape
     even = jnp.pad(image, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), "edge")
     return even.reshape(n, (h + 1) // 2, 2, (w + 1) // 2, 2, c).mean(axis=(2, 4))
 
 
 def _window_means(maps: jax.Array, window: np.ndarray) -> jax.Array:
-    """Weighted means over all windows inside [..., h, w], first down the columns, then along rows.
+    """Average over all windows inside [..., h, w], first down the columns, then along rows.
 
     As sums of shifted maps: forty times faster on CPU than a one-channel convolution, and exact for
     integers and weights of 1/8.

@@ -16,6 +16,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from casjax.cli import ExitStatus
 from casjax.files import remove_abandoned
 from casjax.images.writing import SUFFIXES
 from casjax.restoration.jobs import (
@@ -29,7 +30,6 @@ from casjax.restoration.jobs import (
 )
 from casjax.restoration.options import Options
 from casjax.restoration.progress import Progress, say
-from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from casjax.restoration.running import Outcome

@@ -1,9 +1,9 @@
 """Put the network of a finished run into the package: ``python launch/ship.py --help``.
 
 Writes its weights as float16 beside the other networks that ship, and into the manifest there what
-it is, how it came about, and what the weights, as they ship, score on LIVE1 and classic5. A run
-with fine-tuning is scored as it was before, too; those weights do not ship. Nothing is written
-before all of it is there.
+it is, how it came about, and what the weights, as they ship, score on LIVE1 and classic5; of a
+network for colour on LIVE1 in RGB as well. A run with fine-tuning is scored as it was before, too;
+those weights do not ship. Nothing is written before all of it is there.
 """
 
 import argparse
@@ -21,11 +21,12 @@ import numpy as np
 from casjax.datasets import open_source
 from casjax.datasets.published import TEST_SETS
 from casjax.evaluation import evaluator
+from casjax.evaluation.methods import find_restorer
 from casjax.files import replacing
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
+from casjax.networks.colour import is_for_colour
 from casjax.networks.compilation import cache_compilations
-from casjax.networks.inference import make_restorer
 from casjax.networks.manifest import FOLDER, MANIFEST_FILE
 from casjax.networks.weights import load_weights, save_weights
 from casjax.networks.workdir import (
@@ -37,7 +38,10 @@ from casjax.networks.workdir import (
 )
 from casjax.training.run_record import read_parts
 
-KEPT = ("dataset", "method", "qf", "psnr", "psnrb", "ssim")
+# Of each row of scores: what it is of, the means, and the gain's standard error over images.
+# Beside them are the least and the largest gain of an image.
+KEPT = ("dataset", "method", "qf", "images", "psnr", "psnrb", "ipsnr", "ipsnr_se")
+SIMILARITIES = {1: ("ssim",), 3: ("ssim_gaussian", "ssim_gaussian_luma")}  # by channels
 # Of a network that was trained further under its own name.
 KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
 CURVE = "learning_curve"
@@ -76,7 +80,10 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error(" ".join(str(error).split()))
     for row in entry["scores"] + entry.get("multiscale_scores", []):
         what = f"{row['dataset']} at {row['qf']}, {row['method']}"
-        print(f"{what}: {row['psnr']:.3f} dB, {row['psnrb']:.3f} dB, {row['ssim']:.4f}")
+        in_colour = "channels" in row
+        similarity = row["ssim_gaussian" if in_colour else "ssim"]
+        what += " in RGB" if in_colour else ""
+        print(f"{what}: {row['psnr']:.3f} dB, {row['psnrb']:.3f} dB, {similarity:.4f}")
 
 
 def ship(
@@ -119,24 +126,29 @@ def ship(
             f"--name {name}: it is a {before['model']['name']} for {before['qualities']}, and "
             f"this is a {entry['model']['name']} for {entry['qualities']}"
         )
-    sources = [open_source(test_set, images_dir=images_dir, seed=0) for test_set in TEST_SETS]
     model = create_model(**entry["model"])
+    wanted = [(1, test_set) for test_set in TEST_SETS]
+    if is_for_colour(model):
+        wanted.append((3, "live1"))
+    sources = [
+        (channels, open_source(test_set, images_dir=images_dir, seed=0, channels=channels))
+        for channels, test_set in wanted
+    ]
     shapes = variable_shapes(model)
 
     def score(weights: Path) -> list[dict[str, Any]]:
-        restorer = make_restorer(
-            model, load_weights(weights, shapes), tile=config["evaluation"]["tile"]
-        )
+        variables = load_weights(weights, shapes)
+        restorer = find_restorer(model, variables, tile=config["evaluation"]["tile"])
         qualities = config["evaluation"]["qualities"] or [config["quality"]]
         rows: list[dict[str, Any]] = []
-        for source in sources:
+        for channels, source in sources:
             results = evaluator.evaluate(
                 restorer, source, method=entry["model"]["name"], qualities=qualities
             )
             if results["failures"]:
                 raise ValueError(evaluator.sentence(results["failures"][0]))
-            rows += results["rows"]
-        return [{key: row[key] for key in KEPT} for row in rows]
+            rows += [of_row(row, results["images"], channels) for row in results["rows"]]
+        return rows
 
     multiscale = workdir / phase_weights_file(provenance.PHASES[0])
     with tempfile.TemporaryDirectory() as place:
@@ -157,6 +169,15 @@ def ship(
         text = json.dumps(manifest | {name: entry}, indent=1, sort_keys=True) + "\n"
         temporary.write_text(text, encoding="utf-8")
     return entry
+
+
+def of_row(row: dict[str, Any], images: list[dict[str, Any]], channels: int) -> dict[str, Any]:
+    """What the manifest says of a row of scores, given those of all images."""
+    kept = {key: row[key] for key in (*KEPT, *SIMILARITIES[channels])}
+    same = ("dataset", "method", "qf")
+    gains = [i["ipsnr"] for i in images if all(i[key] == row[key] for key in same)]
+    kept |= {"ipsnr_min": min(gains), "ipsnr_max": max(gains)}
+    return kept if channels == 1 else kept | {"channels": channels}
 
 
 def describe(

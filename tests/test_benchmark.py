@@ -59,7 +59,7 @@ def test_figures_are_rates_and_ratios_of_medians():
 
 
 def test_the_limit_of_a_product_is_itself():
-    side = timing._side("float32")
+    side = timing._side()
     case = timing.Case(
         name="product",
         unit="products/s",
@@ -176,4 +176,4 @@ def test_growth_needs_figures_of_it(tmp_path, capsys):
     path.write_text("[]")
     with pytest.raises(SystemExit, match="2"):
         growth.main([str(path), "-o", str(tmp_path / "growth")])
-    assert "no growth in it: casjax.benchmark --only growth" in capsys.readouterr().err
+    assert "it has no part growth: casjax benchmark --only growth" in capsys.readouterr().err

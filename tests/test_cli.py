@@ -92,8 +92,8 @@ def test_training_finds_its_config_from_any_folder(config, tmp_path):
     [
         ("import nothing", "mine.py, line 1: ModuleNotFoundError: No module named 'nothing'"),
         ("\n(", "mine.py, line 2: '(' was never closed"),
-        ("", "mine.py: it has no function get_config, which gives a ConfigDict"),
-        ("def get_config():\n    return {}", "get_config gives a dict, not a ConfigDict"),
+        ("", "mine.py: it has no function get_config that returns a ConfigDict"),
+        ("def get_config():\n    return {}", "get_config returns a dict, not a ConfigDict"),
         ("def get_config(a):\n    return {}", "missing 1 required positional argument: 'a'"),
         ("def get_config():\n    raise ValueError('so\\nnot')", "so not"),
     ],

@@ -136,5 +136,5 @@ def test_cutouts_and_compression_belong_together():
     options = {"batch_size": 2, "seed": 3, "stream": 0, "augment": True, "codec": "jpeg"}
     options |= {"qualities": (5, 100), "recompress": 0.0, "recompress_qualities": (10, 95)}
     for shape, compression in (((4, 8, 8, 3), None), ((4, 8, 8), PLAIN)):
-        with pytest.raises(ValueError, match="expected a compression for cut-outs in colour"):
+        with pytest.raises(ValueError, match="expected a compression for colour cut-outs"):
             Batches(cutouts=np.zeros(shape, np.uint8), compression=compression, **options)

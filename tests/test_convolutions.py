@@ -130,6 +130,22 @@ def test_to_few_channels_sums_in_float32(formulation):
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02 * np.abs(exact).max())
 
 
+@pytest.mark.parametrize("formulation", FORMULATIONS)
+def test_gradients_in_bfloat16_of_a_convolution_to_few_channels(formulation):
+    x, kernel, weights = normal(0, 2, 6, 8, 64), normal(1, 3, 3, 64, 1), normal(2, 2, 6, 8, 1)
+
+    def gradients(x, kernel):
+        def product(x, kernel):
+            return (weights * convolutions.conv_to_few([x], kernel, formulation)).sum()
+
+        return jax.jit(jax.grad(product, (0, 1)))(x, kernel)
+
+    exact = gradients(x, kernel)
+    for a, b in zip(gradients(*map(jnp.bfloat16, (x, kernel))), exact, strict=True):
+        assert a.dtype == jnp.bfloat16
+        np.testing.assert_allclose(a.astype(jnp.float32), b, rtol=0, atol=0.02 * np.abs(b).max())
+
+
 WIDE, ODD, FROM_ONE = (3, 3, 128, 128), (5, 5, 128, 128), (3, 3, 1, 128)
 
 

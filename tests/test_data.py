@@ -114,7 +114,7 @@ def test_a_file_made_from_other_bytes_of_the_same_names_is_refused(tmp_path, sou
     os.utime(replaced, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert replaced.stat().st_size == status.st_size
     with pytest.raises(
-        ValueError, match=r"made from other images of .*: delete it to build it anew"
+        ValueError, match=r"made from other images of .*: delete it to build it again"
     ):
         load_cutouts(path, names, **options)
 
@@ -314,7 +314,7 @@ def test_impossible_batches_are_refused():
             batches(recompress_qualities=qualities)
     with pytest.raises(ValueError, match=r"recompress 1.5 is no share"):
         batches(recompress=1.5)
-    with pytest.raises(ValueError, match="for the codec jpeg alone, not for webp"):
+    with pytest.raises(ValueError, match="only for the codec jpeg, not for webp"):
         batches(recompress=0.1, codec="webp")
     with pytest.raises(ValueError, match="asked for 101 cut-outs of a file of 100"):
         batches().at(0, count=101)

@@ -96,7 +96,7 @@ def test_copies_of_published_files_are_known_by_their_luma(data_dir, tmp_path, c
 def test_local_files_that_are_not_the_published_ones_are_said(tmp_path, caplog):
     images_dir = classic5_folder(tmp_path, 0)
     source = open_source("classic5", images_dir=images_dir, seed=0)
-    assert "classic5: 5 of 5 local files hold something else than the published" in caplog.text
+    assert "classic5: 5 of 5 local files differ from the published" in caplog.text
     assert source.description != open_here("classic5").description
 
 
@@ -318,7 +318,7 @@ def test_colour_where_it_is_asked_for(tmp_path):
     assert in_luma[0].shape == (20, 30)
     np.testing.assert_array_equal(in_colour[0], colour)
     assert in_colour.description == in_luma.description | {"channels": 3}
-    with pytest.raises(ValueError, match="'synthetic:2' gives luma alone"):
+    with pytest.raises(ValueError, match="'synthetic:2' has luma only"):
         open_source("synthetic:2", images_dir="", seed=0, channels=3)
 
 

@@ -190,6 +190,7 @@ def test_mistakes_are_named():
 def test_the_table_shows_the_rows():
     row = {"dataset": "live1", "qf": 20, "method": "jpeg", "psnr": 30.072, "psnrb": 27.566}
     row |= {"ssim": 0.86831, "ipsnr": 0.0, "ipsnrb": 0.0, "bpp": 0.5}
+    row |= {"ipsnr_se": "NaN", "ipsnrb_se": "NaN"}
     better = row | {"method": "cascnn", "psnr": 31.7, "ipsnr": 1.628}
     header, _, jpeg, restored, _ = format_table({"rows": [row, better]}).splitlines()
     columns = ["dataset", "QF", "method", "PSNR", "PSNR-B", "SSIM", "IPSNR", "IPSNR-B", "bpp"]

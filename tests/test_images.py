@@ -293,7 +293,7 @@ def test_a_png_chunk_without_a_name_is_damage():
     data = file.getvalue()
     chunk = b"\0\0\0\0" + b"\xfaABC" + zlib.crc32(b"\xfaABC").to_bytes(4, "big")
     data = data[:33] + chunk + data[33:]
-    with pytest.raises(UnreadableImageError, match="test: damaged, bytes stand where text"):
+    with pytest.raises(UnreadableImageError, match="test: damaged, bytes where text"):
         read_photograph(data, name="test", max_pixels=10**6, salvage=True)
 
 

@@ -45,7 +45,10 @@ def run(*arguments, **environment):
         ([BASE, "--config.evaluation.datasets=('live2',)"], "unknown image source 'live2'"),
         ([BASE, "--config.loop.log_every=0"], "config.loop.log_every=0: expected a whole number"),
         ([BASE, "--config.multiscale.loss_weights=1"], "one for each output of the network"),
-        ([BASE, "--config.data.cutouts_dir=README.md"], "README.md: a file, where cut-outs need"),
+        (
+            [BASE, "--config.data.cutouts_dir=README.md"],
+            "README.md: a file, expected a folder for cut-outs",
+        ),
         ([BASE, "--workdir=README.md"], "README.md: --workdir is a file"),
         ([BASE, "--profile=-1"], "profile"),
     ],
@@ -99,6 +102,7 @@ def main(monkeypatch, tmp_path):
 def test_the_table_and_the_hash_are_printed(main, capsys):
     row = {"dataset": "live1", "qf": 20, "method": "jpeg", "psnr": 30.07, "psnrb": 27.57}
     row |= {"ssim": 0.868, "ipsnr": 0.0, "ipsnrb": 0.0, "bpp": 0.5}
+    row |= {"ipsnr_se": "NaN", "ipsnrb_se": "NaN"}
     results = {"rows": [row], "images": [], "failures": [], "parameters_sha256": "c0ffee"}
     main(lambda config, workdir, profile_steps: results)
     output = capsys.readouterr().out
@@ -110,7 +114,7 @@ def test_the_table_and_the_hash_are_printed(main, capsys):
     ("raised", "status", "said"),
     [
         (FloatingPointError("the loss is not finite at step 7"), 1, "not finite at step 7"),
-        (KeyboardInterrupt(), 130, "goes on from the last checkpoint"),
+        (KeyboardInterrupt(), 130, "resumes from the last checkpoint"),
         (InterruptedTrainingError(7, signal.SIGINT), 130, "SIGINT: stopped after step 7"),
         (InterruptedTrainingError(7, signal.SIGTERM), 75, "SIGTERM: stopped after step 7"),
     ],

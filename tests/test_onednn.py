@@ -54,6 +54,7 @@ def convolve(padding, x, kernel):
         ((5, 12, 13, 2), 7, 3, 0),  # a strip over several images
         ((2, 12, 13, 1), 11, 5, 0),  # from one channel
         ((2, 12, 14, 5), 5, 1, 2),  # to one channel
+        ((2, 5, 8, 64), 3, 96, 1),  # few columns in the gradient, which AMX gets wrong
         ((1, 4, 5, 257), 2, 300, 1),
     ],
 )
@@ -144,7 +145,7 @@ def test_a_verdict_is_found_out_once(cache, monkeypatch):
 def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):
     monkeypatch.setattr(probe, "_TRIAL", "import os; os.abort()")
     assert not probe.onednn_works()
-    assert "oneDNN is left out" in caplog.text
+    assert "oneDNN is not used" in caplog.text
     x, kernel, _ = draw((1, 8, 8, 2), 5, 3, 0, "bfloat16")
     assert convolutions.conv(x, kernel, "auto").shape == (1, 4, 4, 3)
 

@@ -87,7 +87,7 @@ def test_a_network_of_one_plane_is_not_for_colour(tmp_path, capsys):
     datasets = f"--datasets=folder:{tmp_path / 'images'}"
     with pytest.raises(SystemExit, match="2"):
         main([f"onnx:{path}", f"-o={tmp_path / 'out'}", "--colour", datasets])
-    assert "net restores luma alone" in capsys.readouterr().err
+    assert "net restores luma only" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("planes", [1, 3])

@@ -147,7 +147,7 @@ def test_a_lost_process_stops_the_others_within_a_minute(tmp_path, victim, numbe
     children[victim].kill()
     children[victim].communicate()
     assert other.returncode != 0
-    assert "another process of the run is lost" in errors or "another task died" in errors
+    assert "another process of the run was lost" in errors or "another task died" in errors
 
     children = start(tmp_path, *LONG)
     train_on(tmp_path, children)

@@ -123,7 +123,7 @@ def test_a_picture_that_fails_is_named_left_out_and_tried_again(evaluate, comman
     [
         ("nothing", "wrote no restored.png"),
         ("text", "no PNG, PNM, JPEG or TIFF file"),
-        ("small", r"expected uint8 \[16, 24\] as it was given, got uint8 \[8, 8\]"),
+        ("small", r"expected uint8 \[16, 24\] like the input, got uint8 \[8, 8\]"),
         ("sleep", r"took more than 1 seconds \(--timeout\)"),
     ],
 )
@@ -154,7 +154,7 @@ def test_another_command_or_another_program_file_is_another_method(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cp {jpeg}", "expected {jpeg} where"),
+        ("cp {jpeg}", "expected {jpeg} for"),
         ("cp {jpeg} {out} {out.jpg}", "one of {out}"),
         ("no-such-program {jpeg} {out}", "there is no program 'no-such-program'"),
         ("cp '{jpeg} {out}", "No closing quotation"),

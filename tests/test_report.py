@@ -321,6 +321,7 @@ def test_what_is_missing_is_named(results, tmp_path, capsys):
         ("{", "results.json: not JSON"),
         ("[]", "results.json: expected a JSON object"),
         ("{}", "results.json: not the results of a run"),
+        (json.dumps({"rows": [{"method": "jpeg"}], "images": []}), "a run, or its config: KeyErr"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(content, message, tmp_path, capsys):

@@ -23,13 +23,12 @@ def write_run(folder, *, config=None, scores=(30.0, 31.0), seconds=0.5, method="
         row = {key: images[-1][key] for key in ("dataset", "method", "codec", "qf")}
         keys = ("psnr", "psnrb", "ssim", "ipsnr")
         row |= {key: float(np.mean([r[key] for r in images[-2:]])) for key in keys}
-        row |= {"images": 2}
+        row |= {"images": 2, "ipsnr_se": 0.25}
         if name != "jpeg":
             row |= {
                 "mpixels_per_second": 1 / seconds,
                 "cpu_seconds_per_mpixel": seconds,
                 "processor": "abacus",
-                "ipsnr_se": 0.25,
             }
         rows.append(row)
     folder.mkdir(parents=True)

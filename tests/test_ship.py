@@ -6,8 +6,10 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import small
 from PIL import Image
 
+from casjax import models
 from casjax.datasets import open_source
 from casjax.datasets.published import TEST_SETS, published_files
 from casjax.evaluation import evaluator
@@ -99,8 +101,35 @@ def test_an_old_run_ships_with_what_is_known_of_it(run, shipped, images_dir):
     source = open_source("live1", images_dir=images_dir, seed=0)
     rows = evaluator.evaluate(restorer, source, method="arcnn", qualities=[20])["rows"]
     for row, found in zip(rows, entry["scores"], strict=False):
-        assert found == {key: row[key] for key in ship.KEPT}
+        assert found.items() >= {key: row[key] for key in (*ship.KEPT, "ssim")}.items()
     assert [row["dataset"] for row in entry["scores"]] == ["live1"] * 2 + ["classic5"] * 2
+
+
+def test_a_network_for_colour_is_scored_in_luma_and_in_rgb(
+    run, shipped, images_dir, monkeypatch, capsys
+):
+    class WithDtype(small.SmallColourNetwork):
+        dtype: str = "float32"
+
+    monkeypatch.setitem(models.MODELS, "small", WithDtype)
+    model = {"name": "small", "channels": 3, "condition": 2}
+    (run / "config.json").write_text(json.dumps(config_of(20) | {"model": model}))
+    save_weights(
+        run / "weights.safetensors", jax.device_get(initial_variables(create_model(**model), 3))
+    )
+    entry = command(run, shipped, images_dir, name="small-colour")
+    luma, colour = entry["scores"][:4], entry["scores"][4:]
+    assert [row["dataset"] for row in luma] == ["live1"] * 2 + ["classic5"] * 2
+    assert [(row["dataset"], row["method"]) for row in colour] == [
+        ("live1", "jpeg"),
+        ("live1", "small"),
+    ]
+    assert all("ssim" in row and "channels" not in row for row in luma)
+    assert all(row["channels"] == 3 and 0 < row["ssim_gaussian"] <= 1 for row in colour)
+    assert colour[1]["ipsnr"] == pytest.approx(colour[1]["psnr"] - colour[0]["psnr"])
+    assert colour[1]["ipsnr_se"] > 0
+    assert colour[1]["ipsnr_min"] < colour[1]["ipsnr"] < colour[1]["ipsnr_max"]
+    assert "live1 at 20, small in RGB: " in capsys.readouterr().out
 
 
 def test_a_run_tells_how_it_was_made_and_what_it_was_before_fine_tuning(run, shipped, images_dir):

@@ -166,7 +166,7 @@ def test_two_runs_do_not_share_a_workdir(config, tmp_path, monkeypatch):
     with workplace.enter(tmp_path, config=config.to_dict(), pictures=()):
         assert not abandoned.exists()
         (tmp_path / "status.txt").write_text("step 3 of 8\n")
-        with pytest.raises(ValueError, match=r"another run is at work there \(step 3 of 8\)"):
+        with pytest.raises(ValueError, match=r"another run is using it \(step 3 of 8\)"):
             train.train_and_evaluate(config, tmp_path)
     assert (tmp_path / "status.txt").read_text() == "step 3 of 8\n"
 
@@ -259,7 +259,7 @@ def test_a_config_of_another_version_is_refused_by_its_keys(config, tmp_path):
     config.optimizer.momentum = 0.5
     with pytest.raises(ValueError, match="another config") as error:
         resuming.require_same(small.get_config().to_dict(), config.to_dict(), workdir=tmp_path)
-    for part in ("optimizer.epsilon was 1e-08 and is there no more", "optimizer.momentum is new"):
+    for part in ("optimizer.epsilon was 1e-08 and no longer exists", "optimizer.momentum is new"):
         assert part in str(error.value)
 
 
@@ -303,7 +303,7 @@ def test_the_status_says_what_the_run_does_and_why_it_stopped(config, tmp_path, 
     config.quality = 40
     with pytest.raises(ValueError, match="another config"):
         train.train_and_evaluate(config, tmp_path)
-    assert "was begun with another config" in (tmp_path / "status.txt").read_text()
+    assert "was started with another config" in (tmp_path / "status.txt").read_text()
 
 
 def test_devices_are_checked(config, tmp_path):
@@ -388,7 +388,7 @@ def test_a_mistake_in_the_config_leaves_nothing(config, tmp_path):
         with pytest.raises(ValueError, match=message):
             train.train_and_evaluate(wrong, tmp_path / "run")
     config.evaluation.datasets = ("folder:a/b", "folder:a-b")
-    with pytest.raises(ValueError, match="two of them would write one picture"):
+    with pytest.raises(ValueError, match="two of them would write the same picture"):
         train.train_and_evaluate(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -408,7 +408,7 @@ def test_other_images_than_those_a_run_was_begun_with_are_refused(config, tmp_pa
     with pytest.raises(ValueError, match="was made from other images"):
         train.train_and_evaluate(config, tmp_path / "run")
     config.data.cutouts_dir = str(tmp_path / "others")
-    with pytest.raises(ValueError, match=r"are not those that .*run was begun with"):
+    with pytest.raises(ValueError, match=r"are not those that .*run was started with"):
         train.train_and_evaluate(config, tmp_path / "run")
     write_png(images / "a.png", noise[0])
     with pytest.raises(ValueError, match="was made from other images"):

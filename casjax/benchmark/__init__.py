@@ -1,1 +1,1 @@
-"""How fast casjax is on this machine, beside the machine's own limits and beside PyTorch."""
+"""The speed of casjax on this machine, compared with the machine's limits and with PyTorch."""

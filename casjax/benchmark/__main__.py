@@ -1,8 +1,8 @@
-"""Measure how fast casjax is on this machine: ``casjax benchmark``.
+"""Measure the speed of casjax on this machine: ``casjax benchmark``.
 
-Beside each figure stands what the machine could do at most, measured meanwhile, and on request
-(``--compare torch``) what PyTorch does with the same network. Exit status: 0 done, 1 a part failed,
-2 wrong usage, 130 interrupted.
+Each figure is compared with the machine's own limit, measured at the same time, and on request
+(``--compare torch``) with PyTorch on the same network. Exit status: 0 done, 1 a part failed, 2
+wrong usage, 130 interrupted.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from casjax.training.exit_status import ExitStatus
+from casjax.cli import ExitStatus
 
 PARTS = (
     "inference",
@@ -26,7 +26,7 @@ PARTS = (
     "memory",
     "growth",
 )
-NOT_ASKED = {"growth"}  # runs only where it is named
+NOT_ASKED = {"growth"}  # runs only on request
 # Compiling a training step of CAS-CNN alone can take a minute.
 NOT_QUICK = {"train_step", "evaluation", "start_up", "memory", "growth"}
 COLUMNS = "{:<34} {:<13} {:<8} {:<8} {:<13} {:>9} {:>9} {:>9} {:<10} {:>8} {:>8}"
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     options = parser.parse_args(arguments)
-    # PyTorch needs memory of the device too, and the peak is that of need, not of reservation.
+    # PyTorch needs device memory too, and peaks should measure memory needed, not reserved.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         settings = make_settings(options)
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 records.append(record | {"machine": machine})
         except (OSError, RuntimeError, ValueError) as error:
             print(f"{part}: {' '.join(str(error).split())}", file=sys.stderr)
-            # Images that are not there are no fault of what is measured.
+            # Missing images are not a failure of what is measured.
             failed |= not isinstance(error, FileNotFoundError)
         except KeyboardInterrupt:
             print(f"\n{part}: interrupted", file=sys.stderr)
@@ -78,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="casjax benchmark",
-        description="Measure how fast casjax is on this machine, beside the machine's own limits.",
+        description="Measure the speed of casjax on this machine, against the machine's limits.",
         epilog="Exit status: 0 done, 1 a part failed, 2 wrong usage, 130 interrupted.",
         allow_abbrev=False,
     )
@@ -89,27 +89,31 @@ def make_parser() -> argparse.ArgumentParser:
         "--dtypes",
         type=names(("float32", "bfloat16")),
         metavar="DTYPES",
-        help="default: float32, and on accelerators bfloat16",
+        help="default: float32, and on accelerators also bfloat16",
     )
-    add("--compare", choices=["torch"], help="run those with a twin in PyTorch there too, in turn")
+    add(
+        "--compare",
+        choices=["torch"],
+        help="also run networks that exist in PyTorch there, in turn",
+    )
     add(
         "--batches",
         type=counts,
         default=[],
         metavar="SIZES",
-        help="of networks and trainings; default: several",
+        help="batch sizes for networks and training; default: several",
     )
     add("--quick", action="store_true", help="small pictures, no training")
     add("--calls", type=count, default=10, metavar="N", help="timed calls of each; default: 10")
-    add("--seconds", type=float, default=30, metavar="S", help="at most for each; default: 30")
+    add("--seconds", type=float, default=30, metavar="S", help="time limit for each; default: 30")
     add(
         "--max-megapixels",
         type=float,
         default=20,
         metavar="N",
-        help="leave larger pictures out; default: 20",
+        help="skip larger pictures; default: 20",
     )
-    add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add("--json", type=Path, metavar="FILE", help="write the figures to this file")
     return parser
 
 
@@ -121,12 +125,12 @@ def count(text: str) -> int:
 
 
 def counts(text: str) -> list[int]:
-    """Parse a list of numbers with commas between."""
+    """Parse a comma-separated list of numbers."""
     return [count(number) for number in text.split(",")]
 
 
 def names(choices: Sequence[str] | None = None) -> Callable[[str], list[str]]:
-    """Return the parser of a list of names with commas between."""
+    """Return the parser of a comma-separated list of names."""
 
     def parse(text: str) -> list[str]:
         found = text.split(",")
@@ -140,15 +144,15 @@ def names(choices: Sequence[str] | None = None) -> Callable[[str], list[str]]:
 
 
 def default_parts(quick: bool) -> list[str]:
-    """Return what is measured if nothing else is asked for."""
+    """Return the parts that are measured by default."""
     return [part for part in PARTS if part not in (NOT_QUICK if quick else NOT_ASKED)]
 
 
 def make_settings(options: argparse.Namespace) -> Any:
-    """Import JAX and return the `parts.Settings` that the command line asks for.
+    """Import JAX and return the `parts.Settings` for the command line.
 
     Raises:
-      ValueError: it asks for what there is not.
+      ValueError: an option is not available.
     """
     import importlib.util
 
@@ -190,7 +194,7 @@ def run_part(part: str, settings: Any, options: argparse.Namespace) -> Iterator[
 
 
 def describe() -> dict[str, Any]:
-    """Return what a figure depends on."""
+    """Describe what a figure depends on."""
     import jax
 
     from casjax.networks.circumstances import machine, versions
@@ -199,7 +203,7 @@ def describe() -> dict[str, Any]:
 
 
 def row(record: Mapping[str, Any]) -> str:
-    """Lay a record out as a row of the table."""
+    """Format a record as a row of the table."""
     ratios = (
         "" if record[key] is None else f"{record[key]:.2f}"
         for key in ("ratio_to_limit", "ratio_to_torch")

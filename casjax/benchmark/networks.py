@@ -1,4 +1,4 @@
-"""What is measured: the networks as a config would make them, and their training."""
+"""The subjects of the benchmark: networks as made by a config, and their training."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -19,48 +19,48 @@ from casjax.training.optimizer import make_optimizer
 
 CUTOUT = 120  # pixels
 QUALITY = 20
-EXAMPLES = 512  # cut-outs to feed from
+EXAMPLES = 512  # cut-outs to draw from
 
 
 def make_network(name: str, dtype: str) -> tuple[Any, dict[str, Any]]:
-    """A network, as fast as it goes here, and first variables for it, on the device."""
+    """Make a network in its fastest form here, with initial variables on the device."""
     model = make_model(name, dtype=dtype, convolution="auto")
     return model, initial_variables(model, seed=0)
 
 
 def make_model(name: str, **options: str) -> Any:
-    """A network as the config of its name has it, or CAS-CNN as the paper has it."""
+    """Make a network as in the config of its name, or CAS-CNN as in the paper."""
     config = load_config("base" if name == "cascnn" else name)
     return vary(create_model(**config.model), **options)
 
 
 def default_dtypes() -> list[str]:
-    """bfloat16 is for accelerators, and for those CPUs alone that have units for it."""
+    """Return the dtypes measured by default: bfloat16 only on accelerators."""
     return ["float32"] if jax.default_backend() == "cpu" else ["float32", "bfloat16"]
 
 
 def cutouts(count: int) -> tuple[int, int, int, int]:
-    """The shape of a batch of cut-outs."""
+    """Return the shape of a batch of cut-outs."""
     return count, CUTOUT, CUTOUT, 1
 
 
 def tile(model: Any, variables: Mapping[str, Any]) -> int:
-    """The side of the tiles in which photographs are restored."""
+    """Return the side of the tiles in which photographs are restored."""
     return memory.largest_tile(model, variables, memory=memory.default_memory(), multiple=BUCKET)
 
 
 def pictures(*shape: int) -> np.ndarray:
-    """Noise, uint8 of a shape: no operation here takes longer for one picture than another."""
+    """Draw noise, uint8 of a shape: no time here depends on the content of pictures."""
     return np.random.default_rng(0).integers(256, size=shape, dtype=np.uint8)
 
 
 def forward_flops(name: str, shape: tuple[int, ...]) -> float:
-    """The arithmetic of a network in its plain formulation, as XLA counts it."""
+    """Count the arithmetic of a network in its plain formulation, as XLA does."""
     return _flops(lambda model, variables, x: model.apply(variables, x), name, shape)
 
 
 def training_flops(name: str, shape: tuple[int, ...]) -> float:
-    """The arithmetic of a network and of the gradient of its parameters."""
+    """Count the arithmetic of a network and of the gradient of its parameters."""
 
     def gradient(model: Any, variables: Any, x: jax.Array) -> Any:
         def total(variables: Any) -> jax.Array:
@@ -81,7 +81,7 @@ def _flops(function: Callable[..., Any], name: str, shape: tuple[int, ...]) -> f
 
 
 def make_batches(batch_size: int) -> Batches:
-    """Batches of noise."""
+    """Make batches of noise."""
     return Batches(
         cutouts=pictures(EXAMPLES, CUTOUT, CUTOUT),
         batch_size=batch_size,
@@ -96,10 +96,10 @@ def make_batches(batch_size: int) -> Batches:
 
 
 class Training:
-    """The training of a network as `train.train_and_evaluate` runs it, step by step."""
+    """Training of a network as in `train.train_and_evaluate`, step by step."""
 
     def __init__(self, name: str, dtype: str, *, batch_size: int, devices: int = 1) -> None:
-        """Make the first state; ``batch_size`` is over all of the first ``devices`` devices."""
+        """Make the initial state; ``batch_size`` is over all of the first ``devices`` devices."""
         model, variables = make_network(name, dtype)
         outputs = len(jax.eval_shape(model.apply, variables, jnp.zeros((1, 64, 64, 1))))
         plan = phases.plan_phase(
@@ -135,18 +135,18 @@ class Training:
         self._resident = jax.device_put(self.next_batch())
 
     def resident_batch(self) -> Any:
-        """Always the same batch, which lies on the device."""
+        """Return the same batch every time, which is on the device."""
         return self._resident
 
     def next_batch(self) -> dict[str, np.ndarray]:
-        """The next batch in host memory, split over the devices."""
+        """Return the next batch in host memory, split over the devices."""
         batch = self._batches.at(next(self._numbers), count=EXAMPLES)
         return {
             key: value.reshape(self._devices, -1, *value.shape[1:]) for key, value in batch.items()
         }
 
     def run(self, batches: Callable[[], Any], count: int) -> None:
-        """Take ``count`` steps, each on what ``batches`` gives, and wait for the last."""
+        """Take ``count`` steps, each on a batch from ``batches``, and wait for the last."""
         for _ in range(count):
             self._state, metrics = self._step(self._state, batches())
         jax.block_until_ready((self._state, metrics))

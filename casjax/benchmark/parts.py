@@ -19,21 +19,21 @@ from casjax.evaluation import evaluator
 from casjax.networks import inference
 from casjax.restoration.restoring import BUCKET
 
-PAPERS_BATCH = 20  # cut-outs a step
+PAPERS_BATCH = 20  # cut-outs per step
 EVALUATION_TILE = 1024  # pixels, as in configs/base.py
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to measure, of what the command line lets choose.
+    """What to measure, as chosen on the command line.
 
     Attributes:
       models: names of networks.
       dtypes: to compute in.
-      compare: whether PyTorch runs beside.
-      quick: whether small pictures and batches have to do.
-      max_megapixels: larger pictures are left out.
-      batches: sizes of batches of networks and trainings; () for those that tell most here.
+      compare: whether to compare with PyTorch.
+      quick: whether to use only small pictures and batches.
+      max_megapixels: larger pictures are skipped.
+      batches: batch sizes for networks and training; () for the most informative ones here.
     """
 
     models: Sequence[str]
@@ -45,7 +45,7 @@ class Settings:
 
 
 def inference_cases(settings: Settings) -> Iterator[Case]:
-    """Networks on pictures: on the device in batches of several sizes, and tiled from the host."""
+    """Yield networks on pictures: in batches on the device, and tiled from the host."""
     whole = (64, 96) if settings.quick else (512, 768)
     usual = (1,) if settings.quick else (1, 2, 4) if on_cpu() else (1, 8, 32)
     tiled = () if settings.quick else ((1224, 1632), (3000, 4000))
@@ -102,10 +102,10 @@ def _tiled(name: str, dtype: str, model: Any, variables: Any, shape: tuple[int, 
 
 
 def training_cases(settings: Settings) -> Iterator[Case]:
-    """Training steps on a batch that lies on the device, and with batches fed from the host."""
+    """Yield training steps on a batch on the device, and with batches fed from the host."""
     paper = 2 if settings.quick else PAPERS_BATCH
     usual = (paper,) if settings.quick else (8, paper) if on_cpu() else (paper, 64, 256)
-    # On an accelerator Python runs ahead of the device, as it does in a training.
+    # On an accelerator Python runs ahead of the device, as in real training.
     steps = 1 if on_cpu() else 20
     for name in settings.models:
         for dtype in settings.dtypes:
@@ -139,7 +139,7 @@ def training_cases(settings: Settings) -> Iterator[Case]:
 
 
 def feeding_cases(settings: Settings) -> Iterator[Case]:
-    """What the host does for a training step, alone."""
+    """Yield the host's part of a training step."""
     batches, steps = networks.make_batches(PAPERS_BATCH), itertools.count()
     shape = networks.cutouts(PAPERS_BATCH)
     yield Case(
@@ -154,7 +154,7 @@ def feeding_cases(settings: Settings) -> Iterator[Case]:
 
 
 def jpeg_cases(settings: Settings) -> Iterator[Case]:
-    """Degradation of a training batch and of a photograph."""
+    """Yield the degradation of a training batch and of a photograph."""
     degrade = jax.jit(jpeg.degrade)
     for shape in (networks.cutouts(PAPERS_BATCH), _photograph(settings)):
         clean = jax.device_put(networks.pictures(*shape))
@@ -170,7 +170,7 @@ def jpeg_cases(settings: Settings) -> Iterator[Case]:
 
 
 def metric_cases(settings: Settings) -> Iterator[Case]:
-    """Every metric on a photograph."""
+    """Yield every metric on a photograph."""
     shape = _photograph(settings)
     clean = jax.device_put(networks.pictures(*shape))
     restored = jax.device_put(255 - np.asarray(clean))
@@ -187,17 +187,17 @@ def metric_cases(settings: Settings) -> Iterator[Case]:
 
 
 def evaluation_cases(settings: Settings) -> Iterator[Case]:
-    """The evaluation that ends every training: degrade, restore and score LIVE1.
+    """Yield the evaluation that ends all training: degrade, restore and score LIVE1.
 
     Raises:
-      FileNotFoundError: LIVE1 is not at hand; for this alone it is not downloaded.
+      FileNotFoundError: LIVE1 is missing; it is not downloaded just for this.
     """
     folder = os.environ.get("CASJAX_DATA", "")
     prepared = Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"), "live1")
     if not folder and not prepared.expanduser().is_dir():
         raise FileNotFoundError(
-            "LIVE1 is not at hand: set CASJAX_DATA to the folder that has live1/, or download it "
-            "by a training or an evaluation"
+            "LIVE1 is missing: set CASJAX_DATA to the folder that contains live1/, or run "
+            "`casjax evaluate jpeg`, which downloads it"
         )
     source = open_source("live1", images_dir=folder, seed=0)
     for name in settings.models:
@@ -221,7 +221,7 @@ def evaluation_cases(settings: Settings) -> Iterator[Case]:
 
 
 def on_cpu() -> bool:
-    """Whether the default device is no accelerator."""
+    """Return whether the default device is the CPU."""
     return jax.default_backend() == "cpu"
 
 

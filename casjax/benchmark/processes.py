@@ -1,6 +1,6 @@
-"""What takes a process of its own: start-up, peak memory, and growth with sizes and devices.
+"""Measurements in separate processes: start-up, peak memory, and growth with sizes and devices.
 
-`python -m casjax.benchmark.processes TASK` runs one task, given and answered as JSON.
+`python -m casjax.benchmark.processes TASK` runs one task, with JSON as input and output.
 """
 
 import json
@@ -33,9 +33,9 @@ MEBIBYTE = 2**20
 
 
 def start_up(settings: Settings) -> Iterator[Record]:
-    """From the command line to the first picture restored, by each network that ships.
+    """Yield the time to restore a first picture from the command line, for each shipped network.
 
-    Once with an empty cache of compilations, and again with what that run left there.
+    Once with an empty compilation cache, and again with what that run left there.
     """
     with tempfile.TemporaryDirectory() as folder:
         photograph, result = Path(folder, "photograph.png"), Path(folder, "restored.png")
@@ -52,7 +52,7 @@ def start_up(settings: Settings) -> Iterator[Record]:
 
 
 def peak_memory(settings: Settings) -> Iterator[Record]:
-    """The most memory that restoring a photograph and training take, of host and device."""
+    """Yield the peak host and device memory of restoring a photograph and of training."""
     for name in settings.models:
         for dtype in settings.dtypes:
             tasks = [
@@ -69,9 +69,9 @@ def peak_memory(settings: Settings) -> Iterator[Record]:
 
 
 def growth(settings: Settings) -> Iterator[Record]:
-    """Time and memory over the size of a picture, of a batch, and the number of CPU devices.
+    """Yield time and memory by the size of a picture, of a batch, and the number of CPU devices.
 
-    Records have `peaks` in bytes besides, by `host` and `device`.
+    Records also have `peaks` in bytes, for `host` and `device`.
     """
     for name in settings.models:
         dtype = settings.dtypes[0]
@@ -137,7 +137,7 @@ def _answer(task: Mapping[str, Any], *, calls: int) -> dict[str, Any]:
 
 
 def _run(command: list[str], environment: Mapping[str, str]) -> str:
-    """Run a module with its arguments; return the last line that it printed.
+    """Run a module with its arguments; return the last line of its output.
 
     Raises:
       RuntimeError: it failed.
@@ -157,7 +157,7 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
 def run_task(
     *, kind: str, model: str, dtype: str, shape: tuple[int, ...], devices: int, calls: int
 ) -> dict[str, Any]:
-    """Do one thing a few times; return `seconds` of each call and `peaks` of memory in bytes."""
+    """Run a task several times; return `seconds` of each call and `peaks` of memory in bytes."""
     tasks = {"restore": _restoring, "train_step": _training}
     call = tasks[kind](model, dtype, shape, devices)
     [seconds] = interleave([call], calls=calls, seconds=60)
@@ -178,7 +178,7 @@ def _training(name: str, dtype: str, shape: tuple[int, ...], devices: int) -> Ca
 
 
 def _peaks() -> dict[str, int]:
-    """The peaks of this process: of the host, and of the device where it has its own memory."""
+    """Return the peaks of this process: of the host, and of the device if it has memory."""
     peaks = {"host": _peak_of_host()}
     statistics = jax.local_devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in statistics:
@@ -187,7 +187,7 @@ def _peaks() -> dict[str, int]:
 
 
 def _peak_of_host() -> int:
-    # What getrusage says begins with the peak of the process that started this one.
+    # getrusage includes the peak of the parent process.
     status = Path("/proc/self/status")
     if status.exists() and (match := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
         return int(match[1]) * 1024

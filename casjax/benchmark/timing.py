@@ -1,7 +1,7 @@
 """Timed calls, and the machine's own limits: a large matrix product and a large copy.
 
-What is compared is timed in turn, call by call, so that whatever else the machine does meanwhile
-meets all alike.
+Calls to be compared are timed alternately, so that other load on the machine affects all of them
+alike.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 Call = Callable[[], Any]
-"""Something that has come to its end when it returns."""
+"""A function that has finished all its work when it returns."""
 Record = dict[str, Any]
 
 
@@ -24,17 +24,17 @@ class Case:
     """One thing to time.
 
     Attributes:
-      name: of the part of the benchmark that it belongs to.
-      detail: what tells it from the part's others.
-      model: the network; "" where there is none.
+      name: of its part of the benchmark.
+      detail: distinguishes it from others in that part.
+      model: the network; "" if there is none.
       dtype: of the arithmetic.
-      shape: of what a call is given.
+      shape: of a call's input.
       unit: of its figure, such as "Mpixel/s"; for "s" the figure is the time of a call.
-      amount: in that unit, of what one call does.
-      call: what is timed.
-      flops: the arithmetic of a call in the plain formulation; 0 where it is no limit.
-      traffic: the bytes that a call must read and write at the least; 0 where they are no limit.
-      rivals: what does the same in the same dtype in another library, by the library's name.
+      amount: of work in one call, in that unit.
+      call: the function to time.
+      flops: the arithmetic of a call in the plain formulation; 0 if it is not the limit.
+      traffic: the least number of bytes that a call must read and write; 0 if not the limit.
+      rivals: functions of other libraries that do the same in the same dtype, by library.
     """
 
     name: str
@@ -55,21 +55,21 @@ def measure(case: Case, *, calls: int, seconds: float) -> list[Record]:
 
     Args:
       case: what to time.
-      calls: of each, after one that warms up.
-      seconds: after which no further round of calls is begun.
+      calls: of each, after a warm-up call.
+      seconds: after which no further round of calls starts.
 
     Returns:
-      A record for the case and one for each rival: what the case says, `library`, the number of
-      `calls`, and `min`, `median` and `max` of the figure over them. `limit` is what the machine
-      could do if the case's arithmetic were one matrix product, or its traffic one copy, and
-      `ratio_to_limit` what part of it the median is. `ratio_to_torch`, of the case alone, is its
-      median over that of the fastest rival. What is not known is None.
+      A record for the case and one for each rival: the attributes of the case, `library`, the
+      number of `calls`, and `min`, `median` and `max` of the figure over them. `limit` is what the
+      machine could do if the case's arithmetic were one matrix product, or its traffic one copy,
+      and `ratio_to_limit` is the median's share of it. `ratio_to_torch`, for the case only, is its
+      median over that of the fastest rival. Unknown values are None.
     """
     todo = [case.call, *case.rivals.values()]
     limit = None
     if case.flops:
         todo.append(_product(case.dtype))
-        limit = 2 * _side(case.dtype) ** 3 / case.flops * case.amount
+        limit = 2 * _side() ** 3 / case.flops * case.amount
     elif case.traffic:
         todo.append(_copy())
         limit = 2 * COPIED / case.traffic * case.amount
@@ -94,7 +94,7 @@ def measure(case: Case, *, calls: int, seconds: float) -> list[Record]:
 
 
 def interleave(todo: Sequence[Call], *, calls: int, seconds: float) -> list[list[float]]:
-    """Return the seconds of each of some calls of each function; the first round is always run."""
+    """Return the seconds of each call of each function; the first round is always run."""
     for call in todo:
         call()
     times: list[list[float]] = [[] for _ in todo]
@@ -110,15 +110,15 @@ def interleave(todo: Sequence[Call], *, calls: int, seconds: float) -> list[list
 COPIED = 2**28  # bytes: beyond all caches
 
 
-def _side(dtype: str) -> int:
-    """The side of the matrices whose product is the limit: some 0.1 s on CPUs, 1 ms on GPUs."""
+def _side() -> int:
+    """Return the side of the matrices whose product is the limit: 0.1 s on CPUs, 1 ms on GPUs."""
     return 2048 if jax.default_backend() == "cpu" else 8192
 
 
 @functools.cache
 def _product(dtype: str) -> Call:
-    matrix = jnp.ones((_side(dtype), _side(dtype)), dtype)
-    # Sums in float32: with bfloat16 ones CPUs do not use the units that they have for bfloat16.
+    matrix = jnp.ones((_side(), _side()), dtype)
+    # Sums in float32: with bfloat16 sums, CPUs do not use their bfloat16 units.
     product = jax.jit(functools.partial(jnp.matmul, preferred_element_type=jnp.float32))
     return lambda: product(matrix, matrix).block_until_ready()
 
@@ -126,6 +126,6 @@ def _product(dtype: str) -> Call:
 @functools.cache
 def _copy() -> Call:
     values = jnp.ones(COPIED // 4, jnp.float32)
-    # Adding makes the copy real: a bare one could be elided.
+    # The addition forces a copy: a bare one could be elided.
     copy = jax.jit(lambda values: values + 1)
     return lambda: copy(values).block_until_ready()

@@ -1,6 +1,6 @@
 """The same networks in PyTorch, with the same parameters, as its users would run them.
 
-Channels last, in inference mode; bfloat16 by autocast; compiled where a compiler is at hand.
+Channels last, in inference mode; bfloat16 by autocast; compiled if a compiler is available.
 """
 
 import contextlib
@@ -18,16 +18,16 @@ from torch.nn import functional as F
 from casjax.benchmark import networks
 from casjax.benchmark.timing import Call
 
-# Of the largest magnitude of an output; float32 is TF32 by default on GPUs, in both.
+# Relative to the largest magnitude of an output; float32 is TF32 by default on GPUs, in both.
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}
 
 Rivals = dict[str, Call]
 
 
 def inference_calls(name: str, dtype: str, shape: tuple[int, ...], *, compiled: bool) -> Rivals:
-    """Calls that restore uint8 pictures of a shape [n, h, w, 1] on the device.
+    """Make calls that restore uint8 pictures of a shape [n, h, w, 1] on the device.
 
-    There are none for a network that has no twin here.
+    There are none for a network that is not implemented here.
 
     Raises:
       ValueError: the outputs are not those of the JAX network.
@@ -49,9 +49,9 @@ def inference_calls(name: str, dtype: str, shape: tuple[int, ...], *, compiled: 
 def training_calls(
     name: str, dtype: str, shape: tuple[int, ...], *, steps: int, compiled: bool
 ) -> Rivals:
-    """Calls that take steps of Adam on the multi-scale loss; they are spared the degradation.
+    """Make calls that take steps of Adam on the multi-scale loss, without the degradation.
 
-    There are none for a network that has no twin here.
+    There are none for a network that is not implemented here.
 
     Raises:
       ValueError: the outputs are not those of the JAX network.
@@ -81,7 +81,7 @@ def training_calls(
 
 
 def make_network(name: str) -> nn.Module:
-    """A network with the variables of `networks.make_network`, on the device.
+    """Make a network with the variables of `networks.make_network`, on the device.
 
     Raises:
       ValueError: its outputs are not those of the JAX network.
@@ -102,7 +102,7 @@ def make_network(name: str) -> nn.Module:
 
 
 class CASCNN(nn.Module):
-    """CAS-CNN with one slope a layer, zero padding, PReLU after all layers."""
+    """CAS-CNN with one slope per layer, zero padding, PReLU after all layers."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         """Take the parameters of `models.cascnn.CASCNN`."""
@@ -118,7 +118,7 @@ class CASCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """[n, 1, h, w] to four images, finest first."""
+        """Map [n, 1, h, w] to four images, finest first."""
         layers = self.layers
         a = layers["A2"](layers["A1"](x))
         b = layers["B2"](layers["B1"](F.avg_pool2d(a, 2)))
@@ -133,7 +133,7 @@ class CASCNN(nn.Module):
 
 
 class Chain(nn.Module):
-    """The networks of one resolution: every layer's input continued by its edge."""
+    """The networks of one resolution: every layer pads its input by repeating the edge."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         """Take the parameters of `models.arcnn.ARCNN`, or of a network of `models.svoboda`."""
@@ -144,7 +144,7 @@ class Chain(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """[n, 1, h, w] to the same shape."""
+        """Map [n, 1, h, w] to the same shape."""
         *hidden, last = self.layers
         for layer in hidden:
             x = F.relu(layer(x))
@@ -152,18 +152,18 @@ class Chain(nn.Module):
 
 
 class L4(Chain):
-    """A chain that gives an increment to its input."""
+    """A chain that outputs an increment to its input."""
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """[n, 1, h, w] to the same shape."""
+        """Map [n, 1, h, w] to the same shape."""
         return (x + super().forward(x)[0],)
 
 
 class L8(Chain):
-    """L4's like, whose two layers of 1x1 see the first layer's result too."""
+    """Like L4, with two layers of 1x1 that also take the first layer's result."""
 
     def forward(self, x: Tensor) -> tuple[Tensor]:
-        """[n, 1, h, w] to the same shape."""
+        """Map [n, 1, h, w] to the same shape."""
         *hidden, last = self.layers
         features = first = F.relu(hidden[0](x))
         for layer in hidden[1:]:
@@ -213,7 +213,7 @@ def _plain_and_compiled(
         faster = torch.compile(network)
         try:
             call(faster)
-        except Exception as error:  # whatever it lacks: a compiler, a kernel
+        except Exception as error:  # whatever is missing: a compiler, a kernel
             reason = " ".join(str(error).split())[:200]
             logging.warning("torch.compile does not work here: %s", reason)
         else:
@@ -231,7 +231,7 @@ def _device() -> str:
     if jax.default_backend() == "cpu":
         return "cpu"
     if not torch.cuda.is_available():
-        raise ValueError("this PyTorch sees no GPU where JAX does: install one that does")
+        raise ValueError("this PyTorch sees no GPU, but JAX does: install PyTorch with GPU support")
     return "cuda"
 
 

@@ -1,4 +1,4 @@
-"""Sources of clean images, by name: published sets, TFDS, folders, and ones always at hand."""
+"""Sources of clean images, by name: published sets, TFDS, folders, and built-in ones."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -18,27 +18,27 @@ CHOICES = (
 
 
 class ImageSource(Protocol):
-    """Clean images, each decoded when it is asked for."""
+    """Clean images, each decoded when accessed."""
 
     @property
     def name(self) -> str:
-        """What the source was opened as."""
+        """The name that the source was opened by."""
 
     @property
     def image_names(self) -> Sequence[str]:
-        """One for each image, in order."""
+        """One name for each image, in order."""
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the images are, in types that JSON knows; equal for equal images."""
+        """What the images are, in types that JSON can hold; equal for equal images."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Give an image as uint8 [h, w] luma or [h, w, 3] RGB.
+        """Return an image as uint8 [h, w] luma or [h, w, 3] RGB.
 
         Raises:
-          UnreadableImageError: of `images`; it cannot be.
+          UnreadableImageError: of `images`; it cannot be read.
         """
 
 
@@ -53,11 +53,11 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
       images_dir: folder with live1/, classic5/ and bsds500/{train,test,val}/ to
         read the published sets from, in any format; "" to download them.
       seed: of the synthetic images.
-      channels: 1 for luma, 3 for RGB, which published sets, folders and scikit-image give.
+      channels: 1 for luma, 3 for RGB, which published sets, folders and scikit-image support.
 
     Raises:
-      ValueError: there is no such source, or not in colour.
-      FileNotFoundError: its files are not there.
+      ValueError: there is no such source, or it has no colour.
+      FileNotFoundError: its files are missing.
     """
     match name.partition(":"):
         case dataset, "", "" if dataset.partition("/")[0] in PUBLISHED:
@@ -65,7 +65,7 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
         case "folder", ":", path if path:
             return open_folder(name, path, channels=channels)
         case "synthetic" | "tfds", ":", _ if channels == 3:
-            raise ValueError(f"image source {name!r} gives luma alone, choose another for colour")
+            raise ValueError(f"image source {name!r} has luma only, choose another for colour")
         case "synthetic", ":", count if count.isdecimal() and int(count) > 0:
             return open_synthetic(name, int(count), seed=seed)
         case "skimage", "", "":
@@ -80,7 +80,7 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
 def readable_images(
     images: Iterable[tuple[ImageSource, int]],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Decode images, naming and skipping those that cannot be read.
+    """Decode images, skipping those that cannot be read with a warning.
 
     Args:
       images: sources and indices into them.

@@ -1,4 +1,4 @@
-"""What the TFDS builders of the published sets have in common."""
+"""The common part of the TFDS builders of the published sets."""
 
 import importlib
 import urllib.error
@@ -14,7 +14,7 @@ from casjax.datasets.checksums import published_files
 
 
 def read_prepared(dataset: str, splits: Sequence[str]) -> dict[str, bytes]:
-    """Download and prepare a published set unless that is done, and read the images of splits.
+    """Download and prepare a published set if necessary, and read the images of splits.
 
     Args:
       dataset: name of the set and of its package here.
@@ -27,7 +27,7 @@ def read_prepared(dataset: str, splits: Sequence[str]) -> dict[str, bytes]:
     builder = module.Builder(file_format="array_record")
     if not Path(builder.data_dir).exists():
         _require_server(dataset)
-    # Only the files' own addresses are asked, not TFDS's public bucket.
+    # Only the files' own URLs are used, not TFDS's public bucket.
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(try_download_gcs=False)
     )
@@ -39,7 +39,7 @@ def read_prepared(dataset: str, splits: Sequence[str]) -> dict[str, bytes]:
 
 
 def _require_server(dataset: str) -> None:
-    """Ask once for a file of a set: TFDS asks again and again, and gives up after minutes.
+    """Request a file of a set once: TFDS retries for minutes before it gives up.
 
     Raises:
       ConnectionError: there is no answer.
@@ -48,17 +48,17 @@ def _require_server(dataset: str) -> None:
     try:
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
     except urllib.error.HTTPError:
-        return  # an answer; what is wrong with the files, if anything, TFDS will say
+        return  # an answer; TFDS will report what is wrong with the files, if anything
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise ConnectionError(
             f"{dataset} cannot be downloaded from {urllib.parse.urlsplit(url).netloc} ({reason}): "
-            f"set CASJAX_DATA to a folder that has its images in {dataset}/, or go online"
+            f"set CASJAX_DATA to a folder with its images in {dataset}/, or go online"
         ) from error
 
 
 class PublishedImages(tfds.core.GeneratorBasedBuilder):
-    """A builder of clean images with their file names; the files' bytes are kept as they are."""
+    """A builder of clean images with their file names; the files' bytes are kept unchanged."""
 
     def images_info(self, description: str, homepage: str, citation: str) -> tfds.core.DatasetInfo:
         """Describe a set of images; a subclass's `_info` returns it."""

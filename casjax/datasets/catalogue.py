@@ -12,14 +12,14 @@ from casjax.images import read_luma
 
 
 def open_tfds(name: str, dataset: str) -> "TfdsSource":
-    """Open the images of a TFDS data set, prepared in the array_record format if it is not yet.
+    """Open the images of a TFDS data set, preparing it in the array_record format if necessary.
 
     Args:
       name: what the source is called.
       dataset: "NAME/SPLIT", where NAME may have a config and a version, and SPLIT a slice.
 
     Raises:
-      ValueError: TFDS knows no such data set or split, or it has no feature `image`.
+      ValueError: TFDS has no such data set or split, or it has no feature `image`.
     """
     dataset_name, _, split = dataset.rpartition("/")
     try:
@@ -27,7 +27,7 @@ def open_tfds(name: str, dataset: str) -> "TfdsSource":
         if "image" not in builder.info.features:
             raise ValueError(f"it has no feature image, only {', '.join(builder.info.features)}")
         builder.download_and_prepare()
-        # Decoded here and not by TFDS, whose result depends on whether OpenCV is installed.
+        # Decoded here, not by TFDS, whose result depends on whether OpenCV is installed.
         examples = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -46,7 +46,7 @@ class TfdsSource:
 
     @property
     def image_names(self) -> Sequence[str]:
-        """The places of the examples in the split: not every data set has names."""
+        """The indices of the examples in the split: not every data set has names."""
         return [str(index) for index in range(len(self))]
 
     @property

@@ -1,8 +1,8 @@
-"""Which files the published sets consist of, and what is in them: said by tables of checksums.
+"""The files of the published sets and their contents, by tables of checksums.
 
 ``checksums.tsv``, which TFDS reads too, has the SHA-256 of each file; ``luma.tsv`` that of its
-luma, by which a copy in another lossless format is known. The latter is made by `luma_sha256` from
-files with the checksums of the former; of some files it is not known.
+luma, which identifies a copy in another lossless format. The latter was made with `luma_sha256`
+from files with the checksums of the former; for some files it is unknown.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ class PublishedFile:
     """A file of a published set.
 
     Attributes:
-      name: path below the folder of the set; its parent, if any, is the split.
+      name: path below the folder of the set; its parent folder, if any, is the split.
       url: where to download it from.
       sha256: checksum of its content.
-      luma_sha256: see the function of that name; "" where it is not known.
+      luma_sha256: see the function of that name; "" if unknown.
     """
 
     name: str

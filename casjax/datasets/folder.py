@@ -32,7 +32,7 @@ def open_folder(name: str, folder: str, *, channels: int) -> "FileSource":
     """
     image_names = [str(path.relative_to(folder)) for path in find_images(folder)]
     if not image_names:
-        raise FileNotFoundError(f"image source {name}: there is no image in {folder}")
+        raise FileNotFoundError(f"image source {name}: there are no images in {folder}")
     return FileSource(name, Path(folder), image_names, channels)
 
 
@@ -62,7 +62,7 @@ class FileSource:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The images by the names and contents of their files, all of which are read for it."""
+        """The images by the names and contents of their files, all of which are read."""
         files = hashlib.sha256()
         for image_name in self.image_names:
             files.update(f"{image_name}\t{file_sha256(self.folder / image_name)}\n".encode())

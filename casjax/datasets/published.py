@@ -1,7 +1,7 @@
 """The published sets live1, classic5 and bsds500: their files, downloaded or from a local folder.
 
-Local files are read as they are, and what differs from the published ones is said. Downloads are
-made, checked and kept by TFDS, which is imported when the first of them is read.
+Local files are used as they are, with a warning where they differ from the published ones. TFDS
+downloads, checks and stores the others; it is imported when the first of them is read.
 """
 
 import dataclasses
@@ -24,14 +24,14 @@ from casjax.datasets.checksums import (
 from casjax.images import READERS, UnreadableImageError, find_images, read_luma
 
 PUBLISHED = ("live1", "classic5", "bsds500")
-TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are to learn from
+TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are for training
 
 
 def open_published(name: str, *, images_dir: str, channels: int) -> "PublishedSource":
-    """Open splits of a published set, as "live1" or "bsds500/train+test".
+    """Open splits of a published set, such as "live1" or "bsds500/train+test".
 
     Raises:
-      ValueError: the set has no such split, or several and none is named.
+      ValueError: the set has no such split, or has several and none is named.
       FileNotFoundError: the local folder lacks some files of a test set, or all of another.
     """
     dataset, _, splits = name.partition("/")
@@ -55,8 +55,8 @@ def open_published(name: str, *, images_dir: str, channels: int) -> "PublishedSo
     ]
     if others:
         logging.warning(
-            "Image source %s: %d of %d local files hold something else than the published ones, "
-            "so that scores of them compare with nobody's: %s%s",
+            "Image source %s: %d of %d local files differ from the published ones, so their scores "
+            "are not comparable with published scores: %s%s",
             *(name, len(others), len(files), ", ".join(others[:3])),
             ", ..." if len(others) > 3 else "",
         )
@@ -66,10 +66,10 @@ def open_published(name: str, *, images_dir: str, channels: int) -> "PublishedSo
 def find_local(
     name: str, files: Sequence[PublishedFile], folder: Path, *, all_of_them: bool
 ) -> dict[str, Path]:
-    """Find the files below a local folder, by their stems: the format may be another.
+    """Find the files below a local folder, by their stems: the format may differ.
 
     Returns:
-      The path for each file's name; those missing are said and left out if not `all_of_them`
+      The path for each file's name; missing files are logged and left out unless `all_of_them`
       are needed.
     """
     there = {path.with_suffix(""): path for path in find_images(folder)}
@@ -92,12 +92,12 @@ class PublishedSource:
     """An image source over files of a published set.
 
     Attributes:
-      name: what the source was opened as.
+      name: the name that the source was opened by.
       dataset: name of the set.
       files: of the set.
       local: paths of local files by the names of files; empty when they are downloaded.
-      checksums: SHA-256 of each file: the published one unless a local file holds something else.
-      channels: 1 gives luma, 3 RGB.
+      checksums: SHA-256 of each file: the published one unless a local file differs.
+      channels: 1 for luma, 3 for RGB.
     """
 
     name: str
@@ -114,7 +114,7 @@ class PublishedSource:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The files by their checksums: the published ones also of copies in another format."""
+        """The files by their checksums: the published ones even for copies in another format."""
         files = hashlib.sha256("\n".join(self.checksums).encode())
         facts = {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
         return facts if self.channels == 1 else facts | {"channels": self.channels}
@@ -137,15 +137,15 @@ class PublishedSource:
 
 
 def _local_checksum(path: Path, file: PublishedFile) -> str:
-    """The published SHA-256 where a local file holds the same, maybe in another format, or its own.
+    """Return the published SHA-256 if a local file holds the same image, or else its own.
 
-    Told by its bytes, or else by its luma.
+    Its bytes are compared, or else its luma: the format may differ.
     """
     own = file_sha256(path)
     if own == file.sha256:
         return own
     try:
         is_copy = luma_sha256(read_luma(path)) == file.luma_sha256
-    except UnreadableImageError:  # to be said by who reads it
+    except UnreadableImageError:  # reported when it is read
         is_copy = False
     return file.sha256 if is_copy else own

@@ -1,8 +1,8 @@
 """Dead leaves: images of random occluding shapes, with the statistics of photographs.
 
-Shapes whose sizes follow a power law and that hide one another give the edges,
-scale invariance and contrast of natural images (Lee, Mumford & Huang,
-"Occlusion models for natural images", IJCV 2001), and need no download.
+Overlapping shapes whose sizes follow a power law have the edges, scale invariance
+and contrast of natural images (Lee, Mumford & Huang, "Occlusion models for natural
+images", IJCV 2001), and need no download.
 """
 
 import dataclasses
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 SIDE = 512
-VERSION = 1  # to be raised when the images change: cut-outs made from them tell by it
+VERSION = 1  # increase it when the images change, so that cut-outs are made again
 
-# Half-axes of the leaves in pixels, and how many leaves cover all but a few percent.
+# Half-axes of the leaves in pixels, and the number of leaves that covers all but a few percent.
 SMALLEST, LARGEST = 5.0, 250.0
 LEAVES = 2000
 
@@ -26,7 +26,7 @@ def open_synthetic(name: str, count: int, *, seed: int) -> "DeadLeaves":
 
 @dataclasses.dataclass(frozen=True)
 class DeadLeaves:
-    """An image source of dead leaves, uint8 [512, 512], drawn when they are asked for."""
+    """An image source of dead leaves, uint8 [512, 512], drawn when accessed."""
 
     name: str
     count: int
@@ -39,7 +39,7 @@ class DeadLeaves:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The images by seed, number and the version of the drawing."""
+        """The images by seed, number and version of the drawing."""
         return {"name": self.name, "images": self.count, "seed": self.seed, "version": VERSION}
 
     def __len__(self) -> int:
@@ -76,9 +76,9 @@ def draw_dead_leaves(generator: np.random.Generator) -> np.ndarray:
         across = (math.cos(angle) / slimness) * y - (math.sin(angle) / slimness) * x
         if shape == "ellipse":
             radius = np.sqrt(along * along + across * across)
-        else:  # its corners reach no further than the ellipse
+        else:  # its corners lie within the circle of the ellipse
             radius = math.sqrt(2) * np.maximum(np.abs(along), np.abs(across))
-        # The border pixels are covered in part, so edges are smooth.
+        # Border pixels are partly covered, so edges are smooth.
         cover = np.clip((1 - radius) * (half_axis * slimness) + 0.5, 0, 1)
         below = canvas[top:bottom, left:right]
         leaf = grey + shading[0] * y + shading[1] * x
@@ -96,6 +96,6 @@ def _texture(generator: np.random.Generator) -> np.ndarray:
 
 
 def _half_axes(generator: np.random.Generator) -> np.ndarray:
-    """Draw half-axes in pixels, [LEAVES], of density proportional to r^-3 (by its inverse CDF)."""
+    """Draw half-axes in pixels, [LEAVES], with density proportional to r^-3 (inverse CDF)."""
     ratio = SMALLEST / LARGEST
     return SMALLEST / np.sqrt(1 - generator.random(LEAVES) * (1 - ratio**2))

@@ -1,4 +1,4 @@
-"""Networks for colour as the evaluator takes them: of files, whose planes and tables they need."""
+"""Colour networks for the evaluator: they take files, whose planes and tables they need."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ MAX_PIXELS = 10**9  # of a test image
 
 
 def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
-    """Make the restorer of a network for colour, of JPEG files, grey ones too.
+    """Make the restorer of a colour network, which takes JPEG files, including grey ones.
 
     It does what `casjax.restore` does by default: results keep to what the file allows, and one
     that was saved twice is restored as the coarser JPEG that it was.

@@ -1,4 +1,4 @@
-"""How sure a difference is: standard errors over images, and methods compared image by image."""
+"""Significance of differences: standard errors over images, and sign tests between methods."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ class Comparison(NamedTuple):
 
     Attributes:
       images: their number.
-      difference: mean of the first one's score less the second one's.
+      difference: mean of the first method's score minus the second's.
       standard_error: of that mean; NaN for a single image.
-      better: images on which the first one scores higher.
-      worse: images on which it scores lower.
-      p: of the two-sided sign test: how probable a split of the unequal images at least as uneven
-        as this one were if either method was as likely to be the better one.
+      better: the number of images on which the first method scores higher.
+      worse: the number of images on which it scores lower.
+      p: of the two-sided sign test: the probability of a split of the unequal images at least as
+        uneven as this one if both methods were equally likely to be better.
     """
 
     images: int
@@ -32,7 +32,7 @@ class Comparison(NamedTuple):
 def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparison:
     """Compare the scores of two methods, by image.
 
-    Equal infinite scores, of images that both restore wholly, count as equal.
+    Equal infinite scores, of images that both restore perfectly, count as equal.
 
     Raises:
       ValueError: they are not of the same images.
@@ -49,9 +49,9 @@ def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparis
 
 
 def standard_error(scores: Sequence[float]) -> float:
-    """The standard error of a mean: the sample's deviation by the root of its size.
+    """Return the standard error of a mean: the sample deviation over the root of its size.
 
-    NaN for fewer than two scores, or where one is infinite.
+    NaN for fewer than two scores, or if one is infinite.
     """
     if len(scores) < 2 or not np.isfinite(scores).all():
         return math.nan

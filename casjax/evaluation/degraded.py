@@ -1,4 +1,4 @@
-"""Clean pictures and what a codec leaves of them, with digests that tell whether they changed."""
+"""Clean pictures and their compressed versions, with digests that detect changes."""
 
 import hashlib
 from collections import defaultdict
@@ -13,32 +13,32 @@ from casjax.images.codecs import compress, decode, encode
 
 
 class Earlier(NamedTuple):
-    """A JPEG that a picture was before, and how it was cropped then.
+    """An earlier JPEG compression of a picture, and how it was then cropped.
 
     Attributes:
       quality: its quality factor.
-      shift: rows and columns of its pixels that were cut off above and on the left, so that its
-        grid of blocks lies elsewhere than the next one's.
+      shift: rows and columns of pixels that were cut off at the top and left, which shifts its
+        block grid against that of the next compression.
     """
 
     quality: int
     shift: tuple[int, int]
 
     def crop(self, whole: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Cut off of a picture, uint8 [h, w] or [h, w, 3], what the shift says."""
+        """Crop a picture, uint8 [h, w] or [h, w, 3], by the shift."""
         top, left = self.shift
         return np.ascontiguousarray(whole[top:, left:])
 
 
 class Degraded(NamedTuple):
-    """A clean picture and what a codec left of it.
+    """A clean picture and its compressed version.
 
     Attributes:
       image: its name in its source.
       quality: of the codec.
       clean: uint8 [h, w] luma or [h, w, 3] RGB.
-      file: as the codec wrote it.
-      pixels: as it reads that, in the shape of `clean`.
+      file: as written by the codec.
+      pixels: decoded from the file, in the shape of `clean`.
     """
 
     image: str
@@ -51,12 +51,12 @@ class Degraded(NamedTuple):
 def degraded_pictures(
     source: ImageSource, qualities: Sequence[int], *, codec: str, earlier: Earlier | None = None
 ) -> Iterator[Degraded]:
-    """Compress the images of a source that can be read, each at all qualities in turn.
+    """Compress the readable images of a source, each at all qualities in turn.
 
-    With an `earlier` JPEG, what is left of that is compressed, and the clean image is cropped too.
+    With an `earlier` JPEG, its result is compressed, and the clean image is cropped too.
 
     Raises:
-      ValueError: an image cannot be compressed, or nothing is left of it.
+      ValueError: an image cannot be compressed, or the crop is empty.
     """
     for name, whole in readable_images((source, i) for i in range(len(source))):
         clean = found = whole
@@ -80,11 +80,11 @@ def degraded_pictures(
 def fingerprints(
     source: ImageSource, qualities: Sequence[int], *, codec: str, earlier: Earlier | None = None
 ) -> dict[int, dict[str, str]]:
-    """What rows have of the pictures that are scored: equal for equal ones, and for no others.
+    """Return the digests that rows store of the scored pictures: equal only for equal pictures.
 
     Returns:
-      By quality the SHA-256 of the clean images, names, sizes and pixels, as `clean_sha256`, and of
-      the codec's files as `files_sha256`.
+      For each quality, the SHA-256 of the clean images (names, sizes and pixels) as `clean_sha256`,
+      and of the codec's files as `files_sha256`.
     """
     digests = Digests()
     pictures = degraded_pictures(source, qualities, codec=codec, earlier=earlier)
@@ -94,7 +94,7 @@ def fingerprints(
 
 
 class Digests:
-    """SHA-256 of the pictures that pass, by quality."""
+    """SHA-256 of the pictures that pass through, by quality."""
 
     def __init__(self) -> None:
         self._digests: dict[int, dict[str, Any]] = defaultdict(
@@ -102,7 +102,7 @@ class Digests:
         )
 
     def passing(self, pictures: Iterator[Degraded]) -> Iterator[Degraded]:
-        """Look at pictures while they go by."""
+        """Digest pictures as they pass through."""
         for picture in pictures:
             digests = self._digests[picture.quality]
             head = f"{picture.image} {picture.clean.shape}\n".encode()
@@ -111,5 +111,5 @@ class Digests:
             yield picture
 
     def of(self, quality: int) -> dict[str, str]:
-        """What has passed at a quality."""
+        """Return the digests of what has passed at a quality."""
         return {name: digest.hexdigest() for name, digest in self._digests[quality].items()}

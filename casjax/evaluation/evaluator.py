@@ -1,8 +1,8 @@
-"""Scores of a restorer on clean images: degrade, restore, and judge both in one pass.
+"""Scores of a restorer on clean images: degrade, restore, and score both in one pass.
 
-The degraded image and the restored one are scored by the same call against the same clean image, so
-that the baseline and the gains cannot drift apart. What is scored is the uint8 image that would be
-written to a file.
+The degraded and the restored image are scored by the same call against the same clean image, so
+that baseline and gains cannot drift apart. The uint8 image that would be written to a file is
+scored.
 """
 
 import contextlib
@@ -29,9 +29,9 @@ from casjax.networks.inference import Restorer
 Record: TypeAlias = dict[str, Any]
 Results: TypeAlias = dict[str, list[Record]]
 Keep: TypeAlias = Callable[[Record, np.ndarray], None]
-"""Takes a record and the picture that it is about, uint8 [h, w] or [h, w, 3]."""
+"""Takes a record and its picture, uint8 [h, w] or [h, w, 3]."""
 
-# Over the degraded image, by the metric gained in.
+# Gains over the degraded image, and the metric of each.
 GAINS = {"ipsnr": "psnr", "ipsnrb": "psnrb"}
 TIMES = ("seconds", "cpu_seconds")
 LEGEND = "Means over images of luma; PSNR, PSNR-B and gains in dB, SSIM over 8x8 windows."
@@ -53,35 +53,35 @@ def evaluate(
     earlier: Earlier | None = None,
     keep: Keep | None = None,
 ) -> Results:
-    """Score a codec at some qualities, and what a method makes of its pictures, on clean images.
+    """Score a codec at some qualities, and a method that restores its pictures, on clean images.
 
     Args:
-      restorer: any function of uint8 [1, h, w, 1], or [1, h, w, 3] for a source of RGB, to
+      restorer: any function from uint8 [1, h, w, 1], or [1, h, w, 3] for a source of RGB, to
         restored uint8 of the same shape, or one of the codec's files; None scores the codec alone.
-      source: the clean images; those that cannot be read are named and skipped.
-      method: what to call the restorer; the degraded image itself goes by the codec's name.
+      source: the clean images; those that cannot be read are skipped with a warning.
+      method: the restorer's name in the results; the degraded image has the codec's name.
       qualities: of the codec, 1..100; see `images.codecs.compress`.
       codec: one of `images.codecs.CODECS`.
-      earlier: a JPEG that every picture was before.
-      keep: is given each picture that was scored, the degraded image too, and its record, to which
+      earlier: an earlier JPEG compression of every picture.
+      keep: called with each scored picture, including the degraded ones, and its record, to which
         it may add.
 
     Returns:
       `images`, a record for each image, quality and method, with `dataset`, `image`, `method`,
       `codec`, `qf` (the quality), `height`, `width`, every metric of `metrics.METRICS`, or
       `COLOUR_METRICS` for RGB, the gains `ipsnr` and `ipsnrb` over the codec in dB, its file's
-      bits per pixel `bpp`, and, for the restorer, its `seconds` and `cpu_seconds` as
-      `restorers.Restored` has them.
+      bits per pixel `bpp`, and, for the restorer, its `seconds` and `cpu_seconds` as in
+      `restorers.Restored`.
       `rows`, the plain means over images, in float64, with their number in `images`, the standard
       errors `psnr_se`, `ipsnr_se` and `ipsnrb_se` of these means, and `clean_sha256` and
-      `files_sha256` of what was scored, as `degraded.fingerprints` has them; for the restorer
+      `files_sha256` of the pictures, see `degraded.fingerprints`; for the restorer
       `mpixels_per_second` by the wall clock, `cpu_seconds_per_mpixel`, and how many `jobs` ran at
       once if it takes files.
-      `failures`, the pictures that the restorer failed at or a metric cannot be had of, with the
-      `reason`; they are in no row, and were named in the log.
+      `failures`, the pictures that the restorer failed on or that a metric does not support, with
+      the `reason`; they are in no row, and were logged.
 
     Raises:
-      ValueError: if the restorer is called as a codec is, or no image can be scored.
+      ValueError: the restorer has the name of a codec, or no image can be scored.
     """
     if restorer is not None and method in CODECS:
         raise ValueError(f"{method=} is the degraded image: give the restorer another name")
@@ -137,7 +137,7 @@ def evaluate(
 
 
 def sentence(failure: Record) -> str:
-    """Say in a line which picture failed, and why."""
+    """Say in one line which picture failed, and why."""
     return "{dataset}: {image} at quality {qf}: {reason}".format(**failure)
 
 
@@ -147,7 +147,7 @@ def _judge(
     *,
     methods: tuple[str, str],
 ) -> tuple[list[Record], np.ndarray]:
-    """Score a degraded picture, and the restored one with its seconds, against the clean one.
+    """Score a degraded picture, and the restored one with its times, against the clean one.
 
     Returns:
       A record for each picture, and the pictures, uint8 [records, h, w] or [records, h, w, 3].
@@ -194,9 +194,9 @@ def _mean(group: Sequence[Record]) -> Record:
 def write_results(path: str | os.PathLike[str], results: Mapping[str, Any]) -> None:
     """Write results as standard JSON with sorted keys; the file appears complete or not at all.
 
-    JSON has no infinite numbers. The PSNR of an image that equals the clean one, and what follows
-    from it, is written as the string "Infinity", "-Infinity" or "NaN", which Python's `float` and
-    JavaScript's `Number` read back.
+    JSON has no infinite numbers. The PSNR of an image that equals the clean one, and values derived
+    from it, are written as the strings "Infinity", "-Infinity" or "NaN", which Python's `float` and
+    JavaScript's `Number` can read.
     """
     text = json.dumps(_standard(results), allow_nan=False, indent=1, sort_keys=True)
     with replacing(path) as temporary:
@@ -217,7 +217,7 @@ def _standard(value: Any) -> Any:
 
 
 def format_table(results: Mapping[str, Any]) -> str:
-    """Lay the rows of results, as evaluated or as read from their file, out for a terminal."""
+    """Format the rows of results, as evaluated or as read from their file, for a terminal."""
     titles = ("dataset", "QF", "method", "PSNR", "PSNR-B", "SSIM", "IPSNR", "IPSNR-B", "bpp")
     in_colour = results.get("channels") == 3
     similarity = "ssim_gaussian" if in_colour else "ssim"
@@ -248,19 +248,19 @@ def format_table(results: Mapping[str, Any]) -> str:
 
 
 def _with_error(row: Mapping[str, Any], gain: str) -> str:
-    """A gain and the standard error of its mean over images, where it is known."""
-    error = float(row.get(f"{gain}_se", "nan"))
+    """Format a gain and the standard error of its mean, which a single image does not have."""
+    error = float(row[f"{gain}_se"])
     return f"{float(row[gain]):+.2f}" + (f" ±{error:.2f}" if math.isfinite(error) else "")
 
 
 def example(
     restorer: Restorer | FileRestorer, source: ImageSource, *, codec: str, quality: int
 ) -> np.ndarray:
-    """Show what a restorer does to the first image of a source that can be read.
+    """Show what a restorer does to the first readable image of a source.
 
     Returns:
-        uint8 [h, w] or [h, w, 3], the middle of the degraded image, the restored and the clean
-        one, side by side.
+        uint8 [h, w] or [h, w, 3], the middle of the degraded, the restored and the clean image
+        side by side.
     """
     picture = next(degraded_pictures(source, [quality], codec=codec))
     restored = timed(restorer)(picture).pixels
@@ -268,18 +268,18 @@ def example(
 
 
 def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:
-    """Put the same crop of several pictures side by side: JPEG, restored and maybe clean.
+    """Put the same crop of several pictures side by side: JPEG, restored and perhaps clean.
 
     Args:
       *pictures: uint8 [h, w] or [h, w, 3], all of one shape.
-      size: side in pixels of the crop, taken from the middle; less where a picture is smaller.
+      size: side in pixels of the crop, taken from the middle; less if a picture is smaller.
 
     Returns:
-      uint8 [crop height, total width], or with 3 channels more; a white line of 4 pixels between
-      neighbours.
+      uint8 [crop height, total width] or [crop height, total width, 3], with a white line of
+      4 pixels between neighbours.
 
     Raises:
-      ValueError: if the pictures' shapes differ.
+      ValueError: the pictures' shapes differ.
     """
     shapes = {picture.shape for picture in pictures}
     if len(shapes) != 1:

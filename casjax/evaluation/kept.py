@@ -1,7 +1,7 @@
-"""Results that an earlier call left in a folder, and which of them still hold.
+"""Results that an earlier call left in a folder, and which of them are still valid.
 
-A score is taken for done only if it is of the very same pictures: names and pixels of the clean
-images, and the bytes that the codec made of them.
+A score is reused only if it is of exactly the same pictures: names and pixels of the clean images,
+and the bytes of the codec's files.
 """
 
 import json
@@ -15,12 +15,12 @@ from casjax.evaluation.restorers import Method
 from casjax.metrics import METRICS
 
 PARTS = ("rows", "images", "failures")
-DESCRIPTIONS = ("network",)  # facts that are no part of what a method is
-PICTURES = ("channels", "recompress")  # facts of the pictures, where they are no plain luma
+DESCRIPTIONS = ("network",)  # facts that do not identify a method
+PICTURES = ("channels", "recompress")  # facts about the pictures, unless they are plain luma
 
 
 def read_results(path: Path, method: Method) -> dict[str, Any]:
-    """Read what an earlier call wrote, or begin anew where there is nothing.
+    """Read what an earlier call wrote, or return empty results.
 
     Raises:
       ValueError: it is of another method, or not readable.
@@ -34,8 +34,8 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
         identity = [key for key in {**facts, **dict.fromkeys(PICTURES)} if key not in DESCRIPTIONS]
         if changed := [key for key in identity if results.get(key) != facts.get(key)]:
             raise ValueError(
-                "results of another method or network, or of other pictures, are in it "
-                f"({', '.join(changed)}: not as now); choose another -o"
+                "it has results of another method or network, or of other pictures "
+                f"({', '.join(changed)} changed); choose another -o"
             )
         return anew | {part: results.get(part, []) for part in PARTS}
     except (AttributeError, ValueError) as error:
@@ -50,24 +50,24 @@ def same_pictures(
     earlier: Earlier | None,
     path: Path,
 ) -> set[int]:
-    """The qualities at which results are of the same pictures as a source gives now.
+    """Return the qualities at which results are of the same pictures as the source has now.
 
-    Those of other bytes by the codec, of another Pillow say, are left out, as are those that lack
-    a metric or were made before digests were kept.
+    Qualities whose files the codec now writes differently (another version of Pillow, say) are
+    left out, as are those that lack a metric.
 
     Raises:
-      ValueError: the clean images themselves are others: scores of both in one file would be
-        mistaken for those of one set.
+      ValueError: the clean images themselves differ: scores of both in one file would be mistaken
+        for those of one set.
     """
     rows = [row for row in results["rows"] if row["dataset"] == source.name]
-    known = {row["qf"]: row for row in rows if "clean_sha256" in row}
+    known = {row["qf"]: row for row in rows}
     if not known:
         return set()
     now = fingerprints(source, sorted(known), codec=codec, earlier=earlier)
     if any(row["clean_sha256"] != now[quality]["clean_sha256"] for quality, row in known.items()):
         raise ValueError(
-            f"{path}: its results on {source.name} are of other images than it has now; choose "
-            "another -o, or remove that file"
+            f"{path}: its results on {source.name} are of other images; choose another -o, or "
+            "remove that file"
         )
     return {
         quality
@@ -84,14 +84,14 @@ def is_done(
     same: Collection[int],
     pictures_in: Path | None,
 ) -> bool:
-    """Whether results, and the pictures if they are asked for, are there already.
+    """Return whether results, and the pictures if wanted, are there already.
 
     Args:
-      results: as `read_results` gives them.
+      results: from `read_results`.
       dataset: name of the test set.
       quality: JPEG quality factor.
-      same: the qualities at which nothing has changed, by `same_pictures`.
-      pictures_in: the folder for pictures; None where none are asked for.
+      same: the qualities at which nothing has changed, from `same_pictures`.
+      pictures_in: the folder for pictures; None if none are wanted.
     """
     if quality not in same or of_pair(results["failures"], dataset, quality):
         return False
@@ -106,5 +106,5 @@ def is_done(
 def of_pair(
     records: Collection[Mapping[str, Any]], dataset: str, quality: int
 ) -> list[Mapping[str, Any]]:
-    """The records of a test set at a quality factor."""
+    """Return the records of a test set at a quality factor."""
     return [r for r in records if (r["dataset"], r["qf"]) == (dataset, quality)]

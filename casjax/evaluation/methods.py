@@ -1,4 +1,4 @@
-"""What can be scored, by name: JPEG, SA-DCT, networks that ship or of runs, methods of others."""
+"""Methods by name: JPEG, SA-DCT, networks that ship or from runs, and other people's methods."""
 
 import re
 from collections.abc import Mapping
@@ -24,17 +24,17 @@ from casjax.networks.weights import weights_sha256
 
 
 def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
-    """Find what the command line calls a method.
+    """Find a method by its name on the command line.
 
     Args:
-      name: one of ours, one that `peers.find_peer` knows, or ``command:`` and a program.
+      name: one of ours, one known to `peers.find_peer`, or ``command:`` and a program.
       tile: of our networks, see `inference.make_restorer`.
-      jobs: how many pictures to give at once to what takes files.
-      timeout: seconds that a program may take for a picture.
+      jobs: how many pictures to give at once to methods that take files.
+      timeout: seconds that a program may take per picture.
 
     Raises:
       ValueError: its files are damaged or do not fit.
-      FileNotFoundError: there is none.
+      FileNotFoundError: there is no such method.
     """
     match name:
         case "jpeg":
@@ -72,7 +72,7 @@ def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
 def find_restorer(
     model: Any, variables: Mapping[str, Any], *, tile: int
 ) -> Restorer | FileRestorer:
-    """Make the restorer of a network: of pixels, or where it is for colour, of files.
+    """Make the restorer of a network: one of pixels, or for a colour network one of files.
 
     Raises:
       ValueError: as `inference.make_restorer` does.
@@ -82,20 +82,20 @@ def find_restorer(
 
 
 def renamed(method: Method, name: str) -> Method:
-    """Call a method otherwise in its results.
+    """Give a method another name in its results.
 
     Raises:
-      ValueError: reports would take it for one of ours.
+      ValueError: reports would mistake it for one of ours.
     """
     if method.name == "jpeg":
         raise ValueError("--name needs a method that restores, jpeg does not")
     if name in {"sadct", *MODELS, *CODECS}:
-        raise ValueError(f"--name {name}: results of that name are of our own method")
+        raise ValueError(f"--name {name}: that is the name of a built-in method")
     return method._replace(name=name)
 
 
 def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
-    """Add to a method what `casjax.restore` offers under the same names.
+    """Add to a method the options that `casjax.restore` has under the same names.
 
     Raises:
       ValueError: the method is JPEG alone.
@@ -119,7 +119,7 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
 
 
 def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) -> Method:
-    """Add to a method's facts what pictures it is scored on, where they are no plain luma.
+    """Add the kind of pictures it is scored on to a method's facts, unless they are plain luma.
 
     Raises:
       ValueError: it cannot restore colour.
@@ -131,7 +131,7 @@ def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) ->
         if not takes_colour:
             raise ValueError(
                 f"--colour needs jpeg, a method of files or one of three planes; {method.name} "
-                "restores luma alone"
+                "restores luma only"
             )
         facts["channels"] = 3
     if earlier is not None:
@@ -143,11 +143,11 @@ def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Read a file of the weights that AR-CNN's authors released: model, variables, description.
 
     Raises:
-      ValueError: it is no such file, or its name does not say the quality.
+      ValueError: it is not such a file, or its name does not give the quality.
     """
     quality = re.search(r"q(\d+)\.mat$", path.name)
     if not quality:
-        raise ValueError(f"{path}: expected a name that ends in the quality, as arcnn_q20.mat")
+        raise ValueError(f"{path}: expected a name that ends in the quality, such as arcnn_q20.mat")
     try:
         with path.open("rb") as file:
             parameters = parameters_from_matlab(scipy.io.loadmat(file))

@@ -1,6 +1,6 @@
-"""Methods from packages of others, and networks in files: jpegli, waifu2x, ONNX, Torch scripts.
+"""Methods from other packages, and networks in files: jpegli, waifu2x, ONNX, TorchScript.
 
-Each needs its package, which casjax does not install; none downloads anything when it runs.
+Each needs its package, which casjax does not install; none downloads anything at run time.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from casjax.evaluation.restorers import FileRestorer, Method
 
 Planes = npt.NDArray[np.float32]
-MULTIPLE = 8  # pixels: what networks from files are given is continued by its edge to such sizes
+MULTIPLE = 8  # pixels: inputs of networks from files are padded to multiples of this
 WAIFU2X = {"model": "models-upconv_7_photo", "noise": 3, "scale": 2}
 
 
@@ -29,7 +29,7 @@ def find_peer(name: str, *, qualities: Sequence[int], jobs: int) -> Method | Non
       jobs: how many files to decode at once.
 
     Returns:
-      The method; None where the name is no such.
+      The method; None if the name is not one of these.
 
     Raises:
       ValueError: its package is not installed, or its file is damaged or does not fit.
@@ -59,8 +59,9 @@ class Network(NamedTuple):
     """A network of planes in a file.
 
     Attributes:
-      planes: how many it takes and gives: 1 or 3.
-      run: of float32 [h, w, planes] in [0, 1], sides in multiples of `MULTIPLE`, to the same.
+      planes: how many it takes and returns: 1 or 3.
+      run: maps float32 [h, w, planes] in [0, 1], with sides in multiples of `MULTIPLE`, to the
+        same.
     """
 
     planes: int
@@ -81,7 +82,7 @@ def _of_file(network: Network, package: str, file: Path, qualities: Sequence[int
 def _package(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
-    except ImportError as error:  # it is missing, or a library that it needs is
+    except ImportError as error:  # it, or a library that it needs, is missing
         raise ValueError(f"{package} cannot be used ({error}): pip install {package}") from error
 
 
@@ -93,7 +94,7 @@ def _facts(package: str, file: Path | None = None) -> dict[str, Any]:
 
 
 def restorer_of(network: Network) -> Callable[[Any], npt.NDArray[np.uint8]]:
-    """Make the restorer of a network; three planes are all given grey, and luma comes back."""
+    """Make the restorer of a network; grey goes into all three planes, and luma comes back."""
 
     def restore(degraded: Any) -> npt.NDArray[np.uint8]:
         [picture] = np.asarray(degraded)
@@ -110,9 +111,9 @@ def restorer_of(network: Network) -> Callable[[Any], npt.NDArray[np.uint8]]:
 
 
 def _waifu2x(package: Any) -> Callable[[Any], npt.NDArray[np.uint8]]:
-    """The network for photographs, which enlarges twice: the means of 2x2 pixels are taken.
+    """Make the restorer of the network for photographs, whose doubled output is halved by means.
 
-    The package's own networks for one size are meant for drawings.
+    The package's networks without enlargement are meant for drawings.
     """
     network = package.Waifu2x(gpuid=-1, num_threads=1, tilesize=128, **WAIFU2X)
 
@@ -128,20 +129,20 @@ def _waifu2x(package: Any) -> Callable[[Any], npt.NDArray[np.uint8]]:
 
 
 def _grey(planes: Planes) -> Planes:
-    """JFIF's luma of what a network of colour made of grey, float32 [h, w, 1]."""
+    """Return JFIF's luma of a colour network's output for grey, float32 [h, w, 1]."""
     if planes.shape[2] == 1:
         return planes
     return planes @ np.array([[0.299], [0.587], [0.114]], np.float32)
 
 
 def _onnx(file: Path) -> Network:
-    """A network that takes one input, of one plane or three before or after height and width."""
+    """Load a network with one input, whose one or three planes come first or last."""
     runtime = _package("onnxruntime", "onnxruntime")
     if not file.is_file():
         raise FileNotFoundError(f"onnx:{file}: there is no such file")
     try:
         session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors have no common class of their own
+    except Exception as error:  # its errors have no common base class
         raise ValueError(f"onnx:{file}: {error}") from error
     image, *others = session.get_inputs()
     planes_last = len(image.shape) == 4 and image.shape[3] in (1, 3)
@@ -165,7 +166,7 @@ def _onnx(file: Path) -> Network:
 
 
 def _torch_script(file: Path) -> Network:
-    """A network of [n, 1 or 3, h, w]; of several outputs the first counts, as FBCNN's."""
+    """Load a network of [n, 1 or 3, h, w]; of several outputs, as in FBCNN, the first counts."""
     torch = _package("torch", "torch")
     if not file.is_file():
         raise FileNotFoundError(f"torchscript:{file}: there is no such file")

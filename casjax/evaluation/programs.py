@@ -1,9 +1,9 @@
-"""Programs of others as methods: ``command:jpegqs -q 6 {jpeg} {out.jpg}``.
+"""Other programs as methods: ``command:jpegqs -q 6 {jpeg} {out.jpg}``.
 
-A command is a list of arguments, as a shell would part them, and is started without a shell. In it
-stand ``{jpeg}`` for the degraded picture's file, ``{out}`` for the file that it is to write, which
-ends in ``.png``, or in ``.jpg`` where it says ``{out.jpg}``, and, if need be, ``{quality}`` for the
-JPEG quality factor. What it writes is read by its content: PNG, PNM, JPEG or TIFF.
+A command is split into arguments as by a shell, but started without one. In it, ``{jpeg}`` stands
+for the degraded picture's file, ``{out}`` for the file to write, which ends in ``.png``, or in
+``.jpg`` with ``{out.jpg}``, and optionally ``{quality}`` for the JPEG quality factor. The format of
+its result is recognised by content: PNG, PNM, JPEG or TIFF.
 """
 
 import contextlib
@@ -31,20 +31,20 @@ PLACES = re.compile(r"\{(jpeg|quality|out(\.[A-Za-z0-9]+)?)\}")
 
 
 def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[int]) -> Method:
-    """Make a method of a command.
+    """Make a method from a command.
 
     Args:
       text: the command as above, without ``command:``.
       timeout: seconds that a picture may take.
-      jobs: how many pictures to give to as many processes at once.
+      jobs: how many pictures to restore at once, each in its own process.
       qualities: those it is scored at by default.
 
     Returns:
-      The method. Its name is the command without folders and places; its facts are the command,
-      and the SHA-256 of the program and of whatever files the command names.
+      The method. Its name is the command without folders and placeholders; its facts are the
+      command, and the SHA-256 of the program and of all files that the command names.
 
     Raises:
-      ValueError: the command cannot be parted, or lacks its places.
+      ValueError: the command cannot be split, or lacks a placeholder.
       FileNotFoundError: there is no such program.
     """
     try:
@@ -53,8 +53,8 @@ def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[in
         raise ValueError(f"command:{text}: {error}") from error
     if "{jpeg}" not in text or len({match[0] for match in OUT.finditer(text)}) != 1:
         raise ValueError(
-            f"command:{text}: expected {{jpeg}} where the degraded picture's file goes in, and "
-            "one of {out} (a .png file) and {out.jpg} where the restored one's comes out"
+            f"command:{text}: expected {{jpeg}} for the degraded picture's file, and one of "
+            "{out} (a .png file) and {out.jpg} for the restored one's"
         )
     program = shutil.which(words[0])
     if program is None:
@@ -84,7 +84,7 @@ class Command:
     """A command that restores files; its methods may be called from several threads.
 
     Attributes:
-      words: the program and its arguments, with places.
+      words: the program and its arguments, with placeholders.
       timeout: seconds that a picture may take.
       quality: JPEG quality factor of the pictures.
     """
@@ -97,13 +97,13 @@ class Command:
     _lock: threading.Lock = dataclasses.field(default_factory=threading.Lock, init=False)
 
     def restore(self, file: bytes) -> npt.NDArray[np.uint8]:
-        """Give a JPEG file to the program, and read what it makes of it.
+        """Give a JPEG file to the program, and read its result.
 
         Returns:
           uint8 [h, w] or RGB [h, w, 3].
 
         Raises:
-          ValueError: it failed, took too long, or wrote no picture; the message has its words.
+          ValueError: it failed, took too long, or wrote no picture; the message quotes it.
         """
         with tempfile.TemporaryDirectory(prefix="casjax-") as folder:
             jpeg, out = Path(folder, "degraded.jpg"), Path(folder, "restored.png")
@@ -121,17 +121,17 @@ class Command:
             try:
                 return read_returned(out.read_bytes())
             except ValueError as error:
-                raise ValueError(f"{self.words[0]} wrote what is not used: {error}") from None
+                raise ValueError(f"{self.words[0]} wrote an unsupported file: {error}") from None
 
     def stop(self) -> None:
-        """End the processes that run, and start no more."""
+        """End the running processes, and start no more."""
         with self._lock:
             self._stopped = True
             for group in self._running:
                 _end(group)
 
     def _run(self, words: Sequence[str], *, log: Path) -> None:
-        """Run the program to its end, in a group of its own so that its children end with it."""
+        """Run the program to its end, in its own process group so that its children end with it."""
         with log.open("wb") as output:
             with self._lock:
                 if self._stopped:
@@ -144,7 +144,7 @@ class Command:
                     process_group=0,
                 )
                 self._running.add(process.pid)
-            # A timer, since Popen.wait(timeout) looks only every 50 ms, too coarse for our clock.
+            # A timer, because Popen.wait(timeout) polls only every 50 ms, too coarse for our clock.
             late = threading.Event()
 
             def end_late() -> None:

@@ -1,4 +1,4 @@
-"""What the evaluator can score: functions of pixels or of files, timed, one or several at once."""
+"""Restorers for the evaluator: functions of pixels or files, timed, run one or several at once."""
 
 import dataclasses
 import math
@@ -22,13 +22,13 @@ Outcome = TypeVar("Outcome")
 
 @dataclasses.dataclass(frozen=True)
 class FileRestorer:
-    """A restorer that is given the compressed file in place of its pixels.
+    """A restorer that takes the compressed file instead of its pixels.
 
     Attributes:
-      restore: of the bytes of a file to uint8 [h, w] or, in RGB, [h, w, 3] in 0..255; raises
-        ValueError for a picture that it fails at.
+      restore: maps the bytes of a file to uint8 [h, w] or, in RGB, [h, w, 3] in 0..255; raises
+        ValueError for a picture that it fails on.
       jobs: how many pictures to give it at once, from as many threads.
-      stop: ends, from another thread, the calls that are under way.
+      stop: ends the running calls from another thread.
     """
 
     restore: Callable[[bytes], npt.NDArray[np.uint8]]
@@ -37,15 +37,15 @@ class FileRestorer:
 
 
 class Method(NamedTuple):
-    """What is to be scored.
+    """A method to be scored.
 
     Attributes:
       name: in the records.
       restorer: for a JPEG quality factor, or None to score JPEG alone.
       qualities: those it is scored at by default.
-      facts: what the results say of it, besides its scores; but for `network`, a description,
-        results of other facts are results of another method.
-      in_colour: whether a restorer of pixels takes RGB, [n, h, w, 3], too.
+      facts: what the results say about it besides its scores; results with other facts, except
+        for the description `network`, are results of another method.
+      in_colour: whether a restorer of pixels also takes RGB, [n, h, w, 3].
     """
 
     name: str
@@ -56,12 +56,12 @@ class Method(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """What was made of a picture, and in what time.
+    """A restored picture, and the time it took.
 
     Attributes:
       pixels: uint8 [h, w].
-      seconds: wall-clock, from host to host; where other programs share the processors, theirs too.
-      cpu_seconds: of this process, all its threads, and of the programs it ran; NaN where several
+      seconds: wall-clock, from host to host; includes delays by other programs.
+      cpu_seconds: of this process, all its threads, and of the programs it ran; NaN if several
         pictures were restored at once.
     """
 
@@ -71,11 +71,11 @@ class Restored(NamedTuple):
 
 
 def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
-    """Return a function of a picture to the restored one, with its times.
+    """Return a function from a picture to the restored one, with its times.
 
-    A restorer of pixels runs each new shape once before, to compile: the shapes of a data set are
-    few, and where they are not a compilation is the longer wait. That of a file is timed as it is,
-    which for a program includes its start.
+    A restorer of pixels first runs once on each new shape, to compile: a data set has few shapes,
+    and compiling takes longer than restoring anyway. One of files is timed as it is, which for a
+    program includes its start.
     """
     if isinstance(restorer, FileRestorer):
         of_file, alone = restorer.restore, restorer.jobs == 1
@@ -108,20 +108,20 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
 
 
 def _clocked(function: Callable[[Any], Any], given: Any) -> tuple[np.ndarray, float, float]:
-    """Call a function: its result as an array, its wall-clock seconds and its processor's."""
+    """Call a function; return its result as an array, its wall-clock and its CPU seconds."""
     cpu_start, start = _cpu_seconds(), time.perf_counter()
     result = np.asarray(function(given))
     return result, time.perf_counter() - start, _cpu_seconds() - cpu_start
 
 
 def _cpu_seconds() -> float:
-    """Of this process so far, and of the programs that it has run to their end."""
-    times = os.times()  # in hundredths for programs, none of which is lost in a sum
+    """Return the CPU seconds of this process so far, and of the programs it has run."""
+    times = os.times()  # in hundredths for programs, which add up without loss
     return time.process_time() + times.children_user + times.children_system
 
 
 def _luma(restored: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The grey that a program meant: it may know colour only, and tint what was grey a little."""
+    """Return the grey in a program's output: if it only knows colour, it may tint grey slightly."""
     if restored.ndim == 2:
         return restored
     if (restored == restored[..., :1]).all():
@@ -134,7 +134,7 @@ def _of_the_shape(
 ) -> npt.NDArray[np.uint8]:
     if (restored.dtype, restored.shape) != (degraded.dtype, degraded.shape):
         raise ValueError(
-            f"expected uint8 {list(degraded.shape)} as it was given, "
+            f"expected uint8 {list(degraded.shape)} like the input, "
             f"got {restored.dtype} {list(restored.shape)}"
         )
     return restored
@@ -147,16 +147,16 @@ def ahead(
     jobs: int,
     stop: Callable[[], None],
 ) -> Generator[tuple[Picture, Callable[[], Outcome]], None, None]:
-    """Restore pictures in their order, some of them ahead of the one that is asked for.
+    """Restore pictures in order, some of them ahead of the one requested.
 
     Args:
       restore: called from `jobs` threads, or, for one job, by the function that is yielded.
-      pictures: taken as they are needed, so that few are in memory.
+      pictures: read as needed, so that few are in memory.
       jobs: how many to restore at once.
-      stop: called when the caller ends early, on Ctrl-C say, to end what is under way.
+      stop: called when the caller ends early, on Ctrl-C say, to end running calls.
 
     Yields:
-      Each picture, and the function that gives what was made of it, or raises what that raised.
+      Each picture, and the function that returns its result, or raises the error of restoring it.
     """
     if jobs == 1:
         for picture in pictures:

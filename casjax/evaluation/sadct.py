@@ -1,15 +1,15 @@
-"""Pointwise shape-adaptive DCT (SA-DCT), the method before neural networks in Table II.
+"""Pointwise shape-adaptive DCT (SA-DCT), the method without a neural network in Table II.
 
 Foi, Katkovnik and Egiazarian, "Pointwise Shape-Adaptive DCT for High-Quality Denoising and
 Deblocking of Grayscale and Color Images", IEEE Transactions on Image Processing 16(5), 2007;
-programmed from its description. JPEG's artifacts are taken for white noise. From every pixel, lines
-in eight directions grow until the picture changes by more than that noise; the octagon between
-their ends is a neighbourhood without edges, whose DCT is sparse. All neighbourhoods are restored
-twice, by thresholding their coefficients and then by a Wiener filter that takes the first result
-for the truth, and averaged where they overlap.
+implemented from its description. JPEG's artifacts are treated as white noise. From every pixel,
+lines in eight directions grow until the picture changes by more than that noise; the octagon
+between their ends is a neighbourhood without edges, whose DCT is sparse. All neighbourhoods are
+restored twice, by thresholding their coefficients and then by a Wiener filter that takes the first
+result as the truth, and averaged where they overlap.
 
-Luma is float32 in [0, 1] here. Neighbourhoods have all shapes: their pixels lie in flat arrays, and
-lines of equal length, of whatever neighbourhood, are transformed together by one matrix product.
+Luma is float32 in [0, 1] here. Neighbourhoods have any shape: their pixels are kept in flat arrays,
+and lines of equal length, from any neighbourhood, are transformed together by one matrix product.
 """
 
 import functools
@@ -22,22 +22,22 @@ import numpy as np
 
 from casjax.jpeg import quantization_table
 
-# As steps (x, y), each 45 degrees from the next: neighbours enclose a sector of the octagon.
+# As steps (x, y), 45 degrees apart: neighbours enclose a sector of the octagon.
 DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
-# Pixels of a line, among them the one it starts from.
+# Pixels of a line, including the one it starts from.
 THRESHOLDING_LENGTHS = (1, 2, 3, 5, 7, 9)
 WIENER_LENGTHS = (1, 2, 3, 5, 6)
-CHUNK = 512  # neighbourhoods at once: their arrays fit into a processor's cache
-# Lines in one matrix product: too few for a BLAS to spread over threads, which takes longer where
-# other processes keep the cores busy.
+CHUNK = 512  # neighbourhoods at once: their arrays fit into the processor's cache
+# Lines in one matrix product: too few for BLAS to use several threads, which would take longer
+# while other processes keep the cores busy.
 BLOCK = 64
 
 
 def restore(degraded: np.ndarray | jax.Array, *, quality: int) -> np.ndarray:
     """Restore JPEG images by SA-DCT.
 
-    `functools.partial(restore, quality=20)` is a restorer for `evaluator.evaluate`. It computes on
-    the host, about half a minute for a megapixel.
+    `functools.partial(restore, quality=20)` is a restorer for `evaluator.evaluate`. It runs on the
+    host and takes about half a minute per megapixel.
 
     Args:
       degraded: uint8 [n, h, w, 1] in 0..255, any height and width.
@@ -61,9 +61,9 @@ def restore(degraded: np.ndarray | jax.Array, *, quality: int) -> np.ndarray:
 
 
 def noise_level(quality: int) -> float:
-    """Return the standard deviation, in [0, 1], of the white noise that stands for the artifacts.
+    """Return the standard deviation, in [0, 1], of the white noise that models the artifacts.
 
-    The article fits it to the mean of the nine quantisation steps of lowest frequency.
+    The article fits it to the mean of the nine lowest-frequency quantisation steps.
     """
     steps = np.asarray(quantization_table(quality))
     if steps.ndim != 2:
@@ -98,8 +98,8 @@ def adaptive_scales(
     The mean of a line, its local polynomial approximation of order zero, estimates the line's first
     pixel with a standard deviation that falls with the length. Across an edge it is biased. The
     line chosen is the longest for which the confidence intervals of all estimates up to it have a
-    value in common. (The article mixes orders zero and one. A tenth of order one, and more of it,
-    lost PSNR on crops of LIVE1.)
+    value in common. (The article mixes orders zero and one. A tenth or more of order one lost PSNR
+    on crops of LIVE1.)
 
     Args:
       noisy: float32 [h, w].
@@ -159,10 +159,10 @@ class Neighbourhoods(NamedTuple):
     dct: "ShapeAdaptiveDCT"
 
     def transform(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return each neighbourhood's mean, and the coefficients of what remains without it.
+        """Return each neighbourhood's mean, and the coefficients of the remainder.
 
         The transform of a constant has energy beyond its first coefficient, unless the shape is a
-        rectangle; so the mean is kept apart.
+        rectangle; so the mean is kept separately.
         """
         values, region = picture.ravel()[self.pixels], self.dct.columns.region
         sums = np.bincount(region, values, len(self.dct.sizes))
@@ -171,11 +171,11 @@ class Neighbourhoods(NamedTuple):
 
 
 Gain: TypeAlias = Callable[[Neighbourhoods, np.ndarray], np.ndarray]
-"""Gives factors in [0, 1] for the coefficients of neighbourhoods, float32 like these."""
+"""Returns factors in [0, 1] for the coefficients of neighbourhoods, float32 like them."""
 
 
 def _neighbourhoods(scales: np.ndarray, lengths: tuple[int, ...]) -> Iterator[Neighbourhoods]:
-    """Place an octagon around every pixel, less what lies outside the picture."""
+    """Place an octagon around every pixel, without the part outside the picture."""
     height, width, _ = scales.shape
     reach = lengths[-1] - 1
     steps = np.arange(-reach, reach + 1)
@@ -195,7 +195,7 @@ def _inside(positions: np.ndarray, size: int) -> np.ndarray:
 
 
 def octagons(scales: np.ndarray, lengths: tuple[int, ...]) -> np.ndarray:
-    """Draw the octagons, convex or not, between the ends of eight lines.
+    """Draw the octagons, convex or not, spanned by the ends of eight lines.
 
     Args:
       scales: integers [n, 8], indices into `lengths` for each of `DIRECTIONS`.
@@ -232,8 +232,8 @@ def _sectors(lengths: tuple[int, ...]) -> np.ndarray:
 class ShapeAdaptiveDCT:
     """The orthonormal DCT of regions of any shape, many at once, after Sikora and Makai (1995).
 
-    Each column, packed together where it has gaps, has a DCT of its own length; then each row of
-    coefficients of one vertical frequency, packed likewise, has another.
+    Each column, closed up over gaps, is transformed by a DCT of its own length; then each row of
+    coefficients of one vertical frequency, likewise.
 
     Attributes:
       sizes: int [n], pixels of each region.
@@ -265,12 +265,12 @@ class ShapeAdaptiveDCT:
 
 
 class Lines(NamedTuple):
-    """What is set in bool [n, lines, places], line by line, and the shorter lines first."""
+    """The elements set in bool [n, lines, places], line by line, the shorter lines first."""
 
     region: np.ndarray  # of every element, the first index
     line: np.ndarray  # the second
     place: np.ndarray  # the third
-    starts: np.ndarray  # [n, lines], where a line's elements begin
+    starts: np.ndarray  # [n, lines], where a line's elements start
     counts: np.ndarray  # [places + 1], how many lines there are of each length
 
 
@@ -303,7 +303,7 @@ def _dct_of_lines(values: np.ndarray, counts: np.ndarray, *, inverse: bool = Fal
 
 @functools.cache
 def _dct_matrix(length: int) -> np.ndarray:
-    """The orthonormal DCT-II, float32 [frequency, place]."""
+    """Return the orthonormal DCT-II, float32 [frequency, place]."""
     place = np.arange(length)
     matrix = np.cos(np.pi / length * place[:, None] * (place + 0.5)) * math.sqrt(2 / length)
     matrix[0] = math.sqrt(1 / length)

@@ -1,7 +1,7 @@
-"""Image files: the one package that knows Pillow.
+"""Image files: the only package that uses Pillow.
 
 Only the formats in `FORMATS` are opened, so that no file, whatever its name, reaches a decoder that
-starts other programs, as the one for EPS does. Pillow's limit on decompression bombs stays on.
+starts other programs, as the EPS decoder does. Pillow's limit on decompression bombs stays on.
 """
 
 import os
@@ -21,20 +21,20 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"
 
 
 class UnreadableImageError(ValueError):
-    """A file that cannot be used as an image; the message is one line with its path and why."""
+    """A file that cannot be used as an image; the message is one line with its path and reason."""
 
 
 def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt.NDArray[np.uint8]:
     """Read the luma of an image file.
 
-    A grey image is taken as it is, also when it is stored as colour with three equal channels.
-    Colour becomes luma by `rgb_to_luma`. Of 16 bits the upper eight are kept, of several frames the
-    first. Transparency is dropped, CMYK is converted without its ink profile, and the orientation
-    in EXIF data is not applied: for cut-outs it does not matter which side is up.
+    A grey image is taken as it is, even if it is stored as colour with three equal channels.
+    Colour becomes luma by `rgb_to_luma`. Of 16 bits the upper eight are kept, and of several frames
+    the first. Transparency is dropped, CMYK is converted without its ink profile, and the EXIF
+    orientation is not applied: for cut-outs it does not matter which side is up.
 
     Args:
       file: its path, or its bytes as an open file.
-      name: what to call it in an error, where it has no path.
+      name: what to call it in errors, where it has no path.
 
     Returns:
       uint8 [h, w] in 0..255.
@@ -42,16 +42,16 @@ def read_luma(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt
     Raises:
       FileNotFoundError: there is no such file.
       UnreadableImageError: the file is of another kind, damaged or cut short, has more than 179
-        million pixels (Pillow's limit), or holds 32-bit values, of which no range is known.
+        million pixels (Pillow's limit), or holds 32-bit values, whose range is unknown.
     """
     return _read(file, _luma, name)
 
 
 def read_rgb(file: str | os.PathLike[str] | BinaryIO, *, name: str = "") -> npt.NDArray[np.uint8]:
-    """Read the colours of an image file, as `read_luma` does its luma.
+    """Read the colours of an image file, as `read_luma` reads its luma.
 
     Returns:
-      uint8 [h, w, 3] RGB in 0..255; of a grey image three equal channels.
+      uint8 [h, w, 3] RGB in 0..255; for a grey image, three equal channels.
     """
     return _read(file, _rgb, name)
 
@@ -70,13 +70,13 @@ def _read(
             return pixels_of(image)
     except FileNotFoundError:
         raise
-    except Exception as error:  # on damaged files decoders raise whatever they stumble over
+    except Exception as error:  # on damaged files decoders may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UnreadableImageError(f"{name or file}: unreadable image: {reason}") from error
 
 
 def decodable_formats() -> tuple[str, ...]:
-    """Return those of `FORMATS` that this build of Pillow knows."""
+    """Return the formats in `FORMATS` that this build of Pillow supports."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
@@ -118,7 +118,7 @@ def find_images(
 
     Args:
       folder: where to search.
-      unreadable: takes folders that cannot be listed, each with the reason. None: they raise.
+      unreadable: receives folders that cannot be listed, each with the reason; None to raise.
 
     Raises:
       FileNotFoundError: `folder` is not a folder.
@@ -130,7 +130,7 @@ def find_images(
 
 
 def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> None:
-    """Write pixels as a PNG file, replacing what is there.
+    """Write pixels as a PNG file, replacing any existing file.
 
     The file gets its name only when it is complete: a call that fails leaves the old one, or none.
 

@@ -1,6 +1,6 @@
-"""What a PNG file says beside its pixels, read from its chunks (PNG specification, third edition).
+"""The metadata of a PNG file, read from its chunks (PNG specification, third edition).
 
-Chunks that are broken cost nothing but what they say, where a decoder would give the picture up.
+A broken chunk costs only its own content, where a decoder would give up the whole picture.
 """
 
 import dataclasses
@@ -9,10 +9,9 @@ import zlib
 from collections.abc import Iterator
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
-# Without these the pixels would be others: transparency, and the frames of an animation.
+# Without these the pixels would differ: transparency, and the frames of an animation.
 NEEDED = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
-LONGEST = 2**24  # bytes that a compressed text or profile may have
+LONGEST = 2**24  # bytes of a compressed text or profile
 METRES_PER_INCH = 0.0254
 SRGB_GAMMA = 45455
 SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)  # white, red, green, blue
@@ -24,14 +23,14 @@ class PngHeader:
 
     Attributes:
       depth: bits of a sample.
-      colour: the chunks that say what colours the numbers mean, by name, in the file's order.
+      colour: the chunks that define the colours of the pixels, by name, in the file's order.
       icc: the ICC profile.
       exif: the EXIF data.
-      dpi: horizontal and vertical resolution in pixels an inch.
+      dpi: horizontal and vertical resolution in pixels per inch.
       texts: keywords and texts.
       broken: names of chunks that cannot be read.
       bare: the file without all of that.
-      has_data_behind: something follows the end of the picture.
+      has_data_behind: whether something follows the end of the picture.
     """
 
     depth: int
@@ -46,7 +45,7 @@ class PngHeader:
 
 
 def read_chunks(data: bytes) -> PngHeader:
-    """Read the chunks of a PNG file; where its structure ends, the rest is left to the decoder."""
+    """Read the chunks of a PNG file; once its structure is broken, leave it to the decoder."""
     kept, texts, broken = [SIGNATURE], [], []
     colour: dict[bytes, bytes] = {}
     icc = exif = b""
@@ -89,10 +88,10 @@ def read_chunks(data: bytes) -> PngHeader:
 
 
 def colours_in_words(colour: dict[bytes, bytes]) -> str:
-    """Say what colours the numbers mean by these chunks; empty where it is sRGB, or nothing."""
+    """Describe in words the colours that these chunks define; empty for sRGB, or if undefined."""
     if (code := colour.get(b"cICP")) is not None:
-        # ITU-T H.273: primaries of BT.709; transfer of sRGB, or BT.709's and BT.601's, which are
-        # shown like it; 2 is unspecified.
+        # ITU-T H.273: primaries of BT.709; transfer of sRGB, or of BT.709 and BT.601, which are
+        # displayed in the same way; 2 is unspecified.
         is_srgb = code[0] in (1, 2) and code[1] in (1, 2, 6, 13)
         return "" if is_srgb else f"cICP {code[0]}/{code[1]}"
     if b"sRGB" in colour:
@@ -109,7 +108,7 @@ def colours_in_words(colour: dict[bytes, bytes]) -> str:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """Yield name, body and all bytes of each chunk, up to the end or to what is no chunk."""
+    """Yield name, body and all bytes of each chunk, up to the end or to invalid data."""
     position, name = len(SIGNATURE), b""
     while name != b"IEND":
         size = int.from_bytes(data[position : position + 4], "big")

@@ -1,25 +1,25 @@
-"""How many bits the samples of a file have: decoders make eight of more, without a word."""
+"""The number of bits per sample in a file: decoders silently reduce more to eight."""
 
 import re
 
 from PIL import Image
 
 BITS_PER_SAMPLE = 258  # of TIFF's tags
-SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, with the marker that tells sizes
+SIZ = b"\xff\x4f\xff\x51"  # start of a JPEG 2000 codestream, with the marker for sizes
 AV1_CONFIGURATION = b"av1C"
 
 
 def bits_per_sample(image: Image.Image, data: bytes) -> int:
-    """Return the largest number of bits of a sample, of an opened image and its file; 8 if unknown.
+    """Return the largest number of bits per sample of an opened image and its file; 8 if unknown.
 
-    JPEG and PNG files tell it in their headers, see `segments` and `chunks`.
+    For JPEG and PNG files it is in the headers, see `segments` and `chunks`.
     """
     match image.format:
         case "TIFF":
             bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))  # type: ignore[attr-defined]
             return max(bits) if isinstance(bits, tuple) else int(bits)
         case "JPEG2000":
-            # ISO/IEC 15444-1, A.5.1: three bytes for each component, of them the first its depth.
+            # ISO/IEC 15444-1, A.5.1: three bytes for each component, the first of them its depth.
             first = data.find(SIZ) + 42
             count = int.from_bytes(data[first - 2 : first], "big")
             return max([(depth & 127) + 1 for depth in data[first : first + 3 * count : 3]] or [8])

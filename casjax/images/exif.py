@@ -1,7 +1,7 @@
-"""EXIF data of a restored copy: what it says of the old file is set right or taken out.
+"""EXIF data of a restored copy: what describes the old file is corrected or removed.
 
-It is edited where it lies (a TIFF structure, EXIF 2.32, section 4.6): writing it anew would break
-the notes that cameras add, which hold offsets of their own.
+It is edited in place (a TIFF structure, EXIF 2.32, section 4.6): rewriting it would break the
+maker notes that cameras add, which contain offsets of their own.
 """
 
 import struct
@@ -12,7 +12,7 @@ ORIENTATION = 0x0112
 SHORT, LONG, RATIONAL = 3, 4, 5
 EXIF_DIRECTORY = 0x8769
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
-# Of the first directory, what describes how the old file holds its pixels, with previews (SubIFDs)
+# Tags of the first directory that describe how the old file stores its pixels, previews (SubIFDs)
 # and copies of other metadata: sizes, bits, compression, strips, tiles, subsampling.
 OF_THE_FILE = frozenset(
     {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x010A, 0x0111, 0x0115, 0x0116, 0x0117, 0x011C}
@@ -27,21 +27,20 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 
 
 class BrokenExifError(ValueError):
-    """EXIF data that nobody can read."""
+    """EXIF data that cannot be read."""
 
 
 def describe_copy(exif: bytes, *, size: tuple[int, int], orientation: int) -> bytes:
-    """Return EXIF data as a restored, upright copy of a picture is to have it.
+    """Return the EXIF data for a restored, upright copy of a picture.
 
     Args:
       exif: from its TIFF header on; empty where there is none.
       size: height and width of the copy.
-      orientation: of the old file, 1..8, by whatever metadata it was told.
+      orientation: of the old file, 1..8, from whatever metadata.
 
     Returns:
-      The orientation is 1 and sizes are those of the copy; thumbnail, previews and what described
-      the compression are gone; resolutions are exchanged where the sides were. Empty if nothing
-      else was there.
+      EXIF data with orientation 1 and the copy's size, without thumbnail, previews and compression
+      details; resolutions are exchanged if the sides were. Empty if there was nothing else.
 
     Raises:
       BrokenExifError: it has no TIFF header, or its first directory is not whole.
@@ -72,7 +71,7 @@ def describe_copy(exif: bytes, *, size: tuple[int, int], orientation: int) -> by
 
 
 def read_orientation(exif: bytes) -> int | None:
-    """Return the orientation in 1..8 of EXIF data, of any type; 1 for others; None without one."""
+    """Return the orientation in EXIF data, 1..8; 1 if it is out of range; None if missing."""
     try:
         block = _Block(exif)
         value = block.number(block.first_directory(), ORIENTATION)
@@ -82,7 +81,7 @@ def read_orientation(exif: bytes) -> int | None:
 
 
 def read_resolution(exif: bytes) -> tuple[float, float] | None:
-    """Return the horizontal and vertical resolution in pixels an inch that EXIF data says."""
+    """Return the horizontal and vertical resolution in EXIF data, in pixels per inch."""
     try:
         block = _Block(exif)
         first = block.first_directory()
@@ -104,7 +103,7 @@ def read_undefined(exif: bytes, tag: int) -> bytes:
 
 
 class _Block:
-    """EXIF data that is changed in place; a directory is named by where it begins."""
+    """EXIF data, edited in place; a directory is identified by its offset."""
 
     def __init__(self, exif: bytes) -> None:
         self.data = bytearray(exif)
@@ -122,7 +121,7 @@ class _Block:
         return self._read(directory, 2)
 
     def number(self, directory: int, tag: int) -> int | None:
-        """The value of an entry with a single integer of any size."""
+        """Return the value of an entry with a single integer of any size."""
         entry = self._find(directory, tag)
         if entry is None:
             return None
@@ -130,7 +129,7 @@ class _Block:
         return self._read(entry + 8, size) if size in (1, 2, 4) else None
 
     def fraction(self, directory: int, tag: int) -> float | None:
-        """The value of an entry with a single fraction."""
+        """Return the value of an entry with a single fraction."""
         entry = self._find(directory, tag)
         if entry is None or self._read(entry + 2, 2) != RATIONAL:
             return None
@@ -140,7 +139,7 @@ class _Block:
         return self._read(place, 4) / below
 
     def undefined(self, directory: int, tag: int) -> bytes:
-        """The value of an entry with more than four bytes."""
+        """Return the value of an entry with more than four bytes."""
         entry = self._find(directory, tag)
         if entry is None:
             return b""
@@ -148,7 +147,7 @@ class _Block:
         return bytes(self.data[place : place + count])
 
     def set_number(self, directory: int, tag: int, value: int) -> None:
-        """Set an entry, if it is there, to one integer: of 32 bits if need be, or it was."""
+        """Set an entry, if present, to one integer: of 32 bits if it was before, or if needed."""
         entry = self._find(directory, tag)
         if entry is not None:
             is_long = value >= 2**16 or self._read(entry + 2, 2) == LONG
@@ -158,14 +157,14 @@ class _Block:
             self.data[entry : entry + 12] = struct.pack(code, tag, kind, 1) + packed
 
     def exchange(self, directory: int, tag: int, other: int) -> None:
-        """Exchange the values of two entries, if both are there."""
+        """Exchange the values of two entries, if both are present."""
         first, second = self._find(directory, tag), self._find(directory, other)
         if first is not None and second is not None:
             one, two = slice(first + 2, first + 12), slice(second + 2, second + 12)
             self.data[one], self.data[two] = self.data[two], self.data[one]
 
     def remove(self, directory: int, tag: int) -> None:
-        """Remove an entry, if it is there: what follows it in the directory moves up."""
+        """Remove an entry, if present: what follows it in the directory moves up."""
         entry = self._find(directory, tag)
         if entry is None:
             return
@@ -175,7 +174,7 @@ class _Block:
         self.data[directory : directory + 2] = (count - 1).to_bytes(2, self._order)
 
     def remove_thumbnail(self, first: int) -> None:
-        """Unlink the second directory, and blank it and the thumbnail that it points to."""
+        """Unlink the second directory, and blank it and the thumbnail it points to."""
         link = first + 2 + 12 * self.count(first)
         second = self._read(link, 4)
         self.data[link : link + 4] = bytes(len(self.data[link : link + 4]))
@@ -196,7 +195,7 @@ class _Block:
                 self.data[start : start + length] = bytes(length)
 
     def pointed_to(self, directory: int, tag: int) -> int | None:
-        """Return the directory that an entry points to, if it is whole."""
+        """Return the directory that an entry points to, if it is complete."""
         place = self.number(directory, tag)
         return place if place and place >= 8 and self._is_whole(place) else None
 

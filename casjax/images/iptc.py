@@ -4,22 +4,22 @@ from collections.abc import Iterator
 
 PHOTOSHOP = b"Photoshop 3.0\0"
 IPTC_RESOURCE = 0x0404
-# Of record 2, the picture's orientation in words, and a preview of it with its kind.
+# In record 2: the picture's orientation in words, and a preview of it with its kind.
 ORIENTATION, PREVIEW = 131, range(200, 203)
 
 
 class BrokenIptcError(ValueError):
-    """IPTC data that nobody can read."""
+    """IPTC data that cannot be read."""
 
 
 def describe_copy(iptc: bytes, *, orientation: int) -> bytes:
-    """Return IPTC data as a restored, upright copy of a picture is to have it.
+    """Return the IPTC data for a restored, upright copy of a picture.
 
     Records 1 and 2, envelope and application, are kept; previews and the records that describe
-    pixels (3, 7 to 9) are not, nor is the orientation where the picture was turned.
+    pixels (3, 7 to 9) are not, nor is the orientation if the picture was turned.
 
     Raises:
-      BrokenIptcError: it is no sequence of data sets.
+      BrokenIptcError: it is not a sequence of data sets.
     """
     kept = b""
     for record, number, data in _data_sets(iptc):
@@ -33,7 +33,7 @@ def _data_sets(iptc: bytes) -> Iterator[tuple[int, int, bytes]]:
     position = 0
     while iptc[position:].strip(b"\0"):
         if iptc[position] != 0x1C or position + 5 > len(iptc):
-            raise BrokenIptcError("a data set does not begin as it should")
+            raise BrokenIptcError("a data set does not start with its marker")
         size, start = int.from_bytes(iptc[position + 3 : position + 5], "big"), position + 5
         if size & 0x8000:  # the size of the size, for data sets of 32 kB and more
             start += size & 0x7FFF
@@ -59,16 +59,16 @@ def in_photoshop_resources(resources: bytes) -> bytes:
 
 
 def as_photoshop_resource(iptc: bytes) -> bytes:
-    """Return IPTC data as the only one of Photoshop's image resources."""
+    """Return IPTC data wrapped as a Photoshop image resource."""
     head = b"8BIM" + IPTC_RESOURCE.to_bytes(2, "big") + b"\0\0" + len(iptc).to_bytes(4, "big")
     return head + iptc + bytes(len(iptc) % 2)
 
 
 def from_raw_profile(text: str) -> bytes:
-    """Return the bytes in a text of PNG with the keyword "Raw profile type ..." (ImageMagick's).
+    """Return the bytes in a PNG text with the keyword "Raw profile type ..." (ImageMagick's).
 
     Raises:
-      ValueError: it is not written as such.
+      ValueError: it is not in that form.
     """
     _, _, size, *lines = text.split("\n", 3)
     data = bytes.fromhex("".join("".join(lines).split()))
@@ -78,6 +78,6 @@ def from_raw_profile(text: str) -> bytes:
 
 
 def to_raw_profile(kind: str, data: bytes) -> str:
-    """Return the text of PNG that holds bytes of a kind, such as "iptc"."""
+    """Return the PNG text that holds bytes of a kind, such as "iptc"."""
     lines = (data[start : start + 36].hex() for start in range(0, len(data), 36))
     return "\n".join(["", kind, f"{len(data):8}", *lines, ""])

@@ -1,6 +1,6 @@
-"""What a JPEG file carries beside its picture: its application segments, comments, and the rest.
+"""The metadata of a JPEG file: its application segments, comments, and the rest.
 
-They are read here and not by the decoder, so that a broken one costs nothing but what it says.
+It is read here and not by the decoder, so that a broken segment costs only its own content.
 """
 
 import dataclasses
@@ -23,7 +23,6 @@ from casjax.images.segments import (
 )
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
-EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 ICC = b"ICC_PROFILE\0"
 MULTI_PICTURE = b"MPF\0"
 PICTURES = 0xB002  # the tag of their index
@@ -32,16 +31,16 @@ CENTIMETRES_PER_INCH = 2.54
 
 @dataclasses.dataclass(frozen=True)
 class JpegMetadata:
-    """What the segments of a JPEG file carry; empty where there is none.
+    """The metadata in the segments of a JPEG file; empty where there is none.
 
     Attributes:
       icc: the ICC profile.
       exif: the EXIF data, from its TIFF header on.
       xmp: the XMP packet, without its extension.
       resources: Photoshop's image resources.
-      comments: as they are, in whatever encoding.
-      dpi: horizontal and vertical resolution in pixels an inch, of the JFIF segment.
-      pictures: where further pictures lie in a file of several (CIPA DC-007, MPO).
+      comments: unchanged, in any encoding.
+      dpi: horizontal and vertical resolution in pixels per inch, from the JFIF segment.
+      pictures: the places of further pictures in a file of several (CIPA DC-007, MPO).
       broken: what cannot be read, in words.
       bare: the file without all of that, and without what follows its end.
       behind: what follows its end.
@@ -60,7 +59,7 @@ class JpegMetadata:
 
 
 def read_jpeg_metadata(data: bytes) -> JpegMetadata:
-    """Read what a JPEG file carries beside its picture."""
+    """Read the metadata of a JPEG file."""
     exif_data = xmp = resources = behind = b""
     profile: list[bytes] = []
     comments: list[bytes] = []
@@ -112,7 +111,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
 
 
 def with_segments(data: bytes, *, iptc: bytes, comments: tuple[bytes, ...]) -> bytes:
-    """Return a JPEG file with IPTC data and comments put in, each small enough for a segment."""
+    """Return a JPEG file with IPTC data and comments inserted, each small enough for a segment."""
     bodies = [(APP13, PHOTOSHOP + as_photoshop_resource(iptc))] if iptc else []
     bodies += [(COM, comment) for comment in comments]
     put_in = b"".join(
@@ -123,7 +122,7 @@ def with_segments(data: bytes, *, iptc: bytes, comments: tuple[bytes, ...]) -> b
 
 
 def fits(body: bytes, *, prefix: bytes = b"") -> bool:
-    """Whether a segment of a JPEG file can hold this."""
+    """Return whether a segment of a JPEG file can hold this."""
     return len(prefix) + len(body) <= LONGEST
 
 
@@ -144,7 +143,7 @@ def _profile(parts: list[bytes]) -> bytes | None:
 
 
 def _pictures(index: bytes, segment: Segment, size: int) -> tuple[slice, ...]:
-    """Return where the pictures but the first lie, by the index of a file of several."""
+    """Return the places of all pictures but the first, from the index of a file of several."""
     try:
         entries = exif.read_undefined(index, PICTURES)
     except exif.BrokenExifError:

@@ -1,4 +1,4 @@
-"""What kind of image a file is, told from its first bytes, whatever its name says."""
+"""The kind of image in a file, determined by its first bytes, not its name."""
 
 import os
 import re
@@ -17,11 +17,11 @@ KINDS = {
     "AVIF": re.compile(rb".{4}ftyp(avif|avis)", re.DOTALL),
 }
 APPLE_DOUBLE = b"\0\5\26\7"
-"""What macOS writes beside a file, on disks that cannot hold it: no image, whatever its name."""
+"""Metadata that macOS writes beside a file on some disks: not an image, whatever its name."""
 
 
 def kind_of(path: Path) -> str | None:
-    """Return which of `KINDS` a file is by its first bytes, or None; also if it cannot be read."""
+    """Return which of `KINDS` a file is by its first bytes; None if no kind, or unreadable."""
     first = _first_bytes(path)
     return next((kind for kind, pattern in KINDS.items() if pattern.match(first)), None)
 
@@ -31,14 +31,14 @@ def find_files(
 ) -> Iterator[Path]:
     """Yield the image files in a folder and all folders below it, in no order.
 
-    A file is one by its first bytes, or by its suffix: of bytes that say little (TIFF begins like
-    the raw files of cameras, BMP and PPM like words), or of a file that is damaged. Linked folders
-    are followed, but none is entered twice, so that loops end.
+    An image is recognised by its first bytes, or else by its suffix: the bytes may say little (TIFF
+    starts like the raw files of cameras, BMP and PPM like words), or the file may be damaged. Links
+    to folders are followed, but no folder is entered twice, so that loops end.
 
     Args:
       folder: where to search.
-      formats: Pillow's names of those that can be read.
-      unreadable: takes folders that cannot be listed, each with the reason. None: they raise.
+      formats: Pillow's names of the readable formats.
+      unreadable: receives folders that cannot be listed, each with the reason; None to raise.
 
     Raises:
       OSError: a folder below it cannot be listed, and `unreadable` is None.
@@ -52,7 +52,7 @@ def find_files(
     suffixes = {s for s, name in Image.registered_extensions().items() if name in formats}
     entered: set[str] = set()
     for directory, subfolders, names in os.walk(folder, followlinks=True, onerror=note):
-        subfolders.sort()  # the same one of two links to a folder on every file system
+        subfolders.sort()  # so that every file system enters the same one of two links to a folder
         location = os.path.realpath(directory)
         if location in entered:
             subfolders.clear()

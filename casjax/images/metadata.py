@@ -1,4 +1,4 @@
-"""What a photograph carries beside its pixels, and which way up it is."""
+"""The metadata of a photograph, and its orientation."""
 
 import dataclasses
 import re
@@ -15,26 +15,26 @@ from casjax.images.chunks import PngHeader
 from casjax.images.jpeg_metadata import JpegMetadata
 from casjax.images.profiles import colours_of
 
-# Of a TIFF file's tags, and those of EXIF, these describe the photograph, the others the file:
-# document, description, maker, model, software, date, artist, computer, rating, copyright, and what
-# Windows calls title, comment, author, keywords and subject.
+# Of the TIFF and EXIF tags, these describe the photograph and the others the file: document,
+# description, maker, model, software, date, artist, computer, rating, copyright, and what Windows
+# calls title, comment, author, keywords and subject.
 DESCRIPTIVE_TAGS = (
     *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C, 0x4746, 0x4749, 0x8298),
     *range(0x9C9B, 0x9CA0),
 )
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 ORIENTATION, IPTC_TAG, PHOTOSHOP_TAG = 0x0112, 0x83BB, 0x8649
-# Of a TIFF file's tags, those that are true of the file alone, or told in another way: kind, bits,
-# order, orientation, lowest and highest value, resolution, fax, page, predictor, sample format, XMP
-# and ICC profile.
+# TIFF tags that apply to the file alone, or are recorded in another way: kind, bits, order,
+# orientation, lowest and highest value, resolution, fax, page, predictor, sample format, XMP and
+# ICC profile.
 STRUCTURAL_TAGS = exif_data.OF_THE_FILE | {
     *(254, 255, 266, 274, 280, 281, 282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 297, 317),
     *(332, 334, 336, 339, 340, 341, 347, 700, 34675),
 }
 COLORIMETRY_TAGS = (301, 318, 319)  # TIFF's transfer function, white point and primaries
-# Texts of PNG files that describe another file: the one they were made of, or for thumbnails.
+# Texts in PNG files that describe another file: the one they were made from, or for thumbnails.
 OLD_TEXTS = re.compile(r"(exif|tiff|png|jpeg|Thumb):.*")
-# Comments that encoders leave, on themselves and the quality of the old file.
+# Comments that encoders leave, about themselves and the quality of the old file.
 OF_ENCODERS = re.compile(
     rb"CREATOR: gd-jpeg|Created by OpenJPEG|Kakadu|Lavc\d|Intel\(R\) JPEG|LEAD Tech|AppleMark|"
     rb"(Compressed|Optimized|File written) by "
@@ -45,18 +45,18 @@ XMP_TEXT, COMMENT_TEXT = "XML:com.adobe.xmp", "Comment"
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """Metadata as files hold it; empty where there is none.
+    """Metadata as stored in files; empty where there is none.
 
     Attributes:
       icc: the ICC profile.
       exif: the EXIF data, from its TIFF header on.
       xmp: the XMP packet.
-      dpi: horizontal and vertical resolution in pixels an inch.
+      dpi: horizontal and vertical resolution in pixels per inch.
       iptc: IPTC data sets.
-      comments: as they are, mostly UTF-8.
-      texts: keywords and texts, as PNG has them.
-      colour: PNG's chunks that say what colours the numbers mean, by name.
-      lost: what the file had and a copy cannot have, or nobody can read; a few words each.
+      comments: unchanged, mostly UTF-8.
+      texts: keywords and texts, as in PNG.
+      colour: PNG's chunks that define the colours of the pixels, by name.
+      lost: what the copy cannot keep of the file, or cannot be read; a few words each.
     """
 
     icc: bytes = b""
@@ -81,10 +81,10 @@ def read_metadata(
     """Return the metadata of a loaded image as it is in the file.
 
     Args:
-      image: what the decoder knows of it.
+      image: as opened by the decoder.
       data: the bytes of its file.
-      png: what the chunks say, if it is a PNG file.
-      jpeg: what the segments carry, if it is a JPEG file.
+      png: the content of the chunks, if it is a PNG file.
+      jpeg: the content of the segments, if it is a JPEG file.
     """
     if jpeg:
         resources = iptc_data.in_photoshop_resources(jpeg.resources)
@@ -108,7 +108,7 @@ def read_metadata(
         tags = image.tag_v2  # type: ignore[attr-defined]
         try:
             exif = descriptive(image.getexif())
-        except Exception:  # whatever its reader stumbles over
+        except Exception:  # its reader may raise anything
             lost.append("broken EXIF")
         iptc = _bytes(tags.get(IPTC_TAG))
         iptc = iptc or iptc_data.in_photoshop_resources(_bytes(tags.get(PHOTOSHOP_TAG)))
@@ -117,7 +117,7 @@ def read_metadata(
         others = sorted(set(tags) - known_tags - STRUCTURAL_TAGS)
         lost += [f"TIFF tags {', '.join(map(str, others[:9]))}"] if others else []
     exif = exif.removeprefix(exif_data.PREFIX)
-    is_said = dpi is not None and min(dpi) > 1  # which is what TIFF files have that say none
+    is_said = dpi is not None and min(dpi) > 1  # TIFF files without a resolution have 1
     return Metadata(
         icc=known.get("icc_profile") or icc,
         exif=exif,
@@ -131,7 +131,7 @@ def read_metadata(
 
 
 def _what_is_behind(jpeg: JpegMetadata) -> list[str]:
-    """Say what follows the picture in a JPEG file, but for further pictures."""
+    """Describe what follows the picture in a JPEG file, apart from further pictures."""
     if b"ftyp" in jpeg.behind:  # of MP4
         return [xmp_packet.VIDEO]
     if jpeg.behind.strip(b"\0\xff") and not jpeg.pictures:
@@ -140,7 +140,7 @@ def _what_is_behind(jpeg: JpegMetadata) -> list[str]:
 
 
 def _of_png(png: PngHeader) -> Metadata:
-    """Return the metadata of a PNG file; ImageMagick keeps some of it in texts."""
+    """Return the metadata of a PNG file; ImageMagick stores some of it in texts."""
     icc, exif, xmp, iptc = png.icc, png.exif, b"", b""
     comments, texts = [], []
     lost = [f"broken {name}" for name in png.broken]
@@ -186,9 +186,9 @@ def _of_png(png: PngHeader) -> Metadata:
 
 
 def read_orientation(image: Image.Image, metadata: Metadata) -> int:
-    """Return the orientation in 1..8 that a picture's pixels are to be turned by; 1 is upright."""
+    """Return the orientation, 1..8, to apply to a picture's pixels; 1 is upright."""
     if image.format == "TIFF":
-        return 1  # its decoder turns pixels by itself
+        return 1  # its decoder turns the pixels
     return (
         exif_data.read_orientation(metadata.exif) or xmp_packet.read_orientation(metadata.xmp) or 1
     )
@@ -197,13 +197,13 @@ def read_orientation(image: Image.Image, metadata: Metadata) -> int:
 def describe_copy(
     metadata: Metadata, *, size: tuple[int, int], orientation: int, is_grey: bool
 ) -> Metadata:
-    """Return what is true of a restored, upright copy too; `lost` has what is not, and is missed.
+    """Return the metadata that also applies to a restored, upright copy; `lost` names the rest.
 
     Args:
       metadata: of the file.
       size: height and width of the copy.
       orientation: of the file, 1..8.
-      is_grey: the copy's pixels are grey, else RGB.
+      is_grey: whether the copy's pixels are grey, not RGB.
     """
     lost = list(metadata.lost)
     exif = iptc = b""
@@ -246,10 +246,10 @@ def describe_copy(
 
 
 def descriptive(tags: Image.Exif) -> bytes:
-    """Return EXIF data of those tags that describe a photograph, whatever file it is in."""
+    """Return EXIF data with only the tags that describe the photograph, not the file."""
     kept = Image.Exif()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on what is damaged: what can be read of it is kept
+        warnings.simplefilter("ignore")  # about damage: whatever can be read is kept
         for tag in DESCRIPTIVE_TAGS:
             if tag in tags:
                 kept[tag] = tags[tag]
@@ -260,7 +260,7 @@ def descriptive(tags: Image.Exif) -> bytes:
 
 
 def _bytes(value: object) -> bytes:
-    """A tag's value as bytes, which some files have as words of four."""
+    """Return a tag's value as bytes; some files store it as 32-bit words."""
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, tuple):
@@ -269,8 +269,8 @@ def _bytes(value: object) -> bytes:
 
 
 def upright(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """Turn and mirror pixels [h, w, ...] as an EXIF orientation of 1 to 8 asks for (EXIF 4.6.4)."""
-    if orientation in (2, 4, 5, 7):  # mirrored; what is left to do is a turn
+    """Turn and mirror pixels [h, w, ...] according to an EXIF orientation, 1 to 8 (EXIF 4.6.4)."""
+    if orientation in (2, 4, 5, 7):  # mirrored; only a turn remains
         pixels = pixels[:, ::-1]
     quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
     return np.rot90(pixels, quarter_turns)

@@ -32,18 +32,18 @@ TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 @dataclasses.dataclass(frozen=True)
 class Photograph:
-    """A picture as its file holds it, before any change.
+    """A picture as stored in its file, before any change.
 
     Attributes:
       pixels: uint8 [h, w] for grey, else [h, w, 3], in 0..255; as stored, not yet turned upright.
-      coding: what the channels are; `YCbCr` as JPEG files have it, with the full range, enlarged
-        to the size of the picture.
-      alpha: uint8 [h, w], 255 for opaque; None where all is.
-      orientation: of EXIF or XMP, 1 to 8; `metadata.upright` applies it.
-      metadata: what goes along to the copy: it describes an upright, restored picture.
-      file_format: Pillow's name of it.
+      coding: what the channels are; `YCbCr` is that of JPEG files, with the full range and
+        upsampled to the size of the picture.
+      alpha: uint8 [h, w], 255 for opaque; None if all pixels are.
+      orientation: from EXIF or XMP, 1 to 8; `metadata.upright` applies it.
+      metadata: for the copy: it describes an upright, restored picture.
+      file_format: Pillow's name for it.
       header: of a JPEG file; None for others.
-      notes: what the user should know of how the file was read; a few words each.
+      notes: what the user should know about how the file was read; a few words each.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -57,7 +57,7 @@ class Photograph:
 
     @property
     def has_steps(self) -> bool:
-        """Whether the channels are a JPEG file's own components, luma first, of known steps."""
+        """Whether the channels are a JPEG file's own components, luma first, with known steps."""
         return self.header is not None and self.coding == self.header.coding != "RGB"
 
 
@@ -71,21 +71,21 @@ def read_photograph(
 ) -> Photograph:
     """Decode an image file, with its metadata, for restoration.
 
-    Colours of CMYK and XYB files are converted to sRGB by the profile that they carry; other
-    pictures keep their colours and their profile. Metadata that is broken is left out.
+    The colours of CMYK and XYB files are converted to sRGB using the profile in the file; other
+    pictures keep their colours and their profile. Broken metadata is left out.
 
     Args:
       data: the bytes of the file.
       name: what to call it in errors.
       max_pixels: larger pictures are refused before they are decoded.
-      salvage: read damaged files as far as they go; `notes` then say so.
-      frame: which one of several pictures in the file, from 0 on. None is the only one, or the
-        first of several photographs (MPO).
+      salvage: read damaged files as far as possible; `notes` then say so.
+      frame: which of several pictures in the file, from 0. None is the only one, or the first of
+        several photographs (MPO).
 
     Raises:
       UnreadableImageError: the file is of another kind, damaged, an animation though `frame` is
-        None, too large, or of colours or a depth that would not come out right; one line with
-        `name` and the reason.
+        None, too large, or has unsupported colours or depth; one line with `name` and the
+        reason.
     """
     try:
         try:
@@ -96,7 +96,7 @@ def read_photograph(
             photograph = _read(data, max_pixels=max_pixels, truncated=True, frame=frame)
             notes = f"salvaged: {_reason(damage)}", *photograph.notes
             return dataclasses.replace(photograph, notes=notes)
-    except Exception as error:  # on damaged files decoders raise whatever they stumble over
+    except Exception as error:  # on damaged files decoders may raise anything
         reason = _reason(error)
         if isinstance(error, DamageError):
             hint = "" if salvage else "; --salvage restores what is left"
@@ -105,26 +105,26 @@ def read_photograph(
 
 
 class DamageError(ValueError):
-    """A file that could be read in part; the message says what is wrong with it."""
+    """A file that can be read in part; the message says what is wrong with it."""
 
 
 def _reason(error: Exception) -> str:
-    # Pillow's message on bytes of no known kind ends with the address of an object.
+    # Pillow's message about an unknown format ends with the address of an object.
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image in a known format"
-    if isinstance(error, UnicodeError):  # the name of a PNG file's chunk, say
-        return "damaged, bytes stand where text belongs"
+    if isinstance(error, UnicodeError):  # such as the name of a PNG chunk
+        return "damaged, bytes where text is expected"
     return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextlib.contextmanager
 def _pillow_allowing(*, truncated: bool) -> Iterator[None]:
-    """Set Pillow's global switches; its limit on pixels is off, for here is another one."""
+    """Set Pillow's global switches; its limit on pixels is off, because there is one here."""
     previous = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on odd metadata, mostly
+            warnings.simplefilter("ignore")  # mostly about odd metadata
             yield
     finally:
         Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = previous
@@ -161,7 +161,7 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -
             _refuse_depth(bits_per_sample(image, data))
         coding: Coding = "RGB"
         if header and header.coding == "YCbCr" and image.mode == "RGB":
-            image.draft("YCbCr", image.size)  # without the conversion to RGB, which clips
+            image.draft("YCbCr", image.size)  # avoids the conversion to RGB, which clips
             coding = "YCbCr"
         stored = _orientation_of_tiff(image)  # before its decoder turns it
         try:
@@ -174,7 +174,7 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -
         orientation = read_orientation(image, metadata)
         decoded, alpha = _split_alpha(image)
         if frame is not None and alpha is not None and (alpha == 255).all():
-            alpha = None  # which animations have, whatever was put in
+            alpha = None  # animations have alpha, even if all is opaque
         profile = _description(metadata.icc)
         if decoded.mode == "CMYK" or (coding == "RGB" and profile.startswith("XYB")):
             decoded = _converted_to_srgb(decoded, metadata.icc)
@@ -201,18 +201,18 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -
 
 
 def count_frames(data: bytes) -> int:
-    """Return how many pictures a file holds; 1 where it cannot be told."""
+    """Return how many pictures a file holds; 1 if unknown."""
     if data.startswith(JPEG_START):
         return 1 + len(read_jpeg_metadata(data).pictures)
     try:
         with _pillow_allowing(truncated=False), _opened(data) as image:
             return getattr(image, "n_frames", 1)
-    except Exception:  # what is wrong with it will be said when it is read
+    except Exception:  # the error will be reported when it is read
         return 1
 
 
 def _orientation_of_tiff(image: Image.Image) -> int:
-    """Return the orientation that a TIFF file's pixels are stored in, 1..8; 0 for other files."""
+    """Return the orientation of the pixels in a TIFF file, 1..8; 0 for other files."""
     if image.format != "TIFF":
         return 0
     stored = image.getexif().get(ORIENTATION, 1)
@@ -225,7 +225,7 @@ def _refuse_depth(bits: int) -> None:
 
 
 def _go_to_frame(image: Image.Image, frame: int | None) -> list[str]:
-    """Go to a frame of an opened image; return what to say of it."""
+    """Seek a frame of an opened image; return notes about it."""
     frames = getattr(image, "n_frames", 1)
     if frames == 1:
         return []
@@ -296,5 +296,5 @@ def _converted_to_srgb(image: Image.Image, icc: bytes) -> Image.Image:
         raise ValueError(
             f"its ICC profile, which defines its colours, is unusable: {error}"
         ) from error
-    assert converted is not None  # it is only for conversions in place
+    assert converted is not None  # it is None only for conversions in place
     return converted

@@ -1,19 +1,19 @@
-"""What files say of their colours that Pillow keeps to itself: AVIF, JPEG 2000 and BMP."""
+"""Colour information in files that Pillow does not expose: AVIF, JPEG 2000 and BMP."""
 
 from casjax.images.chunks import colours_in_words
 
 NCLX, COLOUR_BOX = b"colrnclx", b"colr"
-# Of a BMP file's header of version 4 or 5, from the start of the file.
+# Offsets in a BMP header of version 4 or 5, from the start of the file.
 BMP_HEADER, BMP_SPACE, BMP_PRIMARIES, BMP_PROFILE = 14, slice(70, 74), slice(74, 122), 126
 CALIBRATED, EMBEDDED = b"\0\0\0\0", b"DEBM"
 
 
 def colours_of(data: bytes, file_format: str) -> tuple[dict[bytes, bytes], bytes, list[str]]:
-    """Return what a file says of its colours, beside what Pillow tells.
+    """Return a file's colour information that Pillow does not expose.
 
     Returns:
-      PNG's chunks that say the same, an ICC profile, and what is said and cannot be kept, in words;
-      all empty where the colours are sRGB or nothing is said.
+      Equivalent PNG chunks, an ICC profile, and what cannot be kept, in words; all empty if the
+      colours are sRGB or not specified.
     """
     match file_format:
         case "AVIF":
@@ -26,7 +26,7 @@ def colours_of(data: bytes, file_format: str) -> tuple[dict[bytes, bytes], bytes
 
 
 def _of_avif(data: bytes) -> dict[bytes, bytes]:
-    """Code points of primaries and transfer (ISO/IEC 14496-12, 12.1.5; ITU-T H.273)."""
+    """Return the codes of primaries and transfer (ISO/IEC 14496-12, 12.1.5; ITU-T H.273)."""
     place = data.find(NCLX) + len(NCLX)
     if place < len(NCLX) or place + 4 > len(data):
         return {}
@@ -36,7 +36,7 @@ def _of_avif(data: bytes) -> dict[bytes, bytes]:
 
 
 def _of_jpeg2000(data: bytes) -> bytes:
-    """The ICC profile of the colour specification box (ISO/IEC 15444-1, I.5.3.3)."""
+    """Return the ICC profile of the colour specification box (ISO/IEC 15444-1, I.5.3.3)."""
     place = data.find(COLOUR_BOX)
     if place < 4 or data[place + 4 : place + 5] not in (b"\2", b"\3"):
         return b""
@@ -45,7 +45,7 @@ def _of_jpeg2000(data: bytes) -> bytes:
 
 
 def _of_bmp(data: bytes) -> tuple[bytes, list[str]]:
-    """The embedded profile of a header of version 5, or that another space is meant."""
+    """Return the embedded profile of a version 5 header, or note that the space is another one."""
     size = int.from_bytes(data[BMP_HEADER : BMP_HEADER + 4], "little")
     if size >= 124 and data[BMP_SPACE] == EMBEDDED:
         start, length = (

@@ -1,4 +1,4 @@
-"""What other programs make of a picture, read by its content."""
+"""Pictures that other programs return, read by their content."""
 
 import io
 
@@ -7,24 +7,23 @@ import numpy.typing as npt
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "PPM", "TIFF")
-PNG_DEPTH = 24  # place in the file of the byte with the bits of a sample
+PNG_DEPTH = 24  # offset of the byte with the bits per sample
 
 
 def read_returned(file: bytes) -> npt.NDArray[np.uint8]:
     """Read the pixels of a picture that another program wrote.
 
-    Of 16-bit grey the nearest of 256 levels is taken; opaque alpha is dropped; profiles and
-    orientation are not looked at, for none was in what the program was given.
+    16-bit grey is rounded to the nearest of 256 levels; opaque alpha is dropped; profiles and
+    orientation are ignored, because the program's input had none.
 
     Args:
-      file: bytes of a PNG, PNM, JPEG or TIFF file, which its content tells, whatever its name.
+      file: bytes of a PNG, PNM, JPEG or TIFF file, recognised by its content.
 
     Returns:
-      uint8 [h, w] for grey, also for that which is stored as palette, else RGB [h, w, 3], in
-      0..255.
+      uint8 [h, w] for grey, even if stored with a palette, else RGB [h, w, 3], in 0..255.
 
     Raises:
-      ValueError: it is no such file, is damaged, or has pixels that 8 bits would not hold rightly.
+      ValueError: it is not such a file, is damaged, or has pixels that do not fit 8 bits.
     """
     try:
         with Image.open(io.BytesIO(file), formats=FORMATS) as image:
@@ -32,8 +31,8 @@ def read_returned(file: bytes) -> npt.NDArray[np.uint8]:
                 raise ValueError("it has 16 bits of each colour, expected 8")
             return _pixels(image)
     except Image.UnidentifiedImageError:
-        raise ValueError("it is no PNG, PNM, JPEG or TIFF file") from None
-    except Exception as error:  # on damaged files decoders raise whatever they stumble over
+        raise ValueError("it is not a PNG, PNM, JPEG or TIFF file") from None
+    except Exception as error:  # on damaged files decoders may raise anything
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
 

@@ -1,7 +1,7 @@
-"""What a JPEG file says of itself, read from its marker segments (ITU-T T.81, annex B).
+"""The header of a JPEG file, read from its marker segments (ITU-T T.81, annex B).
 
-Decoders keep much of this to themselves: how colour is coded, and that pixels are not what they
-were, since libjpeg fills up what is lost and goes on.
+Decoders do not expose much of this: how colour is coded, and whether pixels are damaged, since
+libjpeg fills in what is missing and continues.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ RESTARTS = range(0xD0, 0xD8)
 # What may follow the coded data of a scan: tables, the next scan, comments, the end.
 AFTER_A_SCAN = frozenset({0xC4, 0xCC, *range(0xD9, 0xDE), *range(0xE0, 0xF0), 0xFE})
 
-# Place in the table, row by row, of each value in the file: T.81, figure A.6.
+# The index in the table, row by row, of each value in the file: T.81, figure A.6.
 ZIGZAG = sorted(
     range(64), key=lambda i: (i // 8 + i % 8, i // 8 if (i // 8 + i % 8) % 2 else i % 8)
 )
@@ -27,7 +27,7 @@ ZIGZAG = sorted(
 
 @dataclasses.dataclass(frozen=True)
 class Component:
-    """One component of the frame: its samples for each unit of the picture, and its table."""
+    """One component of the frame: its sampling factors and its table."""
 
     identifier: int
     horizontal: int
@@ -37,16 +37,16 @@ class Component:
 
 @dataclasses.dataclass(frozen=True)
 class JpegHeader:
-    """What the segments of a JPEG file say.
+    """The content of the segments of a JPEG file.
 
     Attributes:
-      precision: bits of a sample.
-      components: as the frame lists them.
+      precision: bits per sample.
+      components: in the order of the frame.
       tables: quantisation steps int32 [8, 8], vertical frequency first, by their identifier.
-      is_jfif: the file has a JFIF segment, which means grey or YCbCr.
-      adobe_transform: of the Adobe segment: 0 none, 1 YCbCr, 2 YCCK; None without one.
-      damage: why the coded data cannot be whole, in words; empty where nothing shows. Damage
-        that leaves all markers in their places does not show.
+      is_jfif: whether the file has a JFIF segment, which means grey or YCbCr.
+      adobe_transform: from the Adobe segment: 0 none, 1 YCbCr, 2 YCCK; None without one.
+      damage: why the coded data cannot be complete, in words; empty if no damage is visible.
+        Damage that leaves all markers in place is not.
     """
 
     precision: int
@@ -58,7 +58,7 @@ class JpegHeader:
 
     @property
     def coding(self) -> str:
-        """The colour model of the components, by the rules that libjpeg follows."""
+        """The colour model of the components, by libjpeg's rules."""
         if len(self.components) != 3:
             return {1: "grey", 4: "CMYK"}.get(len(self.components), "unknown")
         if self.is_jfif:
@@ -96,7 +96,7 @@ class JpegHeader:
 
 
 def read_header(data: bytes) -> JpegHeader:
-    """Read the marker segments of a JPEG file, up to its end or to where it is damaged.
+    """Read the marker segments of a JPEG file, up to its end or to the first damage.
 
     Raises:
       ValueError: there is no frame header, or it is cut short.
@@ -135,13 +135,13 @@ def read_header(data: bytes) -> JpegHeader:
 
 
 class Segment(NamedTuple):
-    """A marker segment of a JPEG file, or a marker without one.
+    """A marker segment of a JPEG file, or a marker on its own.
 
     Attributes:
       marker: the second byte of its marker.
       body: what follows its length.
       restarts: of a scan, the restart markers in its data.
-      place: where its marker lies in the file, and where what comes after it.
+      place: from its marker in the file up to what follows it.
     """
 
     marker: int
@@ -151,9 +151,9 @@ class Segment(NamedTuple):
 
 
 def segments(data: bytes) -> Iterator[Segment]:
-    """Yield the marker segments of a JPEG file, and of what may follow its end."""
+    """Yield the marker segments of a JPEG file, and of any data after its end."""
     values = np.frombuffer(data, np.uint8)
-    # 0xFF before 0x00 is coded data, before another 0xFF it fills up.
+    # 0xFF before 0x00 is coded data, and before another 0xFF it is padding.
     places = np.flatnonzero((values[:-1] == 0xFF) & (values[1:] != 0) & (values[1:] != 0xFF))
     markers = values[places + 1]
     others = np.flatnonzero((markers < RESTARTS[0]) | (markers > RESTARTS[-1]))

@@ -1,4 +1,4 @@
-"""Restored photographs as files: PNG, JPEG, WebP and TIFF, with their metadata."""
+"""Writing restored photographs: PNG, JPEG, WebP and TIFF, with their metadata."""
 
 import dataclasses
 import io
@@ -49,14 +49,14 @@ def encode(
     quality: int | None,
     subsampling: str,
 ) -> tuple[bytes, list[str]]:
-    """Return the bytes of an image file, and what of the metadata it cannot hold.
+    """Return the bytes of an image file, and which metadata it cannot hold.
 
     Args:
       pixels: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255, upright.
       alpha: uint8 [h, w], or None.
       metadata: what to embed.
-      file_format: one of `SUFFIXES`. PNG and TIFF are without loss.
-      quality: of JPEG and WebP, 1..100; None is 95 for JPEG and without loss for WebP.
+      file_format: one of `SUFFIXES`. PNG and TIFF are lossless.
+      quality: of JPEG and WebP, 1..100; None is 95 for JPEG and lossless for WebP.
       subsampling: of JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
 
     Raises:
@@ -90,7 +90,7 @@ def encode(
         case "tiff":
             exif, is_whole = _tiff_tags(metadata)
             lost += [] if is_whole else ["broken EXIF"]
-            # Pillow compresses TIFF by libtiff, and cannot have that write directories.
+            # Pillow compresses TIFF with libtiff, which it cannot make write directories.
             is_compressed = not any(exif.get_ifd(tag) for tag in DESCRIPTIVE_DIRECTORIES)
             options = {"compression": "tiff_adobe_deflate" if is_compressed else None}
     options |= {"icc_profile": metadata.icc, "exif": exif, "dpi": metadata.dpi}
@@ -103,10 +103,10 @@ def encode(
 
 
 def held_by(file_format: str, metadata: Metadata, *, is_grey: bool) -> tuple[Metadata, list[str]]:
-    """Return of metadata what a format can hold, and what it cannot, in words.
+    """Return the metadata that a format can hold, and what it cannot, in words.
 
-    PNG holds all; JPEG what fits into segments of 64 kB, but no texts; WebP an ICC profile, EXIF
-    and XMP; TIFF IPTC too. Only PNG says colours by other means than ICC profiles.
+    PNG holds everything; JPEG what fits into segments of 64 kB, but no texts; WebP an ICC profile,
+    EXIF and XMP; TIFF also IPTC. Only PNG defines colours by means other than ICC profiles.
     """
     lost: list[str] = []
     changed: dict[str, Any] = {}
@@ -126,7 +126,7 @@ def held_by(file_format: str, metadata: Metadata, *, is_grey: bool) -> tuple[Met
             lost += ["resolution"] if metadata.exif else []
         lost += ["IPTC"] if metadata.iptc else []
         changed["iptc"] = b""
-        if is_grey and metadata.icc:  # its pixels are always RGB
+        if is_grey and metadata.icc:  # WebP pixels are always RGB
             changed["icc"] = b""
             lost.append("ICC profile for grey")
     if file_format == "jpeg":
@@ -175,14 +175,14 @@ def _decoded(comment: bytes) -> str:
 
 
 def _tiff_tags(metadata: Metadata) -> tuple[Image.Exif, bool]:
-    """Return the tags of a TIFF file, and whether the EXIF data could be read for them."""
+    """Return the tags of a TIFF file, and whether the EXIF data could be read."""
     tags, is_whole = Image.Exif(), True
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on EXIF that is damaged: what can be read of it is kept
+        warnings.simplefilter("ignore")  # about damaged EXIF: whatever can be read is kept
         try:
             tags.load(metadata.exif)
             tags.load(descriptive(tags))
-        except Exception:  # whatever its reader stumbles over
+        except Exception:  # its reader may raise anything
             tags, is_whole = Image.Exif(), False
     if metadata.xmp:
         tags[XMP_TAG] = metadata.xmp
@@ -197,9 +197,9 @@ def write_atomically(
     """Write a file, which gets its name only when it is complete.
 
     Args:
-      path: where to.
+      path: where to write.
       data: what to write.
-      times: of its last access and modification, in nanoseconds; None is now.
+      times: of last access and modification, in nanoseconds; None is now.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(data)

@@ -1,11 +1,11 @@
-"""The XMP packet of a restored copy: what it says of the old file is set right or taken out."""
+"""The XMP packet of a restored copy: what describes the old file is corrected or removed."""
 
 import re
 import xml.dom.expatbuilder
 import xml.parsers.expat
 from xml.dom.minidom import Document, Element, Text
 
-# By its usual prefix, a namespace; files may use another prefix, and some declare none.
+# Namespaces and their usual prefixes; files may use other prefixes, and some declare none.
 NAMESPACES = {
     "http://ns.adobe.com/tiff/1.0/": "tiff",
     "http://ns.adobe.com/exif/1.0/": "exif",
@@ -26,8 +26,8 @@ NAMESPACES = {
     "http://ns.google.com/photos/1.0/panorama/": "GPano",
 }
 VIDEO = "the video of a motion photo"
-# What stands for other data in the old file, which a copy has not: the pattern of its names, and
-# what to call it; "" where nobody would miss it.
+# What refers to other data in the old file, which a copy does not have: the pattern of its names,
+# and what to call it; "" where nobody would miss it.
 LOST = {
     r"GCamera:(MotionPhoto|MicroVideo).*": VIDEO,
     r"hdrgm:.*|HDRGainMap:.*|apdi:.*": "the gain map of HDR",
@@ -38,7 +38,7 @@ LOST = {
     r"tiff:(BitsPerSample|Compression|PhotometricInterpretation|SamplesPerPixel)": "",
     r"tiff:(PlanarConfiguration|YCbCr.*)|exif:CompressedBitsPerPixel": "",
 }
-# Places in the picture as it was stored, for faces and the like.
+# Positions in the picture as it was stored, of faces and the like.
 LOST_WHEN_TURNED = {
     r"mwg-rs:Regions|MP:RegionInfo": "regions in its XMP",
     r"exif:Subject(Area|Location)": "",
@@ -47,13 +47,13 @@ LOST_WHEN_TURNED = {
 
 
 class BrokenXmpError(ValueError):
-    """An XMP packet that nobody can read."""
+    """An XMP packet that cannot be read."""
 
 
 def describe_copy(
     xmp: bytes, *, size: tuple[int, int], orientation: int
 ) -> tuple[bytes, list[str]]:
-    """Return an XMP packet as a restored, upright copy of a picture is to have it.
+    """Return the XMP packet for a restored, upright copy of a picture.
 
     Args:
       xmp: the packet; empty where there is none.
@@ -61,11 +61,11 @@ def describe_copy(
       orientation: of the old file, 1..8.
 
     Returns:
-      The packet, to the byte as it was if all in it is true of the copy; and what the old file had
-      and the copy has not, a few words each.
+      The packet, byte for byte if everything in it applies to the copy; and what the old file had
+      but the copy has not, a few words each.
 
     Raises:
-      BrokenXmpError: it is no XML, or defines entities.
+      BrokenXmpError: it is not XML, or defines entities.
     """
     if not xmp.strip(b"\0 \r\n\t"):
         return b"", []
@@ -106,7 +106,7 @@ def describe_copy(
 
 
 def read_orientation(xmp: bytes) -> int | None:
-    """Return the orientation in 1..8 that an XMP packet says; None if it does not."""
+    """Return the orientation in an XMP packet, 1..8; None if it has none."""
     try:
         document = _parsed(xmp)
     except BrokenXmpError:

@@ -1,8 +1,8 @@
 """JPEG compression artifacts, computed on the device: libjpeg without its entropy coder.
 
-What Huffman coding packs it also unpacks, so the loss lies wholly in the conversion of colours, the
-subsampling, the integer DCT, the quantisation, and the ways back. Here they are those of libjpeg's
-defaults (as libjpeg-turbo has them, which Pillow carries), to the bit.
+Huffman coding is lossless, so all the loss comes from colour conversion, subsampling, the integer
+DCT, quantisation and their inverses. These match libjpeg's defaults bit for bit (as in
+libjpeg-turbo, which Pillow bundles).
 """
 
 from casjax.jpeg.colour import SAMPLINGS, degrade_rgb, degrade_to_planes, planes_to_rgb

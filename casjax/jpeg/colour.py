@@ -1,6 +1,6 @@
-"""Colour JPEG: YCbCr (jccolor.c, jdcolor.c), its chroma mostly at fewer samples than pixels.
+"""Colour JPEG: YCbCr (jccolor.c, jdcolor.c), its chroma usually subsampled.
 
-Chroma is halved by means (jcsample.c) and doubled by a triangle filter (jdsample.c, "fancy
+Chroma is halved by averaging (jcsample.c) and doubled by a triangle filter (jdsample.c, "fancy
 upsampling").
 """
 
@@ -18,7 +18,7 @@ from casjax.jpeg.luma import code, pad_by_edge
 
 Planes = TypeVar("Planes", npt.NDArray[np.uint8], jax.Array)
 
-# Rows and columns of pixels for each sample of chroma. The order is that of Pillow's numbers.
+# Rows and columns of pixels per chroma sample, in the order of Pillow's numbers.
 SAMPLINGS = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 
 # BT.601 (ITU-T T.871) in 16-bit fixed point: libjpeg rounds its constants to five decimals first.
@@ -30,10 +30,10 @@ _BITS, _HALF = 16, 1 << 15
 def degrade_rgb(
     rgb: jax.Array | np.ndarray, tables: ArrayLike, *, sampling: str | ArrayLike
 ) -> jax.Array:
-    """Return what a JPEG decoder shows after each image was saved in colour with its tables.
+    """Return what a JPEG decoder shows after each image is saved in colour with its tables.
 
-    Equal in every pixel to saving and decoding by libjpeg, for any height and width. May be called
-    inside `jit` and `pmap`. Arguments and errors are those of `degrade_to_planes`.
+    Identical in every pixel to saving and decoding with libjpeg, for any height and width. May be
+    called inside `jit` and `pmap`. Arguments and errors are those of `degrade_to_planes`.
 
     Returns:
       uint8 [n, h, w, 3] RGB in 0..255.
@@ -44,22 +44,22 @@ def degrade_rgb(
 def degrade_to_planes(
     rgb: jax.Array | np.ndarray, tables: ArrayLike, *, sampling: str | ArrayLike
 ) -> jax.Array:
-    """Return the decoded planes of colour JPEGs, before RGB clips and rounds them.
+    """Return the decoded planes of colour JPEGs, before conversion to RGB clips and rounds them.
 
     Args:
       rgb: uint8 [n, h, w, 3] in 0..255, any height and width.
       tables: quantisation steps of luma and of chroma, integers [2, 8, 8] for all images or
-        [n, 2, 8, 8], in 1..255 (those of baseline JPEG), vertical frequency first; may be traced.
-        `quantization_tables` makes libjpeg's.
-      sampling: a name in `SAMPLINGS`, "4:2:0" by libjpeg's default; or for each image its place
+        [n, 2, 8, 8], in 1..255 (baseline JPEG), vertical frequency first; may be traced.
+        `quantization_tables` returns libjpeg's.
+      sampling: a name in `SAMPLINGS` (libjpeg's default is "4:2:0"); or for each image its index
         there, integers [n], which may be traced. Then chroma is computed in all three ways.
 
     Returns:
-      uint8 [n, h, w, 3]: JFIF's Y, Cb and Cr in 0..255, chroma enlarged to all pixels.
+      uint8 [n, h, w, 3]: JFIF's Y, Cb and Cr in 0..255, chroma upsampled to full resolution.
 
     Raises:
-      ValueError: an argument has another shape or type, or a value is out of range; the values of
-        JAX arrays, which are perhaps not computed yet, are not checked.
+      ValueError: an argument has the wrong shape or type, or a value is out of range; the values
+        of JAX arrays, which may not be computed yet, are not checked.
     """
     if rgb.dtype != jnp.uint8 or rgb.ndim != 4 or rgb.shape[3] != 3:
         raise ValueError(f"expected uint8 [n, h, w, 3], got {rgb.dtype} {list(rgb.shape)}")
@@ -118,7 +118,7 @@ def _integers(
 def _planes(
     rgb: jax.Array, tables: jax.Array, places: jax.Array | int, *, samplings: tuple[str, ...]
 ) -> jax.Array:
-    """Encode and decode, each image by the sampling at its place; 0 is the first for all."""
+    """Encode and decode each image with the sampling at its index; 0 is the first for all."""
     planes = _rgb_to_planes(rgb)
     luma, chroma = planes[:, :1], planes[:, 1:]
     luma_steps, chroma_steps = (tables[..., i, None, :, :] for i in (0, 1))  # one for each plane
@@ -129,7 +129,7 @@ def _planes(
 
 
 def _rgb_to_planes(rgb: jax.Array) -> jax.Array:
-    """Convert uint8 [n, h, w, 3] to YCbCr, int32 [n, 3, h, w]; a half of chroma is rounded down."""
+    """Convert uint8 [n, h, w, 3] to YCbCr, int32 [n, 3, h, w]; chroma halves round down."""
     red, green, blue = jnp.moveaxis(rgb.astype(jnp.int32), -1, 0)
     offsets = _HALF, (128 << _BITS) + _HALF - 1, (128 << _BITS) + _HALF - 1
     weighted = [
@@ -140,20 +140,20 @@ def _rgb_to_planes(rgb: jax.Array) -> jax.Array:
 
 
 def _code_chroma(chroma: jax.Array, steps: jax.Array, factors: tuple[int, int]) -> jax.Array:
-    """Encode and decode int32 [..., h, w] at fewer samples: uint8 [..., h, w]."""
+    """Encode and decode int32 [..., h, w], subsampled: uint8 [..., h, w]."""
     *_, h, w = chroma.shape
     rows, columns = factors
     samples = code(_downsample(chroma, factors), steps)
-    # What only fills up the blocks takes no part in the filter.
+    # Samples that only fill up the blocks are not filtered.
     samples = samples[..., : -(-h // rows), : -(-w // columns)]
     return _upsample(samples, factors)[..., :h, :w]
 
 
 def _downsample(chroma: jax.Array, factors: tuple[int, int]) -> jax.Array:
-    """Take means, a half rounded down and up by turns from one column to the next.
+    """Average samples, rounding halves down and up in alternate columns.
 
-    The edge is repeated as libjpeg does it: below only until the rows are even, and on the right
-    before the means are taken, because their roundings show there.
+    The edge is repeated as in libjpeg: at the bottom only until the number of rows is even, and on
+    the right before averaging, because the rounding of the averages shows there.
     """
     rows, columns = factors
     if columns == 1:
@@ -168,7 +168,7 @@ def _downsample(chroma: jax.Array, factors: tuple[int, int]) -> jax.Array:
 
 
 def _upsample(samples: jax.Array, factors: tuple[int, int]) -> jax.Array:
-    """Double samples: of a pixel's own one 3/4, 1/4 of the neighbour on its side, in each axis."""
+    """Double samples: 3/4 of a pixel's own plus 1/4 of the nearer neighbour, along each axis."""
     rows, columns = factors
     if columns == 1:
         return samples
@@ -177,14 +177,14 @@ def _upsample(samples: jax.Array, factors: tuple[int, int]) -> jax.Array:
     sums = samples.astype(jnp.int32)
     if rows == 2:
         sums = _filter(sums, axis=-2)
-    # Roundings of a half alternate here too: by 1/4 and 2/4, or by 8/16 and 7/16.
+    # Rounding alternates here too: by adding 1/4 and 2/4, or 8/16 and 7/16.
     bits, half = (2, np.array([1, 2])) if rows == 1 else (4, np.array([8, 7]))
     pixels = _filter(sums, axis=-1)
     return ((pixels + np.tile(half, sums.shape[-1])) >> bits).astype(jnp.uint8)
 
 
 def _filter(samples: jax.Array, *, axis: int) -> jax.Array:
-    """Double axis -2 or -1, four times as bright; the ends are neighbours of their own."""
+    """Double axis -2 or -1, scaled by four; samples at the ends are their own neighbours."""
     padding = [(0, 0)] * samples.ndim
     shape = list(samples.shape)
     padding[axis] = 1, 1

@@ -1,6 +1,6 @@
-"""Grayscale JPEG, and the coding of one component that colour is made of too.
+"""Greyscale JPEG, and the coding of a single component, which colour uses too.
 
-Integer DCT, quantisation and integer inverse DCT are the ones of libjpeg's default `islow` codec
+The integer DCT, quantisation and integer inverse DCT are those of libjpeg's default `islow` codec
 (jfdctint.c, jcdctmgr.c, jidctint.c).
 """
 
@@ -13,8 +13,8 @@ from casjax.jpeg.tables import quantization_table
 
 # The 8-point DCT of islow, row k the k-th frequency: sqrt(8) times the orthonormal DCT in 13-bit
 # fixed point. The fast algorithm of Loeffler, Ligtenberg and Moschytz (ICASSP 1989) rounds its
-# constants, not these products of them, hence last digits that differ among equal cosines. Its
-# inverse runs the same flow graph backwards, which makes it exactly the transpose.
+# constants, not these products of them, so the last digits of equal cosines differ. Its inverse
+# runs the same flow graph backwards, which makes it exactly the transpose.
 DCT = np.array(
     [
         [8192, 8192, 8192, 8192, 8192, 8192, 8192, 8192],
@@ -31,10 +31,10 @@ DCT = np.array(
 
 
 def degrade(luma: jax.Array | np.ndarray, quality: ArrayLike) -> jax.Array:
-    """Return what a JPEG decoder shows after the image was saved at the given quality.
+    """Return what a JPEG decoder shows after the image is saved at the given quality.
 
-    Equal in every pixel to saving each image as a one-channel JPEG with libjpeg and decoding it.
-    The grid of blocks starts at the top left corner; the last blocks are filled up by repeating the
+    Identical in every pixel to saving each image as a one-channel JPEG with libjpeg and decoding
+    it. The block grid starts at the top left corner; the last blocks are filled by repeating the
     image's edge. May be called inside `jit` and `pmap`.
 
     Args:
@@ -46,7 +46,7 @@ def degrade(luma: jax.Array | np.ndarray, quality: ArrayLike) -> jax.Array:
       uint8 [n, h, w, 1] in 0..255.
 
     Raises:
-      ValueError: `luma` or `quality` has another shape or type, or `quality` is out of range; see
+      ValueError: `luma` or `quality` has the wrong shape or type, or `quality` is out of range; see
         `quantization_table` for the limits of that check.
     """
     if luma.dtype != jnp.uint8 or luma.ndim != 4 or luma.shape[3] != 1:
@@ -62,7 +62,7 @@ def degrade(luma: jax.Array | np.ndarray, quality: ArrayLike) -> jax.Array:
 
 @jax.jit
 def code(samples: jax.Array, steps: jax.Array) -> jax.Array:
-    """Encode and decode one component of a picture, filled up to whole blocks by its edge.
+    """Encode and decode one component of a picture, padded to whole blocks by repeating its edge.
 
     Args:
       samples: integers [..., h, w] in 0..255.
@@ -74,8 +74,8 @@ def code(samples: jax.Array, steps: jax.Array) -> jax.Array:
     """
     *_, h, w = samples.shape
     padded = pad_by_edge(samples, height=-(-h // 8) * 8, width=-(-w // 8) * 8)
-    # [a block row, y, b block column, x], the letters below: cutting moves no pixel. A
-    # coefficient's vertical frequency k and horizontal frequency l take the places of y and x.
+    # [a block row, y, b block column, x], the letters below: a reshape that moves no pixel. A
+    # coefficient's vertical frequency k and horizontal frequency l take the place of y and x.
     *images, height, width = padded.shape
     blocks = padded.reshape(*images, height // 8, 8, width // 8, 8)
     coefficients = _forward_dct(blocks.astype(jnp.int32) - 128)
@@ -92,14 +92,14 @@ def pad_by_edge(samples: jax.Array, *, height: int, width: int) -> jax.Array:
 
 
 def _forward_dct(blocks: jax.Array) -> jax.Array:
-    """Eight times the orthonormal DCT; two more bits are kept between rows and columns."""
+    """Return 8 times the orthonormal DCT, with two more bits kept between rows and columns."""
     rows = jnp.einsum("...aybx,lx->...aybl", blocks, DCT)
     columns = jnp.einsum("...aybl,ky->...akbl", _shift_right(rows, 11), DCT)
     return _shift_right(columns, 15)
 
 
 def _quantise(coefficients: jax.Array, steps: jax.Array) -> jax.Array:
-    """Round to multiples of the steps, a half away from zero, and drop the DCT's factor of 8."""
+    """Round to multiples of the steps, halves away from zero, and drop the DCT's factor of 8."""
     divisor = 8 * steps
     multiples = (jnp.abs(coefficients) + divisor // 2) // divisor
     return jnp.sign(coefficients) * multiples * steps
@@ -112,5 +112,5 @@ def _inverse_dct(coefficients: jax.Array) -> jax.Array:
 
 
 def _shift_right(x: jax.Array, bits: int) -> jax.Array:
-    """Divide by 2**bits and round to nearest, a half up."""
+    """Divide by 2**bits and round to nearest, halves up."""
     return (x + (1 << (bits - 1))) >> bits

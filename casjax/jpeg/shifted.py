@@ -1,4 +1,4 @@
-"""Compression whose grid of blocks does not begin at the corner of the picture."""
+"""Compression whose block grid does not start at the corner of the picture."""
 
 from collections.abc import Callable
 
@@ -15,20 +15,20 @@ def with_shifted_grid(
     *,
     period: int,
 ) -> jax.Array:
-    """Degrade images as parts of larger ones, as a file is that was saved, cropped and saved again.
+    """Degrade images as crops of larger ones, like a file that was saved, cropped and saved again.
 
-    Beyond the part, the larger image repeats its edge.
+    Outside the crop, the larger image repeats its edge.
 
     Args:
-      degrade: of uint8 [n, h + period, w + period, c], returns the same shape; for instance
+      degrade: maps uint8 [n, h + period, w + period, c] to the same shape; for instance
         `degrade` or `degrade_rgb` at some quality.
       images: uint8 [n, h, w, c].
       shift: integers [n, 2] in 0..period - 1: how many rows and columns of the larger image lie
-        above and to the left of the part; may be traced.
-      period: of the grid in pixels: 8, or 16 for chroma of half the samples.
+        above and to the left of the crop; may be traced.
+      period: of the grid in pixels: 8, or 16 for subsampled chroma.
 
     Returns:
-      uint8 [n, h, w, c]: the part.
+      uint8 [n, h, w, c]: the crop.
     """
     _, h, w, c = images.shape
     around = ((0, 0), (period, period), (period, period), (0, 0))

@@ -1,4 +1,4 @@
-"""The quantisation tables that libjpeg makes of a quality factor (jcparam.c)."""
+"""The quantisation tables that libjpeg derives from a quality factor (jcparam.c)."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ ANNEX_K_LUMA = np.array(
     np.int32,
 )
 
-# Table K.2: chrominance, which the eye sees less of.
+# Table K.2: chrominance, which the eye resolves less.
 ANNEX_K_CHROMA = np.full((8, 8), 99, np.int32)
 ANNEX_K_CHROMA[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
 
@@ -30,7 +30,7 @@ def quantization_table(quality: ArrayLike) -> jax.Array:
 
     Args:
       quality: integers [...] in 1..100. May be traced: then, and when it is a JAX array, whose
-        values are perhaps not computed yet, its range is not checked.
+        values may not be computed yet, its range is not checked.
 
     Returns:
       int32 [..., 8, 8] in 1..255, vertical frequency first.
@@ -69,8 +69,8 @@ def scaled_table(
 ) -> jax.Array:
     """Scale a table of quality 50 [..., 8, 8] by quality factors [...]: int32 [..., 8, 8].
 
-    Steps are at most `limit`: 255 in baseline files, 32767 in others. Of NumPy's quality factors
-    it is NumPy's array, for which nothing is compiled.
+    Steps are at most `limit`: 255 in baseline files, 32767 in others. NumPy quality factors give a
+    NumPy array, for which nothing is compiled.
     """
     library = jnp if isinstance(quality, jax.Array) else np
     quality = quality[..., None, None]

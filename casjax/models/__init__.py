@@ -31,13 +31,13 @@ MODELS: dict[str, type[nn.Module]] = {
 
 
 def create_model(*, name: str, **options: Any) -> nn.Module:
-    """The network called ``name`` with its ``options``, the attributes of its class.
+    """Return the network called ``name`` with its ``options``, the attributes of its class.
 
-    Those that have a default, which is what earlier versions could do alone, may be left out.
+    Options with a default may be left out.
 
     Raises:
-      ValueError: there is no such network, or its options or their values are others; the message
-        names them.
+      ValueError: there is no such network, or an option or its value is wrong; the message names
+        it.
     """
     if name not in MODELS:
         raise ValueError(f"model.name={name!r}: expected one of {', '.join(sorted(MODELS))}")
@@ -62,12 +62,12 @@ def create_model(*, name: str, **options: Any) -> nn.Module:
 
 
 def vary(model: nn.Module, **options: Any) -> nn.Module:
-    """The same network with such of these options as it has, as `dtype` and `convolution`."""
+    """Return the network with these options changed, such as `dtype`, where it has them."""
     return model.clone(**{name: value for name, value in options.items() if hasattr(model, name)})
 
 
 def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """The shapes of what a network's ``apply`` takes after the variables, for square pictures."""
+    """Return the shapes of what ``apply`` takes after the variables, for square pictures."""
     planes, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
     degraded = jax.ShapeDtypeStruct((count, size, size, planes), jnp.float32)
     condition = jax.ShapeDtypeStruct((count, told), jnp.float32)
@@ -75,21 +75,21 @@ def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtype
 
 
 def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
-    """The variables of an untrained network: nested dicts of float32 arrays."""
+    """Return the variables of an untrained network: nested dicts of float32 arrays."""
     inputs = example_inputs(model, count=1, size=64)
     # Lazily, because compiling the forward pass only to throw its result away takes many
-    # seconds; so does compiling JAX's default generator for large arrays, on CPU.
+    # seconds; on CPU, so does compiling JAX's default generator for large arrays.
     key = jax.random.key(seed, impl="rbg")
     return jax.jit(lambda key: model.lazy_init(key, *inputs))(key)
 
 
 def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
-    """How many images a network gives, told by shapes alone; those of its variables will do."""
+    """Count the outputs of a network from shapes alone; the variables may be shapes too."""
     inputs = example_inputs(model, count=1, size=64)
     return len(jax.eval_shape(model.apply, variables, *inputs))
 
 
 def variable_shapes(model: nn.Module) -> dict[str, Any]:
-    """The shapes and dtypes of a network's variables, without computing or compiling any."""
-    model = vary(model, convolution="direct")  # all have the same; this one is traced soonest
+    """Return the shapes and dtypes of a network's variables, without computing or compiling any."""
+    model = vary(model, convolution="direct")  # the same for all; this one is traced fastest
     return jax.eval_shape(partial(initial_variables, model), 0)

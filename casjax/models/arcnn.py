@@ -1,4 +1,4 @@
-"""AR-CNN, the four-layer network that CAS-CNN is compared with (Dong et al., ICCV 2015)."""
+"""AR-CNN, a four-layer network that CAS-CNN is compared with (Dong et al., ICCV 2015)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,14 +19,14 @@ DEVIATION = 0.001  # of the normal distribution of the AR-CNN paper's first kern
 class ARCNN(nn.Module):
     """Feature extraction 9x9x64, enhancement 7x7x32, mapping 1x1x16, reconstruction 5x5x1.
 
-    Every layer sees its input continued by its edge, ReLU follows all but the last, and the
-    output is the picture itself, not a residual: 106,561 parameters.
+    Every layer pads its input by repeating the edge, ReLU follows all but the last, and the output
+    is the picture itself, not a residual: 106,561 parameters.
 
     Attributes:
-      initializer: ``"paper"``, kernels from a normal distribution of deviation 0.001 and no
+      initializer: ``"paper"``, kernels from a normal distribution of deviation 0.001 and zero
         biases, or ``"image_carrying"`` which starts from the identity; see `initial_kernel`.
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products; the last
-        layer, which makes the picture, and the parameters are always float32.
+        layer, which outputs the picture, and the parameters are always float32.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
     """
 
@@ -68,12 +68,12 @@ def _no_bias(_: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 
 def parameters_from_matlab(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """Arrange the authors' released weights as the parameters of `ARCNN`.
+    """Convert the authors' released weights to the parameters of `ARCNN`.
 
     Args:
       arrays: what `scipy.io.loadmat` reads from one of the released `.mat` files:
         `weights_conv1`, `_conv2`, `_conv22` and `_conv3`, each [channels in, height * width,
-        channels out] with rows running fastest, and `biases_*` beside them.
+        channels out] with rows varying fastest, and `biases_*` with them.
 
     Returns:
       The tree under `params`, float32.

@@ -19,26 +19,26 @@ class CASCNN(nn.Module):
     """12 layers with hierarchical skip connections and an image at each of four scales.
 
     Attributes:
-      prelu: one slope a layer (``"shared"``) or one a channel (``"channel"``). The paper does
-        not say; shared is the default of Torch, in which it was made.
-      activate_outputs: whether the outputs of luma pass a PReLU too. The paper: all layers
-        of Table I do.
+      prelu: one slope per layer (``"shared"``) or per channel (``"channel"``). The paper does
+        not say; shared is the default of Torch, which it used.
+      activate_outputs: whether the luma outputs pass through a PReLU too. In the paper, all
+        layers of Table I do.
       padding: ``"zero"``, the default of Torch, or ``"edge"``. The paper does not say.
-      skip_connections: whether a full-convolution's result is joined by the features of the
-        block at its resolution (red in Figure 1).
+      skip_connections: whether the result of a full-convolution is concatenated with the features
+        of the block at its resolution (red in Figure 1).
       residual: whether the outputs are increments to the input. Section III-A reports no gain.
       batch_norm: whether all layers but the outputs are normalised over the batch: by its own
         statistics where the collection ``batch_stats`` is mutable, by running ones elsewhere.
-        Section III-A reports a loss of accuracy. The running ones keep 0.9 of what they were at
-        each step, the default of Torch.
+        Section III-A reports a loss of accuracy. The running statistics keep 0.9 of their
+        previous value at each step, the default of Torch.
       initializer: ``"paper"``, or ``"image_carrying"`` which starts from the identity.
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products. Parameters,
-        sums and outputs are float32 always.
+        sums and outputs are always float32.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
       channels: 1 for luma, the paper's network; or 3 for Y, Cb and Cr, all at full resolution.
-        Outputs of the planes beyond luma are increments to the degraded ones, without a PReLU.
-      condition: how many numbers tell the network of the compression, each as a plane beside the
-        degraded ones; 0 for none, as in the paper.
+        Chroma outputs are increments to the degraded planes, without a PReLU.
+      condition: how many numbers describe the compression to the network, each as an input plane
+        beside the degraded ones; 0 for none, as in the paper.
     """
 
     prelu: Literal["shared", "channel"]
@@ -56,9 +56,9 @@ class CASCNN(nn.Module):
     alignment: ClassVar[int] = 8
     """The input's height and width must be multiples of this: three poolings by two."""
     halo: ClassVar[int] = 46
-    """No block of 8x8 output pixels on the grid depends on input pixels farther outside of it.
+    """No 8x8 block of output pixels on the grid depends on input pixels farther outside the block.
 
-    A single one may depend on some that are 52 rows or columns away.
+    A single pixel may depend on some that are 52 rows or columns away.
     """
 
     @nn.compact
@@ -70,11 +70,11 @@ class CASCNN(nn.Module):
         Args:
           degraded: float ``[n, h, w, channels]``, ``h`` and ``w`` multiples of 8: planes in the
             range of MATLAB's luma, 16/255 to 235/255 for Y.
-          condition: float ``[n, k]``, the ``k`` numbers that the network is told; None without any.
+          condition: float ``[n, k]``, the ``k`` numbers given to the network; None without any.
 
         Returns:
-          Four float32 images, not clipped, finest first: ``[n, h, w, channels]`` and its like at a
-          half, a quarter and an eighth of the height and width.
+          Four float32 images, not clipped, finest first: ``[n, h, w, channels]``, then half, a
+          quarter and an eighth of the height and width.
 
         Raises:
           ValueError: a shape is not as above.
@@ -108,7 +108,7 @@ class CASCNN(nn.Module):
             activate=self.activate_outputs,
         )
 
-        # Figure 1, down: two convolutions a block, half the resolution between blocks.
+        # Figure 1, downwards: two convolutions per block, the resolution halved between blocks.
         seen = [degraded.astype(self.dtype)]
         if condition is not None:
             planes = jnp.broadcast_to(condition[:, None, None], (n, h, w, self.condition))
@@ -122,8 +122,8 @@ class CASCNN(nn.Module):
         d = conv(name="D1", features=256)([average_pool(c)])
         d = conv(name="D2", features=256)([d])
 
-        # Up: the features of a scale give its image, and are enlarged for the next finer one,
-        # where they meet that scale's own features and the image, enlarged too.
+        # Upwards: the features of a scale give its image, and are upsampled for the next finer
+        # scale, where they join that scale's own features and the upsampled image.
         def join(block: jax.Array, enlarged: jax.Array, image: jax.Array) -> list[jax.Array]:
             below = [enlarged, upsample(image).astype(self.dtype)]
             return [block, *below] if self.skip_connections else below
@@ -155,16 +155,16 @@ class Layer(nn.Module):
     initializer: Initializer
     convolution: convolutions.Formulation
     activate: bool = True
-    linear_features: int = 0  # the last ones, which pass no PReLU
+    linear_features: int = 0  # the last ones, which skip the PReLU
 
     @nn.compact
     def __call__(self, inputs: Sequence[jax.Array]) -> jax.Array:
-        """``[n, h, w, c_i]`` each to ``[n, h, w, features]``, or ``[n, 2h, 2w, features]``."""
+        """Map ``[n, h, w, c_i]`` each to ``[n, h, w, features]``, or ``[n, 2h, 2w, features]``."""
         size = 4 if self.kind == "full_conv" else 3
         shape = (size, size, sum(x.shape[-1] for x in inputs), self.features)
         kernel = self.param("kernel", partial(initial_kernel, self.initializer, self.kind), shape)
         bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
-        slope = jnp.ones(())  # which leaves all as it is
+        slope = jnp.ones(())  # the identity
         if self.activate:
             bent = self.features - self.linear_features
             slopes = (bent,) if self.prelu == "channel" else ()
@@ -187,7 +187,7 @@ class Layer(nn.Module):
     def _convolve(
         self, inputs: Sequence[jax.Array], kernel: jax.Array, activation: Activation | None
     ) -> jax.Array:
-        # Edge padding is zero padding further out, where it is cropped away.
+        # For edge padding, the zero padding lies one pixel further out and is cropped away.
         if self.padding == "edge":
             rim = ((0, 0), (1, 1), (1, 1), (0, 0))
             inputs = [jnp.pad(x, rim, mode="edge") for x in inputs]
@@ -203,8 +203,8 @@ class Layer(nn.Module):
 
 @jax.custom_vjp
 def average_pool(x: jax.Array) -> jax.Array:
-    """2x2 average pooling of stride 2: ``[n, h, w, c]`` to ``[n, h / 2, w / 2, c]``."""
-    # A sum of slices, because XLA's CPU backend reduces in a step of its own.
+    """Average over 2x2 pixels with stride 2: ``[n, h, w, c]`` to ``[n, h / 2, w / 2, c]``."""
+    # A sum of slices, because XLA's CPU backend does not fuse reductions.
     parts = (x[:, i::2, j::2].astype(jnp.float32) for i in range(2) for j in range(2))
     return (functools.reduce(jnp.add, parts) / 4).astype(x.dtype)
 
@@ -214,7 +214,7 @@ average_pool.defvjp(lambda x: (average_pool(x), None), lambda _, dy: (upsample(d
 
 
 def upsample(x: jax.Array) -> jax.Array:
-    """Nearest-neighbour up-sampling by two: ``[n, h, w, c]`` to ``[n, 2h, 2w, c]``."""
+    """Upsample by two with nearest neighbours: ``[n, h, w, c]`` to ``[n, 2h, 2w, c]``."""
     n, h, w, c = x.shape
     x = jnp.broadcast_to(x[:, :, None, :, None], (n, h, 2, w, 2, c))
     return x.reshape(n, 2 * h, 2 * w, c)

@@ -1,4 +1,4 @@
-"""What networks of one resolution are made of: convolutions that keep height and width."""
+"""The building block of networks with one resolution: a convolution that keeps the size."""
 
 from collections.abc import Callable
 
@@ -11,13 +11,13 @@ from casjax.models import convolutions
 
 
 class Convolution(nn.Module):
-    """A convolution whose input is continued by its edge.
+    """A convolution whose input is padded by repeating its edge.
 
     Attributes:
       size: height and width of the kernel, odd.
       features: channels out.
-      kernel_init: of a key and the shape ``[size, size, channels in, features]``.
-      bias_init: of a key and the same shape; gives ``[features]``.
+      kernel_init: takes a key and the shape ``[size, size, channels in, features]``.
+      bias_init: takes a key and the same shape; returns ``[features]``.
       dtype: of activations and products; parameters are float32.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
     """
@@ -31,7 +31,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``[n, h, w, c]`` to ``[n, h, w, features]``."""
+        """Map ``[n, h, w, c]`` to ``[n, h, w, features]``."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         bias = self.param("bias", self.bias_init, shape).astype(self.dtype)

@@ -1,4 +1,4 @@
-"""First weights and biases of the layers."""
+"""Initial weights and biases of the layers."""
 
 from typing import Literal
 
@@ -12,13 +12,13 @@ Initializer = Literal["paper", "image_carrying"]
 def initial_kernel(
     initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
 ) -> jax.Array:
-    """A layer's first weights, float32 ``shape`` = ``[k, k, c_in, c_out]``.
+    """Return a layer's initial weights, float32 ``shape`` = ``[k, k, c_in, c_out]``.
 
     ``"paper"``: uniform in ±c_in^-1/2 (Section III-A).
-    ``"image_carrying"``: the first channel of each block passes the image on, each output copies
-    that channel of its own scale and hears the rest at a tenth; all other weights are uniform in
-    ±(k k c_in)^-1/2, Torch's own default, but for those to the increments of chroma, which are
-    zero. Training begins at the degraded image instead of far below it.
+    ``"image_carrying"``: the first channel of each block passes the image through, and each output
+    copies that channel at its own scale and weights the others by a tenth; all other weights are
+    uniform in ±(k k c_in)^-1/2, Torch's own default, except those to the increments of chroma,
+    which are zero. Training starts from the degraded image instead of far below it.
     """
     limit = _uniform_limit(initializer, shape)
     kernel = jax.random.uniform(key, shape, minval=-limit, maxval=limit)
@@ -32,7 +32,7 @@ def initial_kernel(
 def initial_bias(
     initializer: Initializer, kind: Kind, key: jax.Array, shape: tuple[int, ...]
 ) -> jax.Array:
-    """A layer's first biases, float32 ``[c_out]``, drawn like the weights; see `initial_kernel`."""
+    """Return a layer's initial biases, float32 ``[c_out]``; see `initial_kernel`."""
     limit = _uniform_limit(initializer, shape)
     bias = jax.random.uniform(key, shape[-1:], minval=-limit, maxval=limit)
     if initializer == "paper" or kind == "full_conv":

@@ -1,8 +1,9 @@
 """L4 and L8, the residual networks that CAS-CNN is compared with (Svoboda et al., WSCG 2016).
 
-Both give the degraded picture plus an increment. Every layer sees its input continued by its edge
-(their paper does not say), and ReLU follows all but the last. Kernels begin as in He et al. (ICCV
-2015), the last one a hundredth of that: training begins near the degraded picture.
+Both output the degraded picture plus an increment. Every layer pads its input by repeating the edge
+(their paper does not say), and ReLU follows all but the last. Kernels are initialised as in He et
+al. (ICCV 2015), the last one with a hundredth of that variance: training starts near the degraded
+picture.
 """
 
 from typing import ClassVar, Literal
@@ -16,11 +17,11 @@ from casjax.models.chains import Convolution
 
 
 class _ResidualNetwork(nn.Module):
-    """What both have in common.
+    """The parts that both have in common.
 
     Attributes:
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products; the last
-        layer, which makes the increment, and the parameters are always float32.
+        layer, which outputs the increment, and the parameters are always float32.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
     """
 
@@ -66,7 +67,7 @@ class L4(_ResidualNetwork):
 class L8(_ResidualNetwork):
     """11x11x32, 3x3x64 three times, 1x1x64, 5x5x64, 1x1x128, 5x5x1: 220,064 weights.
 
-    Both 1x1 layers see the 32 channels of the first layer beside the 64 of the one before.
+    Both 1x1 layers take the 32 channels of the first layer besides the 64 of the previous one.
     """
 
     halo: ClassVar[int] = 5 + 1 + 1 + 1 + 0 + 2 + 0 + 2

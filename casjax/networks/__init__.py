@@ -1,1 +1,1 @@
-"""Trained networks: where they are found, and how they are put to pictures of any size."""
+"""Trained networks: finding them, and applying them to pictures of any size."""

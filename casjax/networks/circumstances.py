@@ -17,23 +17,23 @@ LIBRARIES = ("casjax", "flax", "jax", "jaxlib", "numpy", "optax")
 
 
 def circumstances() -> dict[str, Any]:
-    """Describe this process, in types that JSON knows.
+    """Describe this process, in types that JSON can hold.
 
     Returns:
-      `revision` as `revision` has it, `versions` of Python and of the libraries that are installed,
-      and `machine` as `machine` has it.
+      `revision` as returned by `revision`, the `versions` of Python and of installed libraries,
+      and `machine` as returned by `machine`.
     """
     return {"revision": revision(), "versions": versions(), "machine": machine()}
 
 
 @functools.cache
 def revision() -> str:
-    """Name the commit of the code that runs, with `-dirty` where files of it were changed since.
+    """Return the commit of the running code, with `-dirty` if files have changed since.
 
     Returns:
-      The commit's hash; "" where the code comes from no repository that can be asked.
+      The commit's hash; "" where no repository of the code is found.
     """
-    if _git("ls-files", "--error-unmatch", "__init__.py"):  # and not merely below another's files
+    if _git("ls-files", "--error-unmatch", "__init__.py"):  # not merely inside another repository
         return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     try:
         installed = importlib.metadata.distribution("casjax").read_text("direct_url.json")
@@ -52,22 +52,22 @@ def _git(*arguments: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that results depend on."""
+    """Return the versions of Python and of the libraries that results depend on."""
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:
             found[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:  # casjax, in a folder and not installed
+        except importlib.metadata.PackageNotFoundError:  # casjax, not installed
             continue
     return found
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine, as far as this process may use it.
+    """Describe the machine, as far as this process can use it.
 
     Returns:
       `processor` (its model), `cores` (as the system counts them), `system`, and `accelerators`
-      (number and kind of JAX's devices of this process, "" where it computes on the processor).
+      (number and kind of this process's JAX devices, "" where it computes on the processor).
     """
     kinds = Counter(d.device_kind for d in jax.local_devices() if d.platform != "cpu")
     return {

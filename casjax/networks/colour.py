@@ -1,7 +1,7 @@
-"""What networks for colour see and give: the decoded planes of a JPEG, its tables, and RGB.
+"""Inputs and outputs of colour networks: the decoded planes of a JPEG, its tables, and RGB.
 
-Planes are Y, Cb and Cr, chroma enlarged to all pixels. Files hold them in 0..255; networks know
-luma from 16 / 255 to 235 / 255, which is MATLAB's, and take chroma likewise, to 240 / 255.
+Planes are Y, Cb and Cr, with chroma upsampled to full resolution. Files hold them in 0..255;
+networks use MATLAB's range, 16 / 255 to 235 / 255 for luma and to 240 / 255 for chroma.
 """
 
 from pathlib import Path
@@ -17,19 +17,19 @@ from casjax.color import YCBCR_TO_RGB
 from casjax.models import variable_shapes
 from casjax.networks.weights import are_weights_of, load_weights
 
-CONDITION = 2  # numbers that tell a network of the tables
+CONDITION = 2  # numbers that describe the tables to a network
 
 _LEVELS = np.array([219, 224, 224], np.float32)  # of MATLAB's rgb2ycbcr, above its black of 16
 _NEUTRAL = np.array([0, 128, 128], np.float32) / 255
 
 
 def is_for_colour(model: Any) -> bool:
-    """Whether a network takes and gives the three planes, and not luma alone."""
+    """Return whether a network takes and returns the three planes, not luma alone."""
     return getattr(model, "channels", 1) > 1
 
 
 def condition_of(tables: ArrayLike) -> jax.Array:
-    """Say how coarse the quantisation is: the mean logarithm of the steps of luma and of chroma.
+    """Measure how coarse the quantisation is: the mean log of the steps of luma and of chroma.
 
     Args:
       tables: integers [..., 2, 8, 8], at least 1; may be traced.
@@ -42,7 +42,7 @@ def condition_of(tables: ArrayLike) -> jax.Array:
 
 
 def to_network(planes: ArrayLike) -> jax.Array:
-    """Map the planes of files, [..., 3] in 0..255, to what networks take: float32 [..., 3]."""
+    """Map the planes of files, [..., 3] in 0..255, to a network's input: float32 [..., 3]."""
     return (16 + jnp.asarray(planes).astype(jnp.float32) * (_LEVELS / 255)) / 255
 
 
@@ -52,19 +52,19 @@ def from_network(planes: jax.Array) -> jax.Array:
 
 
 def to_rgb(planes: jax.Array) -> jax.Array:
-    """Convert what networks give, [..., 3], to RGB: float32, [0, 1] is the range of files.
+    """Convert a network's output, [..., 3], to RGB: float32, where files have the range [0, 1].
 
-    Linear and not clipped, so that gradients reach the planes from everywhere.
+    Linear and not clipped, so that gradients always reach the planes.
     """
     centred = (planes * 255 - 16) / _LEVELS - _NEUTRAL
-    # Written out, because a matrix product of three channels is slow, and of low precision on
-    # some accelerators.
+    # Written out because a matrix product over three channels is slow, and imprecise on some
+    # accelerators.
     y, cb, cr = (jnp.asarray(YCBCR_TO_RGB[:, i]) * centred[..., i, None] for i in range(3))
     return y + cb + cr
 
 
 def load_start(path: Path, model: nn.Module, shapes: Any) -> Any:
-    """Read weights for a training to begin with; those for luma are grown where it is for colour.
+    """Read initial weights for training; a colour network can start from those for luma.
 
     Args:
       path: as `weights.load_weights` takes it.
@@ -83,15 +83,14 @@ def load_start(path: Path, model: nn.Module, shapes: Any) -> Any:
 
 
 def grow(variables: Any, shapes: Any) -> Any:
-    """Make the variables of a network for colour from those of the same one for luma.
+    """Make the variables of a colour network from those of the same network for luma.
 
-    All weights from the planes beyond luma and from the condition, and all to the increments of
-    chroma, are zero: what it makes of luma is what the network for luma makes of it, and chroma
-    comes back as it is.
+    All weights from chroma and from the condition, and all to the increments of chroma, are zero:
+    the network restores luma as the one for luma does, and leaves chroma unchanged.
 
     Args:
       variables: for luma, nested dicts of arrays.
-      shapes: those for colour, nested alike, of anything with ``shape``.
+      shapes: for colour, nested in the same way, of anything with ``shape``.
     """
 
     def widen(leaf: Any, wanted: Any) -> Any:

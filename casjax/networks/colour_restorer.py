@@ -1,4 +1,4 @@
-"""A network for colour on pictures of any size: their planes and tables in, changes of them out."""
+"""A colour network on pictures of any size: takes planes and tables, returns changes."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -13,17 +13,17 @@ from casjax.networks.graphs import kept_call
 from casjax.networks.inference import checked, fill_in_tiles, require_tile
 
 ColourRestorer: TypeAlias = Callable[[np.ndarray | jax.Array, np.ndarray | jax.Array], np.ndarray]
-"""Gives what is to be added to planes, uint8 [n, h, w, 3], which were coded with tables, integers
-[n, 2, 8, 8] or, the same for all, [2, 8, 8]: float16 [n, h, w, 3], in levels of 0..255."""
+"""Returns what to add to planes, uint8 [n, h, w, 3], that were coded with tables, integers
+[n, 2, 8, 8] or [2, 8, 8] for all: float16 [n, h, w, 3], in levels of 0..255."""
 
 
 def make_colour_restorer(
     model: Any, variables: Mapping[str, Any], *, tile: int, bucket: int = 1
 ) -> ColourRestorer:
-    """Make the function that restores decoded JPEGs in colour, of any size, with a network.
+    """Make the function that restores decoded colour JPEGs of any size with a network.
 
     Arguments and errors are those of `inference.make_restorer`. Planes are Y, Cb and Cr as the
-    decoder gives them, before RGB clips them, chroma enlarged to all pixels.
+    decoder outputs them, before RGB clips them, with chroma upsampled to full resolution.
     """
     require_tile(model, tile)
     change = change_batch(model)
@@ -52,7 +52,7 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
     """Return the compiled function `(variables, planes, condition) -> changes` of a network.
 
     Planes are uint8 [n, h, w, 3] with h and w multiples of `model.alignment`, the condition float32
-    [n, k]. For the rest see `inference.restore_batch`.
+    [n, k]. For the rest, see `inference.restore_batch`.
     """
 
     def change(variables: Mapping[str, Any], planes: jax.Array, condition: jax.Array) -> jax.Array:

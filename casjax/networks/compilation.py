@@ -1,4 +1,4 @@
-"""JAX's compilations, kept between runs."""
+"""JAX's compilation cache, kept between runs."""
 
 import os
 from pathlib import Path
@@ -9,17 +9,17 @@ CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
 
 
 def cache_compilations() -> Path | None:
-    """Let JAX keep its compilations between runs, in the user's cache folder; for commands.
+    """Make JAX keep its compilations in the user's cache folder between runs; for commands.
 
     The folder is `casjax/jax` under `$XDG_CACHE_HOME` or `~/.cache`. The environment variable
-    `CASJAX_COMPILATION_CACHE` names another one, or is `off`.
+    `CASJAX_COMPILATION_CACHE` sets another one, or `off`.
 
     Returns:
       The folder; None where it is switched off, or where the user's cache folder cannot be
-      written: runs then start slower, and nothing else changes.
+      written: runs then start more slowly, and nothing else changes.
 
     Raises:
-      ValueError: if the folder that the environment names cannot be written.
+      ValueError: the folder named by the environment cannot be written.
     """
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen == "off":
@@ -35,7 +35,7 @@ def cache_compilations() -> Path | None:
             raise ValueError(f"{CACHE_VARIABLE}={chosen}: expected a folder to write to, or 'off'")
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # The default of a second leaves out the many small programs: metrics, one for each shape.
+    # The default of a second excludes the many small programs: metrics, one for each shape.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
     return folder
 

@@ -1,7 +1,7 @@
-"""The pictures that a JPEG file allows, and the nearest of them to a restored one.
+"""The pictures consistent with a JPEG file, and the one of them nearest to a restored picture.
 
-The encoder rounded each DCT coefficient to a multiple of its quantisation step: what it was lies
-within half a step of what the decoder shows. Such limits on all coefficients make a convex set,
+The encoder rounded each DCT coefficient to a multiple of its quantisation step: the original lies
+within half a step of what the decoder shows. These limits on all coefficients define a convex set,
 and since the DCT is orthonormal, the nearest picture in it has each coefficient clipped.
 """
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from casjax.jpeg import DCT
 
 ORTHONORMAL_DCT = (DCT / (8192 * np.sqrt(8))).astype(np.float32)
-ROWS = 512  # that are projected at once; bounds the memory
+ROWS = 512  # projected at once; bounds the memory
 
 
 def project(
@@ -23,20 +23,20 @@ def project(
     *,
     tolerance: float = 1,
 ) -> npt.NDArray[np.float32]:
-    """Return the picture nearest to `restored` that could have been the one in the JPEG file.
+    """Return the picture nearest to `restored` from which the JPEG file could have been made.
 
-    A block is left as it is where its decoded pixels do not follow from any coefficients: some
-    were clipped to 0 or 255, and the file's coefficients lie hidden behind them.
+    A block is left unchanged if no coefficients explain its decoded pixels: some were clipped to
+    0 or 255, which hides the coefficients in the file.
 
     Args:
       restored: float32 [h, w] in 0..255, not yet rounded.
-      decoded: uint8 [h, w] in 0..255: one component as the decoder gives it, its grid of blocks
-        beginning at the top left.
+      decoded: uint8 [h, w] in 0..255: one component as the decoder outputs it, its block
+        grid starting at the top left.
       steps: integers [8, 8], that component's quantisation steps, vertical frequency first.
       tolerance: levels by which pixels may lie off what follows from coefficients.
 
     Returns:
-      float32 [h, w]; it may leave 0..255 by a little.
+      float32 [h, w]; may lie slightly outside 0..255.
     """
     projected = np.empty_like(restored)
     for start in range(0, len(restored), ROWS):
@@ -63,7 +63,7 @@ def _project(
 
 
 def _blocks(picture: jax.Array) -> jax.Array:
-    """Cut [h, w] into [block row, y, block column, x]; the edge fills up the last blocks."""
+    """Cut [h, w] into [block row, y, block column, x]; the edge is repeated in the last blocks."""
     height, width = picture.shape
     padded = jnp.pad(picture, ((0, -height % 8), (0, -width % 8)), mode="edge")
     return padded.reshape(padded.shape[0] // 8, 8, padded.shape[1] // 8, 8)

@@ -1,8 +1,8 @@
-"""What is learnt by tracing a network, kept between runs beside JAX's compilations.
+"""The results of tracing a network, kept between runs beside JAX's compilations.
 
-To trace a network takes seconds, more than to restore a small picture with it. So its graph for
-each shape is kept as `jax.export` writes it, and with it the few facts that tracing is needed for
-besides. All of it is made anew where the code, the versions or the machine are others.
+Tracing a network takes seconds, more than restoring a small picture with it. So its graph for each
+shape is kept as `jax.export` writes it, together with the few other facts that need tracing. All
+of it is made again when the code, the versions or the machine change.
 """
 
 import functools
@@ -27,19 +27,19 @@ T = TypeVar("T")
 
 
 def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[..., jax.Array]:
-    """Jit a function so that it is traced once for each shape, and in later runs not at all.
+    """Jit a function so that it is traced once for each shape, and not at all in later runs.
 
     Args:
-      function: of trees of arrays; what it does depends on its `name` and on the code of `models`
-        and `networks`, and on nothing else.
-      name: what it is.
+      function: of trees of arrays; what it does depends only on its `name` and on the code of
+        `models` and `networks`.
+      name: identifies it.
 
     Returns:
-      A function that gives the same. Where no compilations are kept (see
-      `compilation.cache_compilations`) it is what `jax.jit` makes of it.
+      A function with the same results. Where no compilations are kept (see
+      `compilation.cache_compilations`) it is simply `jax.jit` of the function.
     """
     jitted = jax.jit(function)
-    # These graphs stay on this machine, so that they may hold what other versions do not know.
+    # These graphs stay on this machine, so they may contain what other versions do not know.
     export = jax.export.export(jitted, disabled_checks=CHECKS)
     calls: dict[Any, Callable[..., jax.Array]] = {}
 
@@ -67,14 +67,14 @@ def kept_fact(compute: Callable[[], Any], *, name: str) -> Any:
     """Compute a value that JSON can hold, or read what was computed under its name before.
 
     Args:
-      compute: gives it; depends on no more than `kept_call`'s function does.
-      name: what it is.
+      compute: returns it; depends on no more than `kept_call`'s function does.
+      name: identifies it.
     """
     return _kept(name, make=lambda: json.dumps(compute()).encode(), read=json.loads)
 
 
 def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
-    """Read what is kept under a name; make and keep it where it is not there, or damaged."""
+    """Read what is kept under a name; make and keep it if it is missing or damaged."""
     folder = _folder()
     if folder is None:
         return read(make())
@@ -82,7 +82,7 @@ def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -
     path = folder / key.hexdigest()
     try:
         return read(path.read_bytes())
-    except Exception:  # whatever a damaged file brings about
+    except Exception:  # whatever a damaged file may cause
         content = make()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def _folder() -> Path | None:
 
 @functools.cache
 def _circumstances() -> tuple[str, ...]:
-    """All that a graph depends on besides its name."""
+    """Return everything that a graph depends on besides its name."""
     code = hashlib.sha256()
     for path in sorted(path for folder in CODE for path in folder.rglob("*.py")):
         code.update(path.read_bytes())

@@ -1,9 +1,9 @@
-"""The one way for a network to touch a picture: any size, in bounded memory, uint8 to uint8.
+"""The only way to apply a network to a picture: any size, in bounded memory, uint8 to uint8.
 
-A picture is continued by its edge to a size that the network takes, and where that is larger than
-the tile it is cut into equal windows. Windows overlap by what the network sees around a block and
-begin on its grid, and those at the border end where the picture does: each pixel is computed from
-what it would see in the whole picture.
+A picture is padded to a size that the network takes by repeating its edge, and if that is larger
+than the tile, it is cut into equal windows. Windows overlap by the context that the network needs
+around a block and start on its grid, and those at the border end where the picture does: each pixel
+is computed from the same surroundings as in the whole picture.
 """
 
 import functools
@@ -29,10 +29,10 @@ class ImageModel(Protocol):
     """What inference needs to know of a network."""
 
     alignment: Any  # pixels: height and width must be a multiple of this
-    halo: Any  # pixels: no block of the grid depends on input pixels farther outside of it
+    halo: Any  # pixels: no block of the grid depends on input pixels farther outside it
 
     def __hash__(self) -> int:
-        """Equal networks have equal hashes."""
+        """Return the same hash for equal networks."""
 
     def apply(self, variables: Mapping[str, Any], degraded: jax.Array, /) -> Any:
         """Return the outputs, finest first, of float32 [n, h, w, 1] in [0, 1]."""
@@ -47,19 +47,19 @@ def make_restorer(
       model: the network; its `alignment`, its grid, and `halo` place the windows.
       variables: what its `apply` takes, `{"params": ...}`; moved to the device once.
       tile: side in pixels of the largest window that is run at once; `tile` squared pixels
-        bound the memory that one step takes, whatever the number and size of pictures.
-      bucket: heights and widths are continued to a multiple of this many pixels, where the
-        network's alignment does not ask for more. With 1 the network's borders are the
-        picture's, as published scores want it. With 64, say, pictures of many sizes share few
-        compilations, and pixels near the right and bottom border differ slightly.
+        bound the memory of one step, whatever the number and size of pictures.
+      bucket: heights and widths are padded to a multiple of this many pixels, unless the
+        network's alignment requires more. With 1 the network's borders are the picture's, as
+        for published scores. With 64, say, pictures of many sizes share few compilations, and
+        pixels near the right and bottom borders differ slightly.
 
     Returns:
-      A function of uint8 [n, h, w, 1], n, h, w >= 1, to restored uint8 of the same shape, in
-      host memory. The result does not depend on `tile` beyond the rounding of floats. The
+      A function from uint8 [n, h, w, 1], n, h, w >= 1, to restored uint8 of the same shape, in
+      host memory. The result does not depend on `tile` beyond floating-point rounding. The
       function raises ValueError for an array of another type or shape.
 
     Raises:
-      ValueError: if `tile` is not on the network's grid or leaves nothing between overlaps, or
+      ValueError: `tile` is not on the network's grid or leaves nothing between overlaps, or
         `variables` have no `params`.
     """
     if "params" not in variables:
@@ -93,25 +93,25 @@ def fill_in_tiles(
     tile: int,
     bucket: int,
 ) -> None:
-    """Fill arrays with what a network makes of pictures, tile by tile.
+    """Fill arrays with a network's results for pictures, tile by tile.
 
     Args:
-      restored: [n, h, w, c] of any type; is overwritten.
+      restored: [n, h, w, c] of any type; overwritten.
       degraded: uint8 [n, h, w, c].
-      run: of a batch of windows, uint8 [m, height, width, c], and of the numbers of the pictures
-        that they were cut from, [m]: gives what they become, of their shape.
-      model: places the windows.
+      run: takes a batch of windows, uint8 [m, height, width, c], and the indices of the pictures
+        that they were cut from, [m]; returns the results, of the same shape.
+      model: determines the windows.
       tile: see `make_restorer`.
       bucket: see `make_restorer`.
     """
     count, height, width, _ = degraded.shape
     multiple = math.lcm(bucket, model.alignment)
     overlap = context(model)
-    rows = _spans(height, _round_up(height, multiple), tile, overlap)
-    columns = _spans(width, _round_up(width, multiple), tile, overlap)
+    rows = _spans(_round_up(height, multiple), tile, overlap)
+    columns = _spans(_round_up(width, multiple), tile, overlap)
     windows = [Window(*place) for place in itertools.product(range(count), rows, columns)]
-    # Batches: one runs while the next one waits, so that the device never does. A CPU would run
-    # both at once, in twice the memory and no sooner.
+    # One batch runs while the next one waits, so that the device never idles. A CPU would run
+    # both at once, with twice the memory and no faster.
     most_in_flight = 1 if jax.default_backend() == "cpu" else 2
 
     in_flight: deque[tuple[Sequence[Window], jax.Array]] = deque()
@@ -128,7 +128,7 @@ def checked(degraded: np.ndarray | jax.Array, *, channels: int) -> np.ndarray:
     """Return pictures in host memory.
 
     Raises:
-      ValueError: they are no uint8 [n, h, w, channels], or have no pixel.
+      ValueError: they are not uint8 [n, h, w, channels], or have no pixels.
     """
     degraded = np.asarray(degraded)
     if degraded.dtype != np.uint8 or degraded.ndim != 4 or degraded.shape[3] != channels:
@@ -156,14 +156,14 @@ def require_tile(model: ImageModel, tile: int) -> None:
 
 
 def context(model: ImageModel) -> int:
-    """The pixels on each side of a window, on the network's grid, that are not kept of it."""
+    """Return how many pixels on each side of a window are discarded, on the network's grid."""
     return _round_up(model.halo, model.alignment)
 
 
 def in_form(model: ImageModel) -> ImageModel:
-    """The same network in the formulation that it is put to pictures in."""
+    """Return the network in the formulation used for inference."""
     if isinstance(model, CASCNN) and (model.convolution, model.dtype) == ("auto", "float32"):
-        # A compilation with oneDNN's calls in it cannot be kept, and takes longer than a picture.
+        # A compilation with oneDNN calls cannot be kept, and takes longer than restoring a picture.
         return model.clone(convolution=without_onednn())
     return model
 
@@ -175,9 +175,9 @@ def restore_batch(
     """Return the compiled function `(variables, degraded) -> restored` of a network.
 
     Both pictures are uint8 [n, h, w, 1] with h and w multiples of `model.alignment`. The finest
-    output is clipped to the range of uint8 and rounded, halves to the even neighbour. Equal
-    networks share one function, and with it its compilations; of the package's own networks, what
-    tracing them gave is kept for later runs too.
+    output is clipped to the range of uint8 and rounded, halves to even. Equal networks share one
+    function, and so its compilations; for the package's own networks, the traced graph is also
+    kept for later runs.
     """
 
     def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
@@ -190,7 +190,7 @@ def restore_batch(
 
 
 class Span(NamedTuple):
-    """A window along one axis, in pixels of the picture; all but `kept` is context."""
+    """A window along one axis, in pixels of the picture; everything outside `kept` is context."""
 
     start: int
     size: int
@@ -198,7 +198,7 @@ class Span(NamedTuple):
 
 
 class Window(NamedTuple):
-    """A rectangle of one picture of a batch."""
+    """A rectangle in one picture of a batch."""
 
     picture: int
     rows: Span
@@ -209,8 +209,8 @@ def _round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def _spans(length: int, padded: int, tile: int, overlap: int) -> list[Span]:
-    """Cover an axis of `length` pixels, continued to `padded`, by spans of equal size."""
+def _spans(padded: int, tile: int, overlap: int) -> list[Span]:
+    """Cover an axis of `padded` pixels with spans of equal size."""
     size = min(padded, tile)
     last = padded - size
     starts = [*range(0, last, tile - 2 * overlap), last]
@@ -228,18 +228,18 @@ def _spans(length: int, padded: int, tile: int, overlap: int) -> list[Span]:
 
 
 def _batches(windows: Sequence[Window], tile: int) -> Iterator[Sequence[Window]]:
-    """Deal windows into batches of one size, of at most `tile` squared pixels each."""
+    """Group windows into batches of equal size, of at most `tile` squared pixels each."""
     pixels = windows[0].rows.size * windows[0].columns.size
     number = math.ceil(len(windows) / (tile**2 // pixels))
     size = math.ceil(len(windows) / number)
     for first in range(0, len(windows), size):
         batch = windows[first : first + size]
-        # Full by repetition: a shorter last batch would cost a compilation of its own.
+        # Filled by repetition: a shorter last batch would need its own compilation.
         yield [*batch, *[batch[-1]] * (size - len(batch))]
 
 
 def _cut(pictures: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
-    """Copy windows out of pictures; beyond the bottom and the right the edge is repeated."""
+    """Copy windows out of pictures, repeating the edge beyond the bottom and the right."""
     _, height, width, _ = pictures.shape
 
     def pixels(window: Window) -> np.ndarray:
@@ -253,7 +253,7 @@ def _cut(pictures: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
 
 
 def _paste(pictures: np.ndarray, windows: Sequence[Window], pixels: jax.Array) -> None:
-    """Copy what windows keep into pictures; what lies beyond the picture is dropped."""
+    """Copy the kept part of windows into pictures, dropping what lies outside the picture."""
     _, height, width, _ = pictures.shape
     for (picture, rows, columns), restored in zip(windows, np.asarray(pixels), strict=True):
         top, bottom = rows.kept.start, min(rows.kept.stop, height)

@@ -1,13 +1,13 @@
-"""What ships with the package: ``manifest.json`` beside the weights.
+"""The networks that ship with the package: ``manifest.json`` beside the weights.
 
-It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to what it is
-(``model``, as in a config) and for which ``qualities`` (lowest and highest JPEG quality factor),
-and to how it came about: the network it started from, data, cut-outs, steps, loss, date, and the
-scores of the weights as they ship, as far as they are known with ``command``, ``revision``,
-``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
-`provenance.learning_curve`), the ``multiscale_scores`` that it had before fine-tuning, and
-``earlier`` trainings of it, oldest first. Networks that are there to compare with have
-``baseline``: true; restoring photographs does not choose them.
+It maps a network's name to its ``file`` of float16 weights with its ``sha256``, to the network
+(``model``, as in a config) and its ``qualities`` (lowest and highest JPEG quality factor), and to
+how it was trained: the network it started from, data, cut-outs, steps, loss, date, and the scores
+of the shipped weights (in RGB where a row has ``channels`` 3); where known, also ``command``,
+``revision``, ``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
+`provenance.learning_curve`), the ``multiscale_scores`` before fine-tuning, and ``earlier``
+trainings, oldest first. Networks that serve only for comparison have ``baseline``: true; restoring
+photographs does not choose them.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ NOT_DESCRIBING = ("scores", "multiscale_scores", "learning_curve", "earlier")
 
 
 def manifest() -> dict[str, dict[str, Any]]:
-    """What ships, by name, as described above."""
+    """Return the networks that ship, by name, as described above."""
     return json.loads((FOLDER / MANIFEST_FILE).read_text(encoding="utf-8"))
 
 
 def find_weights(name: str) -> Path:
-    """The file of a network that ships, its bytes as the manifest has them, or else a path.
+    """Return the verified file of a network that ships, or else the name as a path.
 
     Raises:
-      ValueError: the file is not the one that the manifest describes.
+      ValueError: the file is not the one described by the manifest.
     """
     entry = manifest().get(name)
     if entry is None:

@@ -1,4 +1,4 @@
-"""How much memory a network takes, told from its computation before anything is compiled."""
+"""How much memory a network takes, estimated from its computation without compiling it."""
 
 import ctypes
 import functools
@@ -14,12 +14,12 @@ from casjax.models import example_inputs
 from casjax.networks.graphs import kept_fact
 from casjax.networks.inference import ImageModel, context, in_form
 
-PROBE = 512  # pixels: side of the picture whose computation is looked at
+PROBE = 512  # pixels: side of the picture whose computation is analysed
 LARGEST_TILE = 4096
-# What XLA reserves on CPU for each byte counted here: 0.8 to 1.8, 1.6 for CAS-CNN. It takes the
-# memory of what a loop makes long before the loop.
+# What XLA reserves on CPU for each byte counted here: 0.8 to 1.8, 1.6 for CAS-CNN. It allocates a
+# loop's results long before the loop.
 ALLOWANCE = 1.75
-SHARE = 0.5  # of the free memory is used if nothing else is asked for
+SHARE = 0.5  # of the free memory is used by default
 ENOUGH = 2**30 * 5 // 4
 
 
@@ -28,42 +28,42 @@ def largest_tile(
 ) -> int:
     """Return the side of the largest square tile that the network can run on within `memory`.
 
-    Of few: it is a power of two times `multiple`, or one, two or three quarters more, so that runs
-    with more or less memory find each other's compilations.
+    The side is a power of two times `multiple`, or one, two or three quarters more, so that runs
+    with more or less memory can share compilations.
 
     Args:
       model: the network.
       variables: what its `apply` takes.
       memory: bytes for the network's features; its weights and the pictures come on top.
-      multiple: of the side in pixels; the network's alignment counts too.
+      multiple: the side is a multiple of this many pixels, and of the network's alignment.
 
     Raises:
-      ValueError: `memory` is too small for any tile that is useful.
+      ValueError: `memory` is too small for any useful tile.
     """
     multiple = math.lcm(multiple, model.alignment)
     bytes_per_pixel = ALLOWANCE * _peak_bytes(model, variables) / PROBE**2
     tile = math.isqrt(int(memory / bytes_per_pixel)) // multiple * multiple
-    # Context on both sides, and something between.
+    # Context on both sides, and something in between.
     smallest = -(-2 * context(model) // multiple) * multiple + multiple
     if tile < smallest:
         needed = math.ceil(smallest**2 * bytes_per_pixel / 2**20)
         raise ValueError(
-            f"a memory of {memory / 2**20:.0f} MiB is too small for this network: "
+            f"{memory / 2**20:.0f} MiB of memory is too little for this network: "
             f"its smallest tile takes {needed} MiB"
         )
     return max(smallest, _one_of_few(min(tile, LARGEST_TILE) // multiple) * multiple)
 
 
 def _one_of_few(number: int) -> int:
-    """Round down to a power of two, or one, two or three quarters more."""
+    """Round down to a power of two, or to one, two or three quarters more."""
     quarter = 1 << max(0, number.bit_length() - 3)
     return number // quarter * quarter
 
 
 def default_memory() -> int:
-    """Return the bytes that a tile may take on the default device if nothing else is asked for.
+    """Return how many bytes a tile may take on the default device by default.
 
-    A share of what is free; on CPUs, where larger tiles are hardly faster, at most `ENOUGH`.
+    A share of the free memory; on CPUs, where larger tiles are hardly faster, at most `ENOUGH`.
     """
     memory = free_memory()
     return min(memory, ENOUGH) if jax.default_backend() == "cpu" else memory
@@ -75,7 +75,7 @@ def free_memory() -> int:
     if "bytes_limit" in statistics:
         return int(SHARE * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)))
     names = os.sysconf_names if hasattr(os, "sysconf") else {}
-    # What is available at the moment where the system tells, or else a part of all there is.
+    # What is available at the moment if the system tells, or else a share of the total.
     if "SC_AVPHYS_PAGES" in names:
         return int(SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     if "SC_PHYS_PAGES" in names:
@@ -85,9 +85,9 @@ def free_memory() -> int:
 
 @functools.cache
 def return_what_compilers_leave() -> None:
-    """Let each compilation give its memory back to the system before anything runs; for commands.
+    """Make each compilation return its memory to the system before anything runs; for commands.
 
-    That is 0.4 GB for CAS-CNN, which glibc would keep for later. Other C libraries do as they do.
+    That is 0.4 GB for CAS-CNN, which glibc would keep. With other C libraries this does nothing.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim
@@ -102,10 +102,10 @@ def return_what_compilers_leave() -> None:
 
 
 def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
-    """The most memory at once if each step of the computation made its results in full.
+    """Return the peak memory if each step of the computation stored its results in full.
 
-    XLA fuses steps, so that it takes less, and convolutions want scratch space, so that it takes
-    more: hence the allowance.
+    XLA fuses steps, which takes less, and convolutions need scratch space, which takes more: hence
+    the allowance.
     """
     model = in_form(model)
 

@@ -1,4 +1,4 @@
-"""Trained networks by name or place: those that ship with the package, and finished runs."""
+"""Trained networks by name or path: those that ship with the package, and finished runs."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ class Network:
     """A trained network.
 
     Attributes:
-      name: what it was asked for as.
+      name: as requested.
       model: the network; see `models.create_model`.
       variables: what its ``apply`` takes, float32.
       qualities: lowest and highest JPEG quality factor it was trained for.
@@ -38,7 +38,7 @@ class Network:
 def load_network(name: str) -> Network:
     """Load a network that ships, by its name, or that of a finished run, by its workdir.
 
-    In place of the workdir, the weights file that a phase left in it is taken too.
+    Instead of the workdir, the name may be a weights file that a phase left in it.
 
     Raises:
       FileNotFoundError: there is none.
@@ -59,7 +59,7 @@ def load_network(name: str) -> Network:
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:
-    """The shapes of a network's variables, from an earlier run where there was one."""
+    """Return the shapes of a network's variables, from an earlier run if there was one."""
 
     def by_name() -> dict[str, list[int]]:
         variables = flax.traverse_util.flatten_dict(variable_shapes(model), sep="/")
@@ -71,9 +71,9 @@ def _shapes(model: nn.Module) -> dict[str, Any]:
 
 
 def describe_network(name: str) -> dict[str, Any]:
-    """How a network, named as for `load_network`, came about: see `provenance.of_run`.
+    """Describe how a network, named as for `load_network`, was trained: see `provenance.of_run`.
 
-    Of one that ships it is what the manifest says, without its scores and its history.
+    For one that ships, return what the manifest says, without its scores and its history.
 
     Raises:
       FileNotFoundError: there is none.
@@ -86,13 +86,13 @@ def describe_network(name: str) -> dict[str, Any]:
 
 
 def _config_of_run(name: str) -> dict[str, Any]:
-    """The config of the run that a workdir, or a weights file in it, belongs to."""
+    """Read the config of the run that a workdir, or a weights file in it, belongs to."""
     path = Path(name)
     config_path = (path.parent if path.is_file() else path) / CONFIG_FILE
     if not config_path.is_file():
         raise FileNotFoundError(
-            f"{name}: no network of that name ships ({', '.join(manifest())}), and it is no "
-            f"workdir of a run, which has {CONFIG_FILE}"
+            f"{name}: no network of that name ships ({', '.join(manifest())}), and it is not the "
+            f"workdir of a run, with {CONFIG_FILE}"
         )
     try:
         config = json.loads(config_path.read_text(encoding="utf-8"))
@@ -100,5 +100,7 @@ def _config_of_run(name: str) -> dict[str, Any]:
         raise ValueError(f"{config_path}: damaged ({error})") from error
     absent = ", ".join(sorted({"model", "degradation"} - config.keys()))
     if absent:
-        raise ValueError(f"{config_path}: it has no {absent}, so another version's: train anew")
+        raise ValueError(
+            f"{config_path}: it has no {absent}, so another version wrote it: train again"
+        )
     return config

@@ -1,4 +1,4 @@
-"""How a run's network came about, in the words of the manifest of those that ship."""
+"""How a run's network was trained, in the terms of the manifest of shipped networks."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,17 +10,17 @@ CURVE_POINTS = 40  # of a learning curve in the manifest, at most
 
 
 def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[str, Any]:
-    """Describe the network that a finished run has after a phase.
+    """Describe the network of a finished run after a phase.
 
     Args:
       config: of the run, as `configs/base.py` describes it.
-      last_phase: whose weights are meant.
+      last_phase: the phase whose weights are meant.
 
     Returns:
       `model` (as in the config), `codec` and `qualities` (lowest and highest) trained for,
       `data` (the sources of images), `steps` and `cutouts` (how many were seen), `loss` ("output"
-      or, where the last steps minimised that of several outputs, "multi-scale"), and
-      `initial_weights` (the network it began from, or "").
+      or, if the last steps minimised that of several outputs, "multi-scale"), and
+      `initial_weights` (the network it started from, or "").
     """
     batch_size = config["batch_size"]
     phases = [config[name] for name in PHASES[: PHASES.index(last_phase) + 1]]
@@ -41,14 +41,14 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
 
 
 def of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Sum up how a run was made.
+    """Summarise how a run was made.
 
     Args:
       parts: of the run's record, see `training.run_record.RunRecord`; one or more.
 
     Returns:
       The `command`, code `revision` and library `versions` of the last part, the `machine` in
-      words, all of them where the parts had several, and `wall_time` in seconds over all parts.
+      words, or all machines if there were several, and `wall_time` in seconds over all parts.
     """
     last = parts[-1]
     machines = dict.fromkeys(_in_words(part["machine"], part["processes"]) for part in parts)
@@ -68,11 +68,11 @@ def _in_words(machine: Mapping[str, Any], processes: int) -> str:
 
 
 def learning_curve(metrics: Path, *, batch_size: int) -> list[list[float]]:
-    """Thin the validations of a run to a curve: the first, the last, and some evenly between.
+    """Thin the validations of a run to a curve: the first, the last, and some evenly in between.
 
     Args:
       metrics: the file of the run's metrics, see `training.metric_writer.MetricWriter`.
-      batch_size: cut-outs a step.
+      batch_size: cut-outs per step.
 
     Returns:
       `[cutouts seen, gain over the degraded cut-outs in dB]` for each, in order.

@@ -1,4 +1,4 @@
-"""What a restorer gains without training: the mean over flips and turns, and consistency."""
+"""Improvements to a restorer without training: averaging flips and turns, and consistency."""
 
 import jax
 import numpy as np
@@ -7,17 +7,17 @@ import numpy.typing as npt
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer
 
-TURNS = 8  # quarter turns, and the same in the mirror
+TURNS = 8  # quarter turns, plain and mirrored
 
 
 def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] | None) -> Restorer:
-    """Return a restorer, of one picture at a time, that makes more of another one.
+    """Return a restorer, of one picture at a time, that improves on another one.
 
     Args:
       restorer: made by `inference.make_restorer`.
       ensemble: average over flips and turns, at eight times the work.
-      steps: integers [8, 8], the quantisation steps of the JPEG: keep to the pictures that they
-        allow, see `consistency.project`. None: any picture will do.
+      steps: integers [8, 8], the quantisation steps of the JPEG, to keep to pictures consistent
+        with it, see `consistency.project`; None for no such limit.
     """
 
     def restore(degraded: np.ndarray | jax.Array) -> np.ndarray:
@@ -32,7 +32,7 @@ def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] 
 
 
 def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return the mean of what a restorer makes of the eight flips and turns of a picture.
+    """Return the mean of a restorer's results for the eight flips and turns of a picture.
 
     Args:
       restorer: made by `inference.make_restorer`; it is called eight times.
@@ -48,7 +48,7 @@ def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.N
 
 
 def _turned(picture: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
-    """Turn a picture [h, w] by quarters and, from the fifth turn on, mirror it: [1, h, w, 1]."""
+    """Turn a picture [h, w] by quarters, mirrored from the fifth turn on: [1, h, w, 1]."""
     mirrored = picture[:, ::-1] if turn >= 4 else picture
     return np.ascontiguousarray(np.rot90(mirrored, turn))[None, ..., None]
 

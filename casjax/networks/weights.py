@@ -1,4 +1,4 @@
-"""A network's weights on disk: safetensors, which any tool can read and no tool can run."""
+"""A network's weights on disk: safetensors, which any tool can read and which hold no code."""
 
 import hashlib
 from pathlib import Path
@@ -29,15 +29,15 @@ def load_weights(path: Path, like: Any) -> Any:
 
     Args:
       path: a safetensors file, or the workdir of a finished run.
-      like: what to expect: nested dicts of anything with ``shape``.
+      like: the expected variables: nested dicts of anything with ``shape``.
 
     Returns:
       Nested dicts of float32 arrays.
 
     Raises:
       FileNotFoundError: there are no weights at ``path``.
-      ValueError: the file is damaged, made for another network, or not finite: all
-        differences, or all such arrays, are named.
+      ValueError: the file is damaged, of another network, or not finite; the message names all
+        differences, or all such arrays.
     """
     file = _weights_file(path)
     try:
@@ -63,7 +63,7 @@ def load_weights(path: Path, like: Any) -> Any:
 
 
 def are_weights_of(path: Path, like: Any) -> bool:
-    """Whether a file's arrays have the names and shapes of a network's; as for `load_weights`.
+    """Return whether a file's arrays match a network by name and shape; see `load_weights`.
 
     Raises:
       FileNotFoundError: there are no weights at ``path``.
@@ -80,7 +80,7 @@ def are_weights_of(path: Path, like: Any) -> bool:
 
 
 def weights_sha256(variables: Any) -> str:
-    """The SHA-256 of a network's variables, by name: equal if and only if all bits are."""
+    """Return the SHA-256 of a network's variables: equal if and only if all bits are."""
     digest = hashlib.sha256()
     for name, array in sorted(_flatten(variables).items()):
         digest.update(f"{name} {array.dtype} {array.shape}\n".encode())

@@ -1,4 +1,4 @@
-"""The folder of a run: what its files are called, by whom ever they are written and read."""
+"""The names of the files in a run's folder."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from casjax.files import replacing
 
 CONFIG_FILE = "config.json"
-RUN_FILE = "run.json"  # by what code, on which machine, in what time; see `provenance`
+RUN_FILE = "run.json"  # the code, machine and time of the run; see `provenance`
 METRICS_FILE = "metrics.jsonl"
 STATUS_FILE = "status.txt"
 WEIGHTS_FILE = "weights.safetensors"  # of the finished network
@@ -19,7 +19,7 @@ PROFILE_FOLDER = "profile"
 
 
 def phase_weights_file(phase: str) -> str:
-    """The name of the file with the weights that a phase ended with."""
+    """Return the name of the file with the weights at the end of a phase."""
     return f"{phase}.safetensors"
 
 

@@ -1,11 +1,11 @@
 """Tables, figures and a page from results: ``casjax report runs -o report``.
 
-Reads what `casjax.main` and `casjax.evaluate` wrote below some folders and loads no network. Writes
-Table II as Markdown, CSV and LaTeX, tables of colour and of files saved twice with what others
-published, the paper's figures 2 to 6 as SVG and PNG for light and dark
-pages, and all of it as one page, ``index.html``. What results are missing for is named.
-In its place ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
-compares two runs image by image; they are printed, and with -o written as Markdown and CSV.
+Reads the results of `casjax train` and `casjax evaluate` below some folders and loads no network.
+Writes Table II as Markdown, CSV and LaTeX, tables of colour and of files saved twice beside what
+others published, the paper's figures 2 to 6 as SVG and PNG for light and dark pages, and everything
+as one page, ``index.html``. Missing results are listed.
+Instead, ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
+compares two runs image by image; these are printed, and with -o written as Markdown and CSV.
 Exit status: 0 done, 2 wrong usage.
 """
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(" ".join(str(error).split()))
     for sentence in missing:
         print(f"missing: {sentence}", file=sys.stderr)
-    print(f"The report: {options.output / 'index.html'}")
+    print(f"Report: {options.output / 'index.html'}")
     return 0
 
 
@@ -54,20 +54,26 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         type=Path,
         metavar="FOLDER",
-        help="with results.json of casjax.main or casjax.evaluate in it or below it",
+        help="folder with results.json of casjax train or evaluate in it or below",
     )
-    add("-o", "--output", type=Path, metavar="FOLDER", help="for the report, or for the tables")
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write the report, or the tables",
+    )
     add(
         "--group-by",
         type=lambda text: text.split(","),
         metavar="KEY,...",
-        help="one table of all runs instead: keys of the config, as quality,optimizer.name",
+        help="instead make one table of all runs, by config keys such as quality,optimizer.name",
     )
     add(
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="two runs instead, by their folders below FOLDER: A less B, and how sure that is",
+        help="instead compare two runs by their folders: A minus B, and its significance",
     )
     add(
         "--quality",
@@ -81,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def tables(runs: Sequence[Run], options: argparse.Namespace) -> list[str]:
-    """Make the tables that were asked for in the report's place, and write them with -o."""
+    """Make the tables requested instead of the report, and write them with -o."""
     from casjax.report import comparison, pivot
 
     made: list[str] = []
@@ -100,7 +106,7 @@ def tables(runs: Sequence[Run], options: argparse.Namespace) -> list[str]:
 
 
 def write(files: Mapping[str, str], folder: Path) -> None:
-    """Write texts into a folder, made if need be, each complete or not at all."""
+    """Write texts into a folder, created if missing, each completely or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         with replacing(folder / name) as temporary:
@@ -108,7 +114,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
 
 
 def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
-    """Write the report on some runs into a folder, made if need be.
+    """Write the report on some runs into a folder, created if missing.
 
     Args:
       runs: the results.
@@ -117,9 +123,9 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
       quality: JPEG quality factor of the pictures.
 
     Returns:
-      A sentence for each thing that results are missing for.
+      A sentence for each thing with missing results.
     """
-    # Only now: --help and mistyped options need not wait for Matplotlib.
+    # Imported here so that --help and mistyped options need not wait for Matplotlib.
     from casjax.report import field, figures, peers, table
     from casjax.report.page import page
 

@@ -1,4 +1,4 @@
-"""Two runs compared image by image, as a table: what their difference is, and how sure."""
+"""Two runs compared image by image: a table of differences and their significance."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from casjax.report.runs import Record, Run
 METRICS = {"psnr": "PSNR [dB]", "psnrb": "PSNR-B [dB]", "ssim": "SSIM"}
 CAPTION = (
     "Mean difference ± its standard error over images; on how many of them the first is better; "
-    "and the two-sided sign test: what is above 0.05 is easily chance."
+    "and the two-sided sign test: values above 0.05 may well be chance."
 )
 
 
 def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Compare two runs on each test set and quality factor that both have scores of.
+    """Compare two runs on each test set and quality factor that both have scores for.
 
     Args:
-      runs: among which they are.
-      names: of the runs, as their folders are called below those that were searched.
+      runs: all runs.
+      names: of the two runs: their folders below those that were searched.
 
     Returns:
       A line for each test set, quality factor and metric.
@@ -45,7 +45,7 @@ def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]
 
 
 def _restored(runs: Sequence[Run], name: str) -> dict[tuple[str, int], list[Record]]:
-    """The records of what a run restored, by test set and quality; of JPEG where it has no more."""
+    """Return a run's records of restored images by test set and quality, or else of JPEG."""
     chosen = [run for run in runs if run.name == name]
     if not chosen:
         raise ValueError(f"there is no run {name}, choose from: {', '.join(r.name for r in runs)}")
@@ -58,8 +58,8 @@ def _restored(runs: Sequence[Run], name: str) -> dict[tuple[str, int], list[Reco
 
 
 def as_markdown(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Lay a comparison out in Markdown."""
-    titles = ["Test set", "QF", "Metric", f"{names[0]} less {names[1]}", "Better", "Sign test"]
+    """Format a comparison in Markdown."""
+    titles = ["Test set", "QF", "Metric", f"{names[0]} minus {names[1]}", "Better", "Sign test"]
     rows = []
     for line in lines:
         digits = 5 if line["metric"] == "ssim" else 3
@@ -71,5 +71,5 @@ def as_markdown(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
 
 
 def as_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """Lay a comparison out as CSV, in full precision."""
+    """Format a comparison as CSV, in full precision."""
     return comma_separated(list(lines[0]), [list(line.values()) for line in lines])

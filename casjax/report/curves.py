@@ -12,14 +12,14 @@ from matplotlib.lines import Line2D
 from casjax.networks.provenance import PHASES
 from casjax.report.runs import Record, Run, Score
 
-# The paper's scales in Figure 2: cut-outs of an epoch, and what the multi-scale loss is raised by.
+# The paper's scales in Figure 2: cut-outs per epoch, and the factor of the multi-scale loss.
 MULTISCALE, FINETUNE = PHASES
 EPOCHS = {MULTISCALE: 50_000, FINETUNE: 150_000}
 TITLES = {MULTISCALE: "multi-scale loss", FINETUNE: "fine-tuning"}
 MULTISCALE_FACTOR = 3
-POINTS = 60  # of a training curve, each the mean of a stretch
-HIGHEST_ERROR = 6  # times JPEG's: what is above in Figure 2, as the first steps are, is cut off
-MARKED = "lighthouse3"  # in Figure 3, as the paper does
+POINTS = 60  # of a training curve, each the mean over an interval
+HIGHEST_ERROR = 6  # times JPEG's: higher errors, as in the first steps, are cut off in Figure 2
+MARKED = "lighthouse3"  # in Figure 3, as in the paper
 MARKERS = "osD^vP"
 LINES = ("-", "--", "-.", ":")
 SCORES = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
@@ -28,9 +28,9 @@ LARGE: dict[str, Any] = {"linestyle": "none", "markersize": 9, "zorder": 4}
 
 
 def learning_curves(run: Run) -> Figure:
-    """Draw the losses of a run by epochs, a panel for each phase.
+    """Draw the losses of a run by epochs, with a panel for each phase.
 
-    The paper's epoch is 50,000 cut-outs in the first phase and 150,000 in the second one, and the
+    The paper's epoch is 50,000 cut-outs in the first phase and 150,000 in the second, and the
     multi-scale loss is drawn 3 times as large. Losses are of pixels in [0, 1].
 
     Args:
@@ -58,7 +58,7 @@ def learning_curves(run: Run) -> Figure:
 def _draw_phase(
     axes: Axes, records: Sequence[Record], first_step: int, epoch: float, *, is_multiscale: bool
 ) -> None:
-    """Draw the losses of a phase by its epochs, each of so many steps."""
+    """Draw the losses of a phase by epochs, each of `epoch` steps."""
     training, validation = (
         [record for record in records if record["kind"] == kind] for kind in ("train", "validation")
     )
@@ -82,13 +82,13 @@ def _draw_phase(
 
 
 def _means(values: Sequence[float]) -> list[float]:
-    """The means of as many equal stretches as a curve has points."""
+    """Return the means over as many equal intervals as a curve has points."""
     stretches = np.array_split(np.array(values), min(POINTS, len(values)))
     return [float(stretch.mean()) for stretch in stretches]
 
 
 def scores_by_file_size(scores: Sequence[Score], name: str) -> Figure:
-    """Draw PSNR and SSIM by bits per pixel, of JPEG and of what networks make of it.
+    """Draw PSNR and SSIM by bits per pixel, of JPEG and of networks that restore it.
 
     Each image is a line from its JPEG score (hollow) to its restored one (filled); the large
     markers are the means over the images. One image is marked, as in the paper.
@@ -143,12 +143,12 @@ def _legend(scores: Sequence[Score], name: str) -> list[Line2D]:
 
 
 def gains_by_quality(networks: Mapping[str, Sequence[Score]]) -> Figure:
-    """Draw the gains over JPEG by the quality factor of the images, a line for each network.
+    """Draw the gains over JPEG by the quality factor of the images, with a line for each network.
 
     A ring marks the quality factor that a network was trained for.
 
     Args:
-      networks: what to call each network, and its scores, by rising quality factor.
+      networks: the scores by network, in order of rising quality factor.
     """
     figure = Figure(figsize=(9, 4))
     panels = figure.subplots(1, 2, sharey=True)

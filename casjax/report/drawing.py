@@ -1,7 +1,7 @@
 """Figures as files: each drawn twice, for light and for dark pages, as SVG and as PNG.
 
-Whatever tells two things apart is a marker or a line style besides a colour, so that figures can
-be read in black and white.
+Curves differ in marker or line style as well as in colour, so that figures can be read in black
+and white.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from casjax.files import replacing
 
-# Foreground, background, lines of the grid, and colours that differ in lightness too.
+# Foreground, background, grid lines, and colours that also differ in lightness.
 THEMES = {
     "light": (
         "#1f2328",
@@ -35,23 +35,23 @@ def save(draw: Callable[[], Figure], stem: Path, *, dpi: int = DPI) -> None:
     """Write a figure as `STEM-light.svg`, `STEM-light.png`, `STEM-dark.svg` and `STEM-dark.png`.
 
     Args:
-      draw: makes the figure, in the style that Matplotlib is set to while it runs.
+      draw: makes the figure, in Matplotlib's current style.
       stem: folder and name, without theme and suffix.
-      dpi: pixels of the PNG file for an inch of the figure.
+      dpi: pixels of the PNG file per inch of the figure.
     """
     for theme in THEMES:
         with matplotlib.rc_context(style(theme)):
             figure = draw()
             for suffix in ("svg", "png"):
                 path = stem.with_name(f"{stem.name}-{theme}.{suffix}")
-                # Without the date, equal figures are equal files.
+                # Without the date, equal figures give equal files.
                 metadata = {"Date": None} if suffix == "svg" else {}
                 with replacing(path) as temporary:
                     figure.savefig(temporary, format=suffix, dpi=dpi, metadata=metadata)
 
 
 def style(theme: str) -> dict[str, Any]:
-    """The settings of Matplotlib for a theme."""
+    """Return Matplotlib's settings for a theme."""
     foreground, background, grid, colours = THEMES[theme]
     of_text = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
     of_ground = ("figure.facecolor", "axes.facecolor", "savefig.facecolor", "legend.facecolor")

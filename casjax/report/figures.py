@@ -1,4 +1,4 @@
-"""Which results go into which figure of the paper, and what is missing for it."""
+"""The paper's figures: which results each needs, and which are missing."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,11 +12,11 @@ from casjax.report.table import ALGORITHMS, CASCNN, DATASET, algorithm, table
 SHOWN_IMAGE = "lighthouse3"
 CLASSIC = "classic5"
 CLASSIC_QUALITY = 10  # the paper's, in Figure 6
-FEWEST_QUALITIES = 3  # that make a curve
+FEWEST_QUALITIES = 3  # for a curve
 
 
 class MissingResultsError(Exception):
-    """There are no results for a figure; the message says which would be needed."""
+    """There are no results for a figure; the message says which are needed."""
 
 
 class Figure(NamedTuple):
@@ -24,9 +24,9 @@ class Figure(NamedTuple):
 
     Attributes:
       stem: of the files.
-      suffix: of those that a page should show.
+      suffix: of the files that a page should show.
       title: its heading.
-      caption: what it shows, also for those who cannot see it.
+      caption: what it shows, also as alternative text.
     """
 
     stem: Path
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[Figure], list[str]]:
-    """Draw the paper's figures 2 to 6, and methods by time, as far as there are results.
+    """Draw the paper's figures 2 to 6, and methods by time, if there are results for them.
 
     Args:
       runs: the results.
@@ -44,7 +44,7 @@ def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[F
       quality: JPEG quality factor of Figure 5.
 
     Returns:
-      The figures that were drawn, and a sentence for each that was not.
+      The figures drawn, and a sentence for each that was not.
     """
     figures, missing = [], []
     for draw in (
@@ -63,11 +63,11 @@ def draw_all(runs: Sequence[Run], folder: Path, *, quality: int) -> tuple[list[F
 
 
 def learning_curves(runs: Sequence[Run], folder: Path) -> Figure:
-    """Draw Figure 2 for the run with the most phases, and of those that saw the most pixels."""
+    """Draw Figure 2 for the run with the most phases, and among those the most pixels."""
     trained = [run for run in runs if run.metrics and run.config]
     if not trained:
         raise MissingResultsError(
-            "Figure 2, learning curves: no workdir of a training, with metrics.jsonl and "
+            "Figure 2, learning curves: no workdir of a training run, with metrics.jsonl and "
             "config.json beside its results"
         )
 
@@ -81,17 +81,16 @@ def learning_curves(runs: Sequence[Run], folder: Path) -> Figure:
     stem = folder / "figure2"
     drawing.save(lambda: curves.learning_curves(run), stem)
     caption = (
-        f"Losses of the run {run.name} by epochs of its phases, in training (means of stretches) "
-        "and in validation, with JPEG's own for comparison. As in the paper an epoch is 50,000 "
-        "cut-outs in the first phase and 150,000 in the second one, and the multi-scale loss is "
-        f"drawn 3 times as large. What is above {curves.HIGHEST_ERROR} times JPEG's error is cut "
-        "off."
+        f"Losses of the run {run.name} by epochs of its phases, in training (means over intervals) "
+        "and in validation, with JPEG's error for comparison. As in the paper, an epoch is 50,000 "
+        "cut-outs in the first phase and 150,000 in the second, and the multi-scale loss is "
+        f"drawn 3 times as large. Errors above {curves.HIGHEST_ERROR} times JPEG's are cut off."
     )
     return Figure(stem, ".svg", "Figure 2: learning curves", caption)
 
 
 def scores_by_file_size(runs: Sequence[Run], folder: Path) -> Figure:
-    """Draw Figure 3 for the networks of Table II: at each quality the better of its two."""
+    """Draw Figure 3 for the networks of Table II: the better of two at each quality."""
     by_quality: dict[int, list[Score]] = {}
     for line in table(runs):
         if line.algorithm in CASCNN and line.ours:
@@ -108,7 +107,7 @@ def scores_by_file_size(runs: Sequence[Run], folder: Path) -> Figure:
     caption = (
         "PSNR and SSIM of each LIVE1 image by the bits per pixel of its JPEG file, as JPEG "
         "(hollow) and restored by CAS-CNN (filled), each network at the quality factor that it "
-        f"was trained for: {qualities}. Large markers are means; {curves.MARKED} is marked."
+        f"was trained for: {qualities}. Large markers are means; {curves.MARKED} is highlighted."
     )
     return Figure(stem, ".svg", "Figure 3: scores by file size", caption)
 
@@ -123,14 +122,14 @@ def gains_by_quality(runs: Sequence[Run], folder: Path) -> Figure:
             networks[run.name] = [Score(run, r) for r in sorted(own, key=lambda row: row["qf"])]
     if not networks:
         raise MissingResultsError(
-            "Figure 4, gains by quality factor: no network scored at several quality factors, as "
-            "by: python -m casjax.evaluate NETWORK --qualities 5,10,15,20,30,40,50,60,70,80,90,95"
+            "Figure 4, gains by quality factor: no network scored at several quality factors: "
+            "casjax evaluate NETWORK --qualities 5,10,15,20,30,40,50,60,70,80,90,95"
         )
     stem = folder / "figure4"
     drawing.save(lambda: curves.gains_by_quality(networks), stem)
     caption = (
-        "Mean gains over JPEG on LIVE1 in PSNR and PSNR-B of networks on images of other quality "
-        "factors than that which they were trained for, marked by a ring."
+        "Mean gains over JPEG on LIVE1 in PSNR and PSNR-B by the quality factor of the images. A "
+        "ring marks the quality factor that a network was trained for."
     )
     return Figure(stem, ".svg", "Figure 4: gains by quality factor", caption)
 
@@ -141,23 +140,23 @@ def crops(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure:
     shown = {name: s for name, s in scores.items() if SHOWN_IMAGE in s.images}
     if not shown:
         raise MissingResultsError(
-            f"Figure 5, crops of {SHOWN_IMAGE} at quality {quality}: no pictures, as by: "
-            f"python -m casjax.evaluate METHOD --qualities {quality} --pictures"
+            f"Figure 5, crops of {SHOWN_IMAGE} at quality {quality}: no pictures: "
+            f"casjax evaluate METHOD --qualities {quality} --pictures"
         )
     parts = [pictures.clean(next(iter(shown.values())), SHOWN_IMAGE)]
     parts += [pictures.restored(score, SHOWN_IMAGE, name) for name, score in shown.items()]
     stem = folder / "figure5"
     drawing.save(lambda: pictures.crops(parts, scale=3, columns=3), stem, dpi=pictures.DPI)
     caption = (
-        f"The same part of {SHOWN_IMAGE} at quality {quality}, each pixel three times as large: "
-        f"uncompressed, {', '.join(shown)}. Under each PSNR [dB] / PSNR-B [dB] / SSIM of the "
+        f"The same part of {SHOWN_IMAGE} at quality {quality}, enlarged three times: "
+        f"uncompressed, {', '.join(shown)}. Below each: PSNR [dB] / PSNR-B [dB] / SSIM of the "
         "whole image."
     )
     return Figure(stem, ".png", f"Figure 5: {SHOWN_IMAGE} by each method", caption)
 
 
 def classic_images(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure:
-    """Draw Figure 6 at the paper's quality factor, or else at another one."""
+    """Draw Figure 6 at the paper's quality factor, or else at the given one."""
     for chosen in (CLASSIC_QUALITY, quality):
         shown = best_with_pictures(runs, CLASSIC, chosen)
         score = best([shown[name] for name in CASCNN if name in shown])
@@ -165,8 +164,8 @@ def classic_images(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure
             break
     else:
         raise MissingResultsError(
-            "Figure 6, the classic images: no pictures by CAS-CNN, as by: python -m "
-            f"casjax.evaluate NETWORK --datasets {CLASSIC} --qualities {quality} --pictures"
+            "Figure 6, the classic images: no pictures by CAS-CNN: casjax evaluate NETWORK "
+            f"--datasets {CLASSIC} --qualities {quality} --pictures"
         )
     rows = [
         [
@@ -180,30 +179,30 @@ def classic_images(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure
     drawing.save(lambda: pictures.grid(rows, scale=1), stem, dpi=pictures.DPI)
     caption = (
         f"The five classic images: uncompressed, JPEG at quality {chosen}, and restored by "
-        "CAS-CNN. Under each PSNR [dB] / PSNR-B [dB] / SSIM."
+        "CAS-CNN. Below each: PSNR [dB] / PSNR-B [dB] / SSIM."
     )
     return Figure(stem, ".png", "Figure 6: the classic images", caption)
 
 
 def methods_by_time(runs: Sequence[Run], folder: Path) -> Figure:
-    """Draw the gain of each method on LIVE1 by the time that it takes."""
+    """Draw the gain of each method on LIVE1 by the time it takes."""
     lines = peers.compared(runs)
     if not peers.timed(lines):
         raise MissingResultsError(
             f"Methods by time: no method scored on {DATASET} one picture at a time at quality "
-            f"{', '.join(map(str, peers.QUALITIES))}, as by: bash launch/peers.sh"
+            f"{', '.join(map(str, peers.QUALITIES))}: bash launch/peers.sh"
         )
     stem = folder / "peers"
     drawing.save(lambda: peers.quality_by_time(lines), stem)
     caption = (
-        "Mean gain in PSNR over JPEG on LIVE1 by the processor's time for a megapixel; the line "
-        "joins the methods that no other one beats in both."
+        "Mean gain in PSNR over JPEG on LIVE1 by CPU time per megapixel; the line joins the "
+        "methods that no other method beats in both."
     )
     return Figure(stem, ".svg", "Methods by quality and time", caption)
 
 
 def best_with_pictures(runs: Sequence[Run], dataset: str, quality: int) -> dict[str, Score]:
-    """The best score of each method of Table II that has pictures, in the table's order."""
+    """Return the best score with pictures of each method of Table II, in the table's order."""
     scores = scores_of(runs, dataset=dataset, quality=quality, with_pictures=True)
     found = {name: best([s for s in scores if algorithm(s) == name]) for name in ALGORITHMS}
     return {name: score for name, score in found.items() if score}

@@ -1,7 +1,7 @@
 """How time and memory grow: ``python -m casjax.report.growth figures.json -o docs/growth``.
 
-Draws what ``python -m casjax.benchmark --only growth --json figures.json`` measured, as SVG and PNG
-for light and dark pages. Exit status: 0 done, 2 wrong usage.
+Draws the figures of ``casjax benchmark --only growth --json figures.json`` as SVG and PNG for light
+and dark pages. Exit status: 0 done, 2 wrong usage.
 """
 
 import argparse
@@ -26,14 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Draw how time and memory grow with sizes and devices.",
         allow_abbrev=False,
     )
-    parser.add_argument("figures", type=Path, help="file that casjax.benchmark --json wrote")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="files, without suffix")
+    parser.add_argument("figures", type=Path, help="file written by casjax benchmark --json")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="path of the files, without suffix"
+    )
     options = parser.parse_args(arguments)
     try:
         records = json.loads(options.figures.read_text(encoding="utf-8"))
         records = [record for record in records if record["name"] == "growth"]
         if not records:
-            raise ValueError(f"{options.figures}: no growth in it: casjax.benchmark --only growth")
+            raise ValueError(
+                f"{options.figures}: it has no part growth: casjax benchmark --only growth"
+            )
         from casjax.report import drawing
 
         drawing.save(lambda: growth(records), options.output)
@@ -51,7 +55,7 @@ def growth(records: Sequence[Record]) -> "Figure":
       records: of the benchmark's part growth.
 
     Returns:
-      Three panels with logarithmic axes, a line for each network.
+      Three panels with logarithmic axes and a line for each network.
     """
     from matplotlib.figure import Figure
 
@@ -73,11 +77,11 @@ def growth(records: Sequence[Record]) -> "Figure":
         training.loglog([record["devices"] for record in chosen], rates, **style)
     time.set(xlabel="megapixels", ylabel="seconds")
     memory.set(xlabel="megapixels", ylabel="peak memory of the process [MiB]")
-    training.set(xlabel="CPU devices", ylabel="training, cut-outs a second")
+    training.set(xlabel="CPU devices", ylabel="training, cut-outs per second")
     devices = sorted({r["devices"] for r in records if r["detail"] == "devices"})
     training.set_xticks(devices, map(str, devices))
     training.set_xticks([], minor=True)
-    # Over less than a decade powers of ten say little.
+    # Over less than a decade, powers of ten are too coarse.
     for axes in (memory, training):
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")

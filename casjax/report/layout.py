@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 
 def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay out a table in Markdown."""
+    """Format a table in Markdown."""
     lines = [titles, ["---"] * len(titles), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def comma_separated(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Lay out a table as CSV."""
+    """Format a table as CSV."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(titles)

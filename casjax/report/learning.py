@@ -1,8 +1,8 @@
 """How networks learned: ``python -m casjax.report.learning [RUNS ...] -o docs/learning``.
 
-Draws the gains over JPEG on validation images by the cut-outs seen, of every network that ships
-with its learning curve and of every training below the given folders, finished or not, as SVG and
-PNG for light and dark pages: what another hundred thousand cut-outs would bring.
+Draws the gains over JPEG on validation images by the cut-outs seen, for every network that ships
+with its learning curve and for every training run below the given folders, finished or not, as SVG
+and PNG for light and dark pages: it shows what further training would gain.
 Exit status: 0 done, 2 wrong usage.
 """
 
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from casjax.networks.provenance import learning_curve
 from casjax.networks.workdir import CONFIG_FILE, METRICS_FILE
-from casjax.training.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Draw gains on validation images by cut-outs seen, of networks and runs.",
         allow_abbrev=False,
     )
-    parser.add_argument("runs", nargs="*", type=Path, help="folders with workdirs in or below them")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="files, without suffix")
+    parser.add_argument("runs", nargs="*", type=Path, help="folders with workdirs in them or below")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="path of the files, without suffix"
+    )
     options = parser.parse_args(arguments)
     try:
         from casjax.networks.pretrained import manifest
@@ -51,17 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    return ExitStatus.DONE
+    return 0
 
 
 def of_network(entry: Mapping[str, Any]) -> Curve:
-    """The learning curve of a network that ships, through all trainings under its name.
+    """Return the learning curve of a network that ships, over all trainings under its name.
 
     Args:
-      entry: of the manifest, see `networks.pretrained`.
+      entry: of the manifest, see `networks.manifest`.
 
     Returns:
-      The curve; empty where it is not known.
+      The curve; empty if unknown.
     """
     curve: Curve = []
     seen = 0
@@ -72,7 +73,7 @@ def of_network(entry: Mapping[str, Any]) -> Curve:
 
 
 def of_runs(folder: Path) -> dict[str, Curve]:
-    """The learning curves of the trainings in a folder or below it, by their places there.
+    """Return the learning curves of the runs in a folder or below it, by their paths there.
 
     Raises:
       FileNotFoundError: there are none.
@@ -89,12 +90,14 @@ def of_runs(folder: Path) -> dict[str, Curve]:
             raise ValueError(f"{workdir}: its config or metrics are damaged: {error!r}") from error
         curves[workdir.resolve().name if place == "." else place] = curve
     if not curves:
-        raise FileNotFoundError(f"{folder}: there is no workdir of a training, with {METRICS_FILE}")
+        raise FileNotFoundError(
+            f"{folder}: there is no workdir of a training run, with {METRICS_FILE}"
+        )
     return curves
 
 
 def draw(curves: Mapping[str, Curve]) -> "Figure":
-    """Draw curves with a logarithmic axis of cut-outs, each marked at its end."""
+    """Draw curves over a logarithmic axis of cut-outs, each marked at its end."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
 

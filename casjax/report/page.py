@@ -1,6 +1,6 @@
-"""The report as one HTML file: table, figures, and JPEG beside restored for every image.
+"""The report as one HTML file: tables, figures, and JPEG beside restored for every image.
 
-All that it shows is inside the file, which may load nothing else.
+Everything it shows is inside the file, which may load nothing else.
 """
 
 import base64
@@ -32,17 +32,17 @@ def page(
 
     Args:
       table: in Markdown.
-      others: the table of networks that the first one leaves out, in Markdown.
+      others: the table of networks that are not in the first one, in Markdown.
       peers: the table of all methods by quality, in Markdown.
       colour: the field's scores in RGB, in Markdown.
       twice: its scores on files saved twice, in Markdown.
       figures: those that were drawn.
-      missing: what could not be shown and why, a sentence each.
-      score: with pictures, whose images are shown beside JPEG; None for none.
+      missing: what could not be shown and why, one sentence each.
+      score: the score with pictures to show beside JPEG, or None.
       name: of its method.
 
     Returns:
-      HTML that needs no other file.
+      Self-contained HTML.
     """
     template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     absent = "".join(f"<li>{escape(text)}</li>" for text in missing)
@@ -59,7 +59,7 @@ def page(
 
 
 def _table(markdown: str) -> str:
-    """Turn a table in Markdown, and the lines of text around it, into HTML."""
+    """Convert a table in Markdown, and the lines of text around it, to HTML."""
     lines = markdown.strip().splitlines()
     rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
     text = "".join(f'<p class="quiet">{escape(li)}</p>' for li in lines if not li.startswith("|"))
@@ -95,8 +95,8 @@ def _embedded(figure: Figure, theme: str) -> str:
 def _pairs(score: Score, name: str) -> str:
     quality = score.row["qf"]
     introduction = (
-        f"Left of the line JPEG at quality {quality}, right of it what {name} made of it: luma, "
-        "without loss. Drag the line, or move it with the arrow keys. Scores are PSNR in dB."
+        f"Left of the line: JPEG at quality {quality}; right of it: restored by {name}. Luma, "
+        "lossless. Drag the line, or move it with the arrow keys. Scores are PSNR in dB."
     )
     pairs = "\n".join(_pair(score, image, name) for image in score.images)
     return f'<p>{escape(introduction)}</p>\n<div class="pairs">{pairs}</div>'
@@ -125,7 +125,7 @@ def _pair(score: Score, image: str, name: str) -> str:
 
 
 def _picture(path: Path) -> str:
-    """A grey PNG file as a lossless WebP inside a URI: a third smaller."""
+    """Return a grey PNG file as a lossless WebP data URI: a third smaller."""
     pixels = read_luma(path)
     data, _ = encode(
         pixels,

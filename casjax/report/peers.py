@@ -1,9 +1,9 @@
 """Methods by quality and time: ``python -m casjax.report.peers runs -o docs/figures/peers``.
 
-Reads what `casjax.evaluate` wrote below some folders. Draws the gain in PSNR on LIVE1 by the time
-for a megapixel, as SVG and PNG for light and dark pages, prints the table, and keeps its lines as
-JSON. The time is the processor's, all cores together, which other programs beside it change little;
-several pictures at once are not timed so. Exit status: 0 done, 2 wrong usage.
+Reads the results of `casjax evaluate` below some folders. Draws the gain in PSNR on LIVE1 by the
+time per megapixel, as SVG and PNG for light and dark pages, prints the table, and writes its lines
+as JSON. The time is CPU time of all cores together, which other programs hardly affect; it is not
+measured for several pictures at once. Exit status: 0 done, 2 wrong usage.
 """
 
 import argparse
@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("results", nargs="+", type=Path, help="folders with results.json below")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="figures, without suffix")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the table's lines here")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="path of the figures, without suffix"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table's lines here")
     options = parser.parse_args(arguments)
     try:
         lines = compared(read_runs(options.results))
@@ -64,12 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compared(runs: Sequence[Run]) -> list[Line]:
-    """The scores of every method on LIVE1 at 10, 20 and 40; of one name the best.
+    """Return the scores of every method on LIVE1 at 10, 20 and 40; for one name the best.
 
     Returns:
-      Lines of luma, then of colour, by quality, then from the lowest PSNR on: ``pictures``,
-      ``qf``, ``method``, ``images``, the scores with the standard error of the gain, and for what
-      restores ``cpu_seconds_per_mpixel``, wall-clock ``seconds_per_mpixel`` and the ``processor``.
+      Lines of luma, then of colour, by quality, then by rising PSNR: ``pictures``, ``qf``,
+      ``method``, ``images``, the scores with the standard error of the gain, and for restorers
+      ``cpu_seconds_per_mpixel``, wall-clock ``seconds_per_mpixel`` and the ``processor``.
     """
     lines: dict[tuple[str, int, str], Line] = {}
     for run in runs:
@@ -88,7 +90,7 @@ def compared(runs: Sequence[Run]) -> list[Line]:
 
 def _line(key: tuple[str, int, str], row: Record) -> Line:
     line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
-    line |= {name: row[name] for name in ("images", *SCORES) if name in row}
+    line |= {name: row[name] for name in ("images", *SCORES)}
     if math.isfinite(row.get("cpu_seconds_per_mpixel", math.nan)):
         line["cpu_seconds_per_mpixel"] = row["cpu_seconds_per_mpixel"]
         line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
@@ -97,18 +99,17 @@ def _line(key: tuple[str, int, str], row: Record) -> Line:
 
 
 def timed(lines: Sequence[Line]) -> list[Line]:
-    """Those of methods whose time is known."""
+    """Return the lines of methods whose time is known."""
     return [line for line in lines if "cpu_seconds_per_mpixel" in line]
 
 
 def table(lines: Sequence[Line]) -> str:
-    """Lay the lines out in Markdown, the best of each quality last."""
+    """Format the lines in Markdown, the best of each quality last."""
     rows = []
     for line in lines:
         gain, time = "", ""
         if line["method"] != LABELS["jpeg"]:
-            gain = f"{line['ipsnr']:+.2f}"
-            gain += f" ± {line['ipsnr_se']:.2f}" if "ipsnr_se" in line else ""
+            gain = f"{line['ipsnr']:+.2f} ± {line['ipsnr_se']:.2f}"
         if "cpu_seconds_per_mpixel" in line:
             time = f"{line['cpu_seconds_per_mpixel']:.2g}"
         scores = f"{line['psnr']:.2f}", f"{line['psnrb']:.2f}", f"{line['ssim']:.4f}"
@@ -117,9 +118,9 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def quality_by_time(lines: Sequence[Line]) -> "Figure":
-    """Draw the gain in PSNR over JPEG by CPU seconds for a megapixel, a panel for each quality.
+    """Draw the gain in PSNR over JPEG by CPU seconds per megapixel, in a panel per quality.
 
-    The line joins the methods that no other one beats in both.
+    The line joins the methods that no other method beats in both.
     """
     from matplotlib.figure import Figure
 
@@ -160,7 +161,7 @@ def quality_by_time(lines: Sequence[Line]) -> "Figure":
 
 
 def pareto(lines: Sequence[Line]) -> list[Line]:
-    """Those that none is both faster and better than, from the fastest on."""
+    """Return the methods that none beats in both speed and quality, from the fastest on."""
     front: list[Line] = []
     for line in sorted(lines, key=lambda line: (line["cpu_seconds_per_mpixel"], -line["ipsnr"])):
         if not front or line["ipsnr"] > front[-1]["ipsnr"]:

@@ -1,4 +1,4 @@
-"""Figures 5 and 6: what methods make of pictures, pixel by pixel."""
+"""Figures 5 and 6: the results of methods on pictures, pixel by pixel."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,28 +12,28 @@ from casjax.report.runs import Score
 
 Pixels = npt.NDArray[np.uint8]
 
-DPI = 100  # of these figures: a pixel of a picture is one of the figure, or a square of some
+DPI = 100  # of these figures: a picture's pixel is one pixel of the figure, or a square of them
 CROP = (slice(92, 220), slice(228, 356))  # rows and columns of Figure 5: the top with its railing
 GAP = 12  # pixels between pictures
-LABEL = 40  # pixels under a picture
+LABEL = 40  # pixels below a picture
 
 
 class Picture(NamedTuple):
-    """A picture and the lines under it."""
+    """A picture and the lines below it."""
 
     pixels: Pixels
     label: str
 
 
 def restored(score: Score, image: str, name: str) -> Picture:
-    """An image as a method restored it, with its scores."""
+    """Read an image as restored by a method, with its scores."""
     record = score.images[image]
     scores = f"{record['psnr']:.2f} / {record['psnrb']:.2f} / {record['ssim']:.4f}"
     return Picture(read_luma(score.run.folder / record["picture"]), f"{name}\n{scores}")
 
 
 def clean(score: Score, image: str) -> Picture:
-    """An image as it was before compression."""
+    """Read an image as it was before compression."""
     record = score.images[image]
     return Picture(read_luma(score.run.folder / record["clean"]), "uncompressed")
 
@@ -58,7 +58,7 @@ def grid(rows: Sequence[Sequence[Picture]], *, scale: int) -> Figure:
             bottom = total_height - (GAP + height + i * (height + LABEL + GAP))
             place = left / total_width, bottom / total_height
             axes = figure.add_axes((*place, width / total_width, height / total_height))
-            # In RGB: Matplotlib's way from grey to colours is a level off here and there.
+            # In RGB, because Matplotlib's colour map for grey is off by one level in places.
             axes.imshow(np.stack([picture.pixels] * 3, axis=-1), interpolation="nearest")
             axes.set_axis_off()
             figure.text(

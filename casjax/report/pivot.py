@@ -1,4 +1,4 @@
-"""Results of a sweep in one table: keys of the configs against metrics."""
+"""The results of a sweep in one table: config keys against metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ TITLES = {
     "ssim": "SSIM",
     "ipsnr": "Gain in PSNR [dB]",
 }
-OF_SCORES = ("dataset", "method", "codec", "qf")  # keys that are no config's
+OF_SCORES = ("dataset", "method", "codec", "qf")  # keys that are not in a config
 ABSENT = "–"  # noqa: RUF001, the dash of tables
 
 
@@ -24,24 +24,24 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
 
     Args:
       runs: the results, with their configs.
-      keys: of the config, as ``optimizer.name`` or ``quality``; also ``run``, the name of its
-        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. The last but ``method`` and
-        ``codec`` always count, for scores of other pictures have no mean that says something.
+      keys: of the config, such as ``optimizer.name`` or ``quality``; also ``run``, the name of its
+        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. ``dataset`` and ``qf`` are always
+        used, because a mean over different pictures would be meaningless.
 
     Returns:
-      A line for each group: the values of the keys, ``dataset`` and ``qf``, of how many ``runs``,
-      and the means of the metrics over them, with ``psnr_deviation`` over runs where there are
+      A line for each group: the values of the keys, ``dataset`` and ``qf``, the number of ``runs``,
+      and the means of the metrics over them, with ``psnr_deviation`` between runs if there are
       several.
 
     Raises:
-      ValueError: no config has such a key, or there is nothing that was restored.
+      ValueError: no config has such a key, or there are no scores of restored pictures.
     """
     columns = list(dict.fromkeys([*keys, "dataset", "qf"]))
     groups: dict[tuple[Any, ...], list[Record]] = {}
     found: set[str] = set()
     for run in runs:
         for row in [*run.rows, *run.other_rows]:
-            if row["method"] == row.get("codec", "jpeg"):
+            if row["method"] == row["codec"]:
                 continue
             values = tuple(_value(run, row, key) for key in columns)
             found |= {k for k, value in zip(columns, values, strict=True) if value is not None}
@@ -62,7 +62,7 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
 
 def _value(run: Run, row: Record, key: str) -> Any:
     if key in OF_SCORES:
-        return row.get(key, "jpeg")
+        return row[key]
     if key == "run":
         return run.name
     value: Any = run.config
@@ -74,13 +74,13 @@ def _value(run: Run, row: Record, key: str) -> Any:
 
 
 def _order(value: Any) -> tuple[bool, float, str]:
-    """Numbers by size, then all else by its text."""
+    """Sort numbers by size, then everything else as text."""
     is_number = isinstance(value, int | float)
     return not is_number, value if is_number else 0.0, str(value)
 
 
 def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """Lay the groups out in Markdown."""
+    """Format the groups in Markdown."""
     keys = list(lines[0])[: list(lines[0]).index("runs")]
     rows = []
     for line in lines:
@@ -97,6 +97,6 @@ def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def as_csv(lines: Sequence[dict[str, Any]]) -> str:
-    """Lay the groups out as CSV, in full precision."""
+    """Format the groups as CSV, in full precision."""
     titles = list(dict.fromkeys([*lines[0], "psnr_deviation"]))
     return comma_separated(titles, [[line.get(title, "") for title in titles] for line in lines])

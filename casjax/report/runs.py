@@ -1,4 +1,4 @@
-"""What runs left on disk: their results, learning curves and pictures; no network is loaded."""
+"""Runs on disk: their results, learning curves and pictures, without loading a network."""
 
 import dataclasses
 import functools
@@ -22,12 +22,12 @@ class Run:
     Attributes:
       name: its folder's path below the one that was searched.
       folder: where it is.
-      rows: means over a test set of JPEG images, as `evaluator.evaluate` describes them.
+      rows: means over a test set of JPEG images, as described in `evaluator.evaluate`.
       images: the same for each image.
       other_rows: means over images of other codecs.
-      network: how it came about, as `provenance.of_run` describes it; None for other methods.
-      metrics: the learning curves, as `metric_writer.MetricWriter` writes them.
-      config: of the training, where it is known.
+      network: how it was trained, from `provenance.of_run`; None for other methods.
+      metrics: the learning curves, as written by `metric_writer.MetricWriter`.
+      config: of the training, if known.
       colour_rows: means over a test set of JPEG images in RGB.
       twice_rows: means over one of luma that was saved twice, with the ``first`` quality and the
         ``shift`` of the grid between.
@@ -54,7 +54,7 @@ class Score:
 
     @functools.cached_property
     def images(self) -> dict[str, Record]:
-        """The records that it is the mean of, by the names of their images without suffix."""
+        """The records that it averages, by the names of their images without suffix."""
         key = ("dataset", "qf", "method")
         same = [r for r in self.run.images if all(r[k] == self.row[k] for k in key)]
         return {Path(record["image"]).stem: record for record in same}
@@ -68,7 +68,7 @@ class Score:
 
     @property
     def is_trained_for_it(self) -> bool:
-        """Whether it is of a network that was trained for the quality factor of the images."""
+        """Whether its network was trained for the quality factor of the images."""
         network = self.run.network
         return network is not None and list(network["qualities"]) == [self.row["qf"]] * 2
 
@@ -78,7 +78,7 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
 
     Raises:
       FileNotFoundError: there is no such folder, or there are no results.
-      ValueError: a file is not what it should be; the message names it.
+      ValueError: a file is damaged; the message names it.
     """
     names: dict[Path, str] = {}  # by the file: folders may lie in each other
     for folder in folders:
@@ -89,8 +89,8 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
             names.setdefault(path.resolve(), folder.resolve().name if name == "." else name)
     if not names:
         raise FileNotFoundError(
-            f"{', '.join(map(str, folders))}: there is no {RESULTS_FILE}, which casjax.main and "
-            "casjax.evaluate write"
+            f"{', '.join(map(str, folders))}: there is no {RESULTS_FILE}, which casjax train and "
+            "casjax evaluate write"
         )
     return [_read_run(path, name) for path, name in names.items()]
 
@@ -103,11 +103,12 @@ def _read_run(path: Path, name: str) -> Run:
     try:
         if network is None and config is not None:
             network = provenance.of_run(config)
-        # Those of other pictures than luma, saved once, stand beside nothing in our tables.
+        # Our tables have only luma that was saved once.
         is_plain = not any(results.get(fact) for fact in ("channels", "recompress"))
         rows, images = (
             [_numbers(r) for r in results[part] if is_plain] for part in ("rows", "images")
         )
+        other_rows = [row for row in rows if not _is_of_jpeg(row)]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
     return Run(
@@ -115,7 +116,7 @@ def _read_run(path: Path, name: str) -> Run:
         folder=folder,
         rows=[row for row in rows if _is_of_jpeg(row)],
         images=[record for record in images if _is_of_jpeg(record)],
-        other_rows=[row for row in rows if not _is_of_jpeg(row)],
+        other_rows=other_rows,
         network=network,
         metrics=_read_metrics(folder / METRICS_FILE),
         config=config,
@@ -125,7 +126,7 @@ def _read_run(path: Path, name: str) -> Run:
 
 
 def _colour_rows(results: Record) -> list[Record]:
-    """The rows of pictures in RGB, saved once."""
+    """Return the rows of pictures in RGB, saved once."""
     if results.get("channels") != 3 or results.get("recompress"):
         return []
     return [_numbers(row) for row in results["rows"]]
@@ -141,7 +142,7 @@ def _twice_rows(results: Record) -> list[Record]:
 
 
 def _is_of_jpeg(record: Record) -> bool:
-    return record.get("codec", "jpeg") == "jpeg"  # results of old do not name it
+    return record["codec"] == "jpeg"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -155,12 +156,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _numbers(record: Record) -> Record:
-    """Give back the numbers that JSON cannot hold."""
+    """Convert back the numbers that JSON cannot hold."""
     return {k: float(v) if v in INFINITE else v for k, v in record.items()}
 
 
 def _read_metrics(path: Path) -> list[Record]:
-    """Read learning curves, but for a last line that is being written."""
+    """Read learning curves, except for a last line that is still being written."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -171,20 +172,20 @@ def _read_metrics(path: Path) -> list[Record]:
 
 
 def best(scores: Sequence[Score]) -> Score | None:
-    """The score with the highest PSNR, the first of equals; None where there is none."""
+    """Return the score with the highest PSNR, the first of equals; None if there is none."""
     return max(scores, key=lambda score: score.row["psnr"], default=None)
 
 
 def scores_of(
     runs: Sequence[Run], *, dataset: str, quality: int, with_pictures: bool = False
 ) -> list[Score]:
-    """The scores of all methods on a test set at a quality factor.
+    """Return the scores of all methods on a test set at a quality factor.
 
     Args:
       runs: where to look.
       dataset: name of the test set.
       quality: JPEG quality factor of the images.
-      with_pictures: leave out those whose pictures were not kept.
+      with_pictures: leave out scores whose pictures were not kept.
     """
     scores = [
         Score(run, row)

@@ -16,7 +16,7 @@ OUR_METHODS = {"jpeg": "JPEG", "sadct": "SA-DCT"}
 OTHER_NETWORKS = {"arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
 CASCNN = ("CAS-CNN MS loss", "CAS-CNN FT")  # its two lines for a quality factor
 ALGORITHMS = ("JPEG", "SA-DCT", "AR-CNN", "L4", "L8", *CASCNN)
-# What a CAS-CNN of the table must not have: such networks are experiments.
+# Options that mark a CAS-CNN as an experiment, which is not in the table.
 EXPERIMENTS = {"skip_connections": False, "residual": True, "batch_norm": True}
 NONE_YET = "no result yet"
 MISSING = "–"  # noqa: RUF001, the dash of tables
@@ -27,8 +27,8 @@ class Line(NamedTuple):
 
     Attributes:
       quality: JPEG quality factor.
-      algorithm: as the paper calls it.
-      paper: its scores, by metric; the paper leaves some out.
+      algorithm: the paper's name for it.
+      paper: the paper's scores, by metric; some are missing.
       ours: our score, if there is one.
     """
 
@@ -41,7 +41,7 @@ class Line(NamedTuple):
 def table(runs: Sequence[Run]) -> list[Line]:
     """Put our best result beside each line of the paper's table.
 
-    A network counts in the lines of the one quality factor that it was trained for.
+    A network counts only for the one quality factor that it was trained for.
     """
     lines = []
     for published in papers_table():
@@ -54,7 +54,7 @@ def table(runs: Sequence[Run]) -> list[Line]:
 
 
 def other_networks(runs: Sequence[Run], lines: Sequence[Line]) -> list[Score]:
-    """The scores of networks on what they were trained for that the table leaves out.
+    """Return the scores of other networks, on the quality factors that they were trained for.
 
     Those on JPEG images come first, by quality factor, then those on images of other codecs.
     """
@@ -76,32 +76,32 @@ def other_networks(runs: Sequence[Run], lines: Sequence[Line]) -> list[Score]:
 
 
 def missing(lines: Sequence[Line]) -> list[str]:
-    """Name the lines of the table without a result of ours, a sentence for each quality factor."""
+    """List the lines of the table that lack our result, one sentence per quality factor."""
     absent: dict[int, list[str]] = {}
     for line in lines:
         if line.ours is None:
             absent.setdefault(line.quality, []).append(line.algorithm)
     return [
-        f"Table II at quality {quality}: no result of {', '.join(names)}"
+        f"Table II at quality {quality}: no result for {', '.join(names)}"
         for quality, names in absent.items()
     ]
 
 
 def papers_table() -> list[dict[str, str]]:
-    """The rows of the paper's Table II as text, by column."""
+    """Return the rows of the paper's Table II as text, by column."""
     text = Path(__file__).with_name("table2.tsv").read_text(encoding="utf-8")
     return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
 
 
 def algorithm(score: Score) -> str | None:
-    """What the paper's table calls the method of a score, or None where it has no such line."""
+    """Return the name in the paper's table of a score's method, or None if it has none."""
     method, network = score.row["method"], score.run.network
     if method in OUR_METHODS:
         return OUR_METHODS[method]
     if network is None or not score.is_trained_for_it:
         return None
     options = network["model"]
-    if method != options["name"]:  # refined, as by --ensemble
+    if method != options["name"]:  # refined, as with --ensemble
         return None
     if method != "cascnn":
         return OTHER_NETWORKS.get(method)
@@ -112,20 +112,20 @@ def algorithm(score: Score) -> str | None:
 
 
 def origin(score: Score) -> str:
-    """How a score came about, in a few words."""
+    """Say how a score was obtained, in a few words."""
     method, network = score.row["method"], score.run.network
     if network is None or method in OUR_METHODS:
-        return {"jpeg": "libjpeg", "sadct": "casjax/sadct.py"}.get(method, str(method))
+        return {"jpeg": "libjpeg", "sadct": "casjax/evaluation/sadct.py"}.get(method, str(method))
     start = Path(network.get("initial_weights") or "").name
     if not network.get("cutouts"):
         return f"{start} as it is" if start else network["data"]
     seen = f"{network['cutouts']:,} cut-outs in {network['steps']:,} steps"
-    return f"{seen}, begun from {start}" if start else seen
+    return f"{seen}, started from {start}" if start else seen
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """Lay the table out in Markdown: each cell ours / paper (difference)."""
-    titles = ["QF", "Algorithm", *TITLES.values(), "How ours came about"]
+    """Format the table in Markdown: each cell ours / paper (difference)."""
+    titles = ["QF", "Algorithm", *TITLES.values(), "Origin of ours"]
     rows = []
     for line in lines:
         cells = [
@@ -142,11 +142,18 @@ def markdown(lines: Sequence[Line]) -> str:
 
 
 def markdown_of_others(scores: Sequence[Score]) -> str:
-    """Lay out the scores of networks that the table leaves out, in Markdown."""
-    titles = ["Images", "Run", "Method", *TITLES.values(), "Gain in PSNR [dB]", "How it came about"]
+    """Format the scores of networks that are not in the table, in Markdown."""
+    titles = [
+        "Images",
+        "Run",
+        "Method",
+        *TITLES.values(),
+        "Gain in PSNR [dB]",
+        "Origin",
+    ]
     rows = [
         [
-            f"{score.row.get('codec', 'jpeg')} {score.row['qf']}",
+            f"{score.row['codec']} {score.row['qf']}",
             score.run.name,
             score.row["method"],
             *(f"{score.row[metric]:.{decimals}f}" for metric, decimals in METRICS.items()),
@@ -159,7 +166,7 @@ def markdown_of_others(scores: Sequence[Score]) -> str:
 
 
 def comma_separated(lines: Sequence[Line]) -> str:
-    """Lay the table out as CSV: ours in full precision, the paper's, and the differences."""
+    """Format the table as CSV: ours in full precision, the paper's, and the differences."""
     kinds = ("ours", "paper", "difference")
     columns = [f"{metric}_{kind}" for metric in METRICS for kind in kinds]
     rows = []
@@ -176,7 +183,7 @@ def comma_separated(lines: Sequence[Line]) -> str:
 
 
 def latex(lines: Sequence[Line]) -> str:
-    """Lay the table out for LaTeX with the package booktabs."""
+    """Format the table for LaTeX with the package booktabs."""
     rows, previous = [], None
     for line in lines:
         if previous not in (None, line.quality):
@@ -195,7 +202,7 @@ def latex(lines: Sequence[Line]) -> str:
         [
             r"\begin{tabular}{rl*{3}{rrr}l}",
             r"\toprule",
-            rf"QF & Algorithm & {groups} & How ours came about \\",
+            rf"QF & Algorithm & {groups} & Origin of ours \\",
             r" & " + r" & ours & paper & diff." * 3 + r" & \\",
             r"\midrule",
             *rows,
@@ -207,7 +214,7 @@ def latex(lines: Sequence[Line]) -> str:
 
 
 def _cells(line: Line, metric: str) -> tuple[str, str, str]:
-    """Our score, the paper's and the difference of the two as they are printed."""
+    """Return our score, the paper's and their difference, as printed."""
     decimals = METRICS[metric]
     ours, paper, difference = MISSING, MISSING, ""
     if line.ours:

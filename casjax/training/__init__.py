@@ -1,1 +1,1 @@
-"""How a network is trained: phases of steps over cut-outs, with checkpoints to resume from."""
+"""Training a network: phases of steps over cut-outs, with checkpoints to resume from."""

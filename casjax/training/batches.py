@@ -1,7 +1,7 @@
-"""Batches that are a pure function of the step, and what becomes of a cut-out on the device.
+"""Batches as a pure function of the step, and augmentation on the device.
 
-Nothing here keeps a position: the state of the feeding is the step, so a resumed run sees the
-batches that it would have seen.
+Nothing here keeps a position: the only state is the step, so a resumed run gets the same batches as
+an uninterrupted one.
 """
 
 import dataclasses
@@ -19,8 +19,8 @@ class Batches:
     """Batches of clean cut-outs as a pure function of (seed, stream, step).
 
     The cut-outs come in a new random order each epoch, and batches run across
-    the borders of epochs: nothing is left out. Together the processes see the
-    same global batch, however many they are.
+    the borders of epochs: nothing is left out. Together, any number of processes
+    get the same global batch.
 
     Attributes:
       cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
@@ -30,15 +30,15 @@ class Batches:
       augment: whether cut-outs are flipped and turned.
       codec: what degrades them, one of `casjax.images.codecs.CODECS`; in colour "jpeg".
       qualities: lowest and highest quality of the codec, both included.
-      recompress: share of the cut-outs, 0..1, that were JPEGs already, on another grid of blocks.
-      recompress_qualities: lowest and highest quality of that first time, both included.
-      compression: how cut-outs in colour are compressed; None for luma.
-      process_index: which share of the global batch to give.
+      recompress: share of the cut-outs, 0..1, that were JPEGs before, on another block grid.
+      recompress_qualities: lowest and highest quality of that first compression, both included.
+      compression: how colour cut-outs are compressed; None for luma.
+      process_index: which share of the global batch to return.
       process_count: number of shares.
 
     Raises:
-      ValueError: the batch does not divide by the processes, some qualities are no range within
-        1..100, or `recompress` is no share, or one of another codec than JPEG.
+      ValueError: the batch does not divide by the processes, qualities are not a range within
+        1..100, or `recompress` is not a share, or is used with a codec other than JPEG.
     """
 
     cutouts: np.ndarray
@@ -65,26 +65,26 @@ class Batches:
                     f"qualities {lowest, highest} are not (lowest, highest) within 1..100"
                 )
         if not 0 <= self.recompress <= 1:
-            raise ValueError(f"recompress {self.recompress} is no share from 0 to 1")
+            raise ValueError(f"recompress {self.recompress} is not a share from 0 to 1")
         if self.recompress and self.codec != "jpeg":
-            raise ValueError(f"recompress is for the codec jpeg alone, not for {self.codec}")
+            raise ValueError(f"recompress is only for the codec jpeg, not for {self.codec}")
         if (self.cutouts.ndim == 4) != (self.compression is not None):
-            raise ValueError("expected a compression for cut-outs in colour, and for no others")
+            raise ValueError("expected a compression for colour cut-outs, and only for them")
 
     def at(self, step: int, *, count: int) -> dict[str, np.ndarray]:
-        """Give this process's share of the batch at a step, counted from the phase's start.
+        """Return this process's share of the batch at a step, counted from the phase's start.
 
         Args:
           step: 0, 1, ...
           count: only the first `count` cut-outs are used.
 
         Returns:
-          `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`,
-          0 where there is no augmentation; `quality` int32 [b]. JPEG is left to the device;
-          with another codec `degraded` is there too, like `clean`, which is turned already.
-          With `recompress` also `first_quality` int32 [b], 0 where a cut-out was no JPEG before,
-          and `shift` uint8 [b, 2], as `jpeg.with_shifted_grid` takes it. In colour `clean` has 3
-          channels, and there is what `Compression.draw` gives.
+          `clean` uint8 [b, size, size, 1]; `turn` uint8 [b] in 0..7 for `augment`, 0 without
+          augmentation; `quality` int32 [b]. JPEG is left to the device; with another codec there
+          is also `degraded`, in the form of `clean`, which is already turned.
+          With `recompress` there are also `first_quality` int32 [b], 0 for a cut-out that was no
+          JPEG before, and `shift` uint8 [b, 2] for `jpeg.with_shifted_grid`. In colour `clean` has
+          3 channels, and there are the results of `Compression.draw`.
 
         Raises:
           ValueError: there are fewer than `count` cut-outs, or the codec is unknown or missing.
@@ -132,7 +132,7 @@ class Batches:
 
 
 def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:
-    """Turn a batch and degrade it, by a codec that there is for the host only."""
+    """Turn a batch and degrade it, with a codec that runs only on the host."""
     from casjax.images.codecs import compress  # not at the top: JPEG needs no image library
 
     clean = np.asarray(augment(jnp.asarray(batch["clean"]), jnp.asarray(batch["turn"])))
@@ -142,7 +142,7 @@ def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]
     return batch | {"clean": clean, "degraded": degraded[..., np.newaxis], "turn": turn}
 
 
-@functools.lru_cache(maxsize=2)  # the epoch running, and the next when a batch crosses the border
+@functools.lru_cache(maxsize=2)  # the current epoch, and the next when a batch crosses the border
 def _epoch_order(seed: int, stream: int, epoch: int, count: int) -> np.ndarray:
     return np.random.default_rng((seed, stream, epoch, 0)).permutation(count)
 

@@ -1,4 +1,4 @@
-"""Checkpoints to resume a training from, by Orbax: the state, the step and the config."""
+"""Checkpoints to resume training from, with Orbax: the state, the step and the config."""
 
 import contextlib
 import hashlib
@@ -16,22 +16,22 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from casjax.training import processes
 
-DIGEST = "state_sha256"  # kept with the config, to find bits that turned
+DIGEST = "state_sha256"  # kept with the config, to detect flipped bits
 
 
 class DamagedCheckpointError(Exception):
-    """A checkpoint that cannot be read, or holds something else than was written."""
+    """A checkpoint that cannot be read, or does not hold what was written."""
 
 
 class Checkpoints:
     """The checkpoints of one run, by step: the newest ones and the best by validation PSNR."""
 
     def __init__(self, folder: Path, *, config: Mapping[str, Any], newest_kept: int) -> None:
-        """Open ``folder``, made if need be; what an interrupted save left there is removed.
+        """Open ``folder``, created if missing, and remove what an interrupted save left there.
 
-        The ``config`` is what new checkpoints are saved with.
+        The ``config`` is saved with new checkpoints.
 
-        Of several processes all read, and the first alone writes, not waiting for the others.
+        With several processes all read, but only the first writes, without waiting for the others.
         """
         logging.get_absl_handler().addFilter(_not_of_orbax)
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,14 +57,14 @@ class Checkpoints:
         )
 
     def save(self, step: int, state: Any, *, metrics: Mapping[str, float] | None) -> None:
-        """Write in the background the state after ``step`` steps; ``metrics`` has ``psnr``.
+        """Write the state after ``step`` steps in the background; ``metrics`` has ``psnr``.
 
         Raises:
-          OSError: this checkpoint or the last one could not be written.
+          OSError: this checkpoint or the previous one could not be written.
         """
         if not processes.is_first():
             return
-        # Host arrays: any number of processes and devices can save and restore them.
+        # Host arrays, which any number of processes and devices can save and restore.
         arrays = jax.tree.map(np.asarray, jax.device_get(state))
         record = {**self._config, DIGEST: _sha256(arrays)}
         args = ocp.args.Composite(
@@ -74,11 +74,11 @@ class Checkpoints:
             self._manager.save(step, args=args, metrics=metrics, force=True)
 
     def steps(self) -> list[int]:
-        """The steps of the complete checkpoints, the newest first."""
+        """Return the steps of the complete checkpoints, the newest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def config(self, step: int) -> dict[str, Any]:
-        """The config of a checkpoint.
+        """Return the config of a checkpoint.
 
         Raises:
           DamagedCheckpointError: it cannot be read.
@@ -86,7 +86,7 @@ class Checkpoints:
         return {key: value for key, value in self._record(step).items() if key != DIGEST}
 
     def restore(self, step: int, like: Any) -> Any:
-        """The state of a checkpoint: numpy, of the structure and shapes of ``like``.
+        """Return the state of a checkpoint as NumPy arrays, with the tree and shapes of ``like``.
 
         Raises:
           DamagedCheckpointError: it cannot be read, or is not what was written.
@@ -116,11 +116,11 @@ class Checkpoints:
     def _naming_failed_writes(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # of the file system, or of the layers between here and there
+        except Exception as error:  # of the file system, or of any layer in between
             [reason, *_] = str(error).splitlines() or [type(error).__name__]
             raise OSError(
                 f"{self._manager.directory}: a checkpoint could not be written ({reason}). The "
-                "last complete one is good: the same command goes on from there"
+                "last complete one is good: the same command resumes from there"
             ) from error
 
     def __enter__(self) -> Self:
@@ -136,7 +136,7 @@ class Checkpoints:
 def _damage_to(step: int) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # each file that can be damaged has errors of its own
+    except Exception as error:  # each kind of damaged file raises its own errors
         [reason, *_] = str(error).splitlines() or [""]
         raise DamagedCheckpointError(f"step {step}: {reason[:200]}") from error
 
@@ -158,5 +158,5 @@ def _psnr(metrics: Mapping[str, float]) -> float:
 
 
 def _not_of_orbax(record: python_logging.LogRecord) -> bool:
-    """Leave out Orbax's sixty lines a save, and the stack of each error, which it raises too."""
+    """Filter out Orbax's sixty lines per save, and the traces of errors, which it also raises."""
     return "/orbax/" not in record.pathname

@@ -1,4 +1,4 @@
-"""How cut-outs in colour are compressed: drawn for each, as the files of the world were."""
+"""How colour cut-outs are compressed: drawn at random for each, to resemble real files."""
 
 import dataclasses
 
@@ -6,8 +6,8 @@ import numpy as np
 
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA, SAMPLINGS
 
-# mozjpeg's default for both luma and chroma (table 3 of its jcparam.c, by N. Robidoux): of quality
-# 50, vertical frequency first.
+# mozjpeg's default for both luma and chroma (table 3 of its jcparam.c, by N. Robidoux): quality 50,
+# vertical frequency first.
 MOZJPEG = np.array(
     [
         [16, 16, 16, 18, 25, 37, 56, 85],
@@ -21,23 +21,23 @@ MOZJPEG = np.array(
     ],
     np.int32,
 )
-GRID_OF_LUMA = 8  # pixels: the period of its blocks
-GRID_IN_COLOUR = 16  # pixels: that of blocks of chroma of half the samples
-CROPPED = 0.5  # share of pictures in colour that were cropped before they were saved again
-CHROMA_DEVIATION = 10  # quality factors, of chroma from luma in foreign tables
+GRID_OF_LUMA = 8  # pixels: the period of luma blocks
+GRID_IN_COLOUR = 16  # pixels: the period of subsampled chroma blocks
+CROPPED = 0.5  # share of colour pictures that were cropped before they were saved again
+CHROMA_DEVIATION = 10  # in quality factors, of chroma from luma in foreign tables
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compression:
-    """What share of cut-outs in colour is compressed in which way.
+    """The distribution of compressions of colour cut-outs.
 
     Attributes:
       sampling_shares: of 4:4:4, 4:2:2 and 4:2:0, as parts of their sum.
       quality_exponent: 1 draws qualities uniformly, more gives more of the low ones: they are
-        ``lowest + (highest - lowest) u^exponent`` of a uniform ``u``, rounded.
-      foreign_share: with other tables than libjpeg's: half of them are mozjpeg's, the others lie
-        somewhere between libjpeg's and flat ones, chroma being of another quality than luma.
-      grey_share: of grey pictures, Cb = Cr = 128.
+        ``lowest + (highest - lowest) u^exponent`` for a uniform ``u``, rounded.
+      foreign_share: share with tables other than libjpeg's: half of them are mozjpeg's, the
+        others lie between libjpeg's and flat ones, and chroma differs in quality from luma.
+      grey_share: share of grey pictures, Cb = Cr = 128.
     """
 
     sampling_shares: tuple[float, float, float]
@@ -57,7 +57,7 @@ class Compression:
 
         Returns:
           `quality` and `chroma_quality` int32 [n]; `base` int32 [n, 2, 8, 8], the tables of quality
-          50 that they scale; `sampling` int32 [n], its place in `jpeg.SAMPLINGS`; `grey` bool [n].
+          50 that they scale; `sampling` int32 [n], indices into `jpeg.SAMPLINGS`; `grey` bool [n].
         """
         lowest, highest = qualities
         uniform = generator.random(count) ** self.quality_exponent
@@ -75,7 +75,7 @@ class Compression:
     def _tables(
         self, generator: np.random.Generator, luma: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The tables of quality 50, int32 [n, 2, 8, 8], and qualities of chroma, int32 [n]."""
+        """Draw the tables of quality 50, int32 [n, 2, 8, 8], and qualities of chroma, int32 [n]."""
         count = len(luma)
         foreign = generator.random(count) < self.foreign_share
         moz = foreign & (generator.random(count) < 0.5)

@@ -1,4 +1,4 @@
-"""What each value of a config may be: checked before any work, so that a mistake costs none."""
+"""The valid values of each config key, checked before any work is done."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -14,14 +14,14 @@ from casjax.training.steps import PARALLELISMS
 
 
 def require_valid(config: Mapping[str, Any]) -> None:
-    """Check every value of a config but the network's own, which `models.create_model` checks.
+    """Check every value of a config except the network's, which `models.create_model` checks.
 
     Args:
-      config: nested, as `configs/base.py` describes it.
+      config: nested, as described in `configs/base.py`.
 
     Raises:
-      ValueError: a key is missing or unknown, or a value cannot be; the message names the key,
-        what it is and what it may be.
+      ValueError: a key is missing or unknown, or a value is invalid; the message names the key, its
+        value and what is expected.
     """
     values = dict(_flat(config))
     for key in sorted(RULES.keys() | values.keys()):
@@ -55,7 +55,7 @@ def require_valid(config: Mapping[str, Any]) -> None:
 
 
 def require_fit(config: Mapping[str, Any], model: ImageModel, *, outputs: int) -> None:
-    """Check what of a valid config depends on the network, which has so many ``outputs``.
+    """Check the values of a valid config that depend on the network and its number of outputs.
 
     Raises:
       ValueError: a value does not fit; the message names the key.
@@ -75,8 +75,8 @@ def require_fit(config: Mapping[str, Any], model: ImageModel, *, outputs: int) -
     if colour.is_for_colour(model):
         if (told := getattr(model, "condition", 0)) != colour.CONDITION:
             raise ValueError(
-                f"config.model.condition={told}: expected {colour.CONDITION} in colour, where the "
-                "network is told its quantisation tables"
+                f"config.model.condition={told}: expected {colour.CONDITION} in colour, for the "
+                "numbers that describe the quantisation tables"
             )
         if (codec := config["degradation"]["codec"]) != "jpeg":
             raise ValueError(f"config.degradation.codec={codec!r}: expected 'jpeg' in colour")
@@ -87,7 +87,7 @@ def require_fit(config: Mapping[str, Any], model: ImageModel, *, outputs: int) -
 
 
 class Rule(NamedTuple):
-    """What a value may be: in words, and whether one is."""
+    """The valid values of a key, in words and as a test."""
 
     expected: str
     holds: Callable[[Any], bool]
@@ -111,7 +111,7 @@ def _one_of(*choices: str) -> Rule:
 
 
 def _many(of: Rule, what: str, *, least: int = 0, distinct: bool = False) -> Rule:
-    """A tuple or list of so many values or more."""
+    """Accept a tuple or list of at least this many values."""
 
     def holds(x: Any) -> bool:
         if not isinstance(x, tuple | list) or not all(of.holds(value) for value in x):
@@ -190,7 +190,7 @@ RULES: dict[str, Rule] = {
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a nested config by their dotted keys, but for the network's."""
+    """Yield the values of a nested config by dotted keys, except the network's."""
     for key, value in config.items():
         if isinstance(value, Mapping):
             if f"{prefix}{key}" != "model":

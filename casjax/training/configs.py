@@ -1,8 +1,8 @@
-"""Configs by name or path: those that ship with the package, and files of the user's own.
+"""Configs by name or path: those that ship with the package, and the user's own files.
 
-The shipped ones lie in ``configs/`` at the top of the repository and are installed within the
-package. Wherever they lie, and whatever the working folder, a config may say
-``from configs import base``: the files beside it and the shipped ones are found so.
+The shipped ones are in ``configs/`` at the top of the repository and are installed inside the
+package. Wherever they are, and whatever the working folder, a config may use
+``from configs import base``, which finds the files beside it and the shipped ones.
 """
 
 import importlib.util
@@ -25,10 +25,10 @@ FOLDER = next(
 
 
 class ConfigParser(flags.ArgumentParser):
-    """What gives the flag ``--config`` its value, and its errors a line."""
+    """Parses the flag ``--config``."""
 
     def parse(self, argument: str) -> ConfigDict:
-        """Return `load_config` of the argument, locked: overrides make no new keys."""
+        """Return `load_config` of the argument, locked so that overrides add no keys."""
         config = load_config(argument)
         config.lock()
         return config
@@ -41,15 +41,15 @@ class ConfigParser(flags.ArgumentParser):
 def load_config(reference: str) -> ConfigDict:
     """Load the config ``qf20``, ``efficient:qf=20,cutouts=8000``, ``mine.py`` or ``mine.py:qf=20``.
 
-    A name means a shipped config, what ends in ``.py`` a file. What follows a colon is the argument
-    of its ``get_config``.
+    A name means a shipped config, and anything ending in ``.py`` a file. What follows a colon is
+    the argument of its ``get_config``.
 
     Raises:
       FileNotFoundError: there is no such config.
       ValueError: it cannot be run, or not with this argument; the message has the file and line.
     """
     path, arguments = _find(reference)
-    # A package without files of its own, and nothing on sys.path: other modules stay hidden.
+    # A package without its own files, and nothing on sys.path: other modules stay hidden.
     package = types.ModuleType("configs")
     package.__path__ = [str(path.parent), str(FOLDER)]
     sys.modules["configs"] = package
@@ -60,19 +60,19 @@ def load_config(reference: str) -> ConfigDict:
     try:
         spec.loader.exec_module(module)
         if not hasattr(module, "get_config"):
-            raise ValueError(f"{path}: it has no function get_config, which gives a ConfigDict")
+            raise ValueError(f"{path}: it has no function get_config that returns a ConfigDict")
         if arguments and not inspect.signature(module.get_config).parameters:
             raise ValueError(f"{path}: it takes no argument, got {arguments[0]!r} after the colon")
         config = module.get_config(*arguments)
     except Exception as error:
         raise ValueError(_explain(error, path)) from error
     if not isinstance(config, ConfigDict):
-        raise ValueError(f"{path}: get_config gives a {type(config).__name__}, not a ConfigDict")
+        raise ValueError(f"{path}: get_config returns a {type(config).__name__}, not a ConfigDict")
     return config
 
 
 def config_name(reference: str) -> str:
-    """Return what a config is called: `qf20` for ``qf20``, ``configs/qf20.py`` and ``qf20:x``."""
+    """Return the name of a config: `qf20` for ``qf20``, ``configs/qf20.py`` and ``qf20:x``."""
     return Path(_split(reference)[0]).stem
 
 
@@ -82,8 +82,8 @@ def shipped() -> list[str]:
 
 
 def _split(reference: str) -> tuple[str, list[str]]:
-    """Part the name or path from the argument, of which there is none or one."""
-    # Not at the first colon: that of C:\ would be it.
+    """Split the name or path from the optional argument."""
+    # Not at the first colon, which may be that of C:\.
     match = re.fullmatch(r"(.*?\.py|[^:]*)(?::(.*))?", reference, re.DOTALL)
     assert match is not None
     return match[1], [] if match[2] is None else [match[2]]
@@ -101,9 +101,9 @@ def _find(reference: str) -> tuple[Path, list[str]]:
 
 
 def _explain(error: Exception, path: Path) -> str:
-    """Say in a line what went wrong in a config, and where."""
+    """Say in one line what went wrong in a config, and where."""
     said = " ".join(str(error).split())
-    if isinstance(error, ValueError):  # what a config itself says of its argument
+    if isinstance(error, ValueError):  # raised by the config about its argument
         return said
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}: {error.msg}"

@@ -1,4 +1,4 @@
-"""The file of cut-outs that training reads: images of the sources, cut up once, memory-mapped."""
+"""The file of cut-outs for training: cut once from the sources' images, and memory-mapped."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def load_cutouts(
     Every cut-out position of every image is equally likely, so a large
     photograph gives more cut-outs than a small one: with equal shares per image
     the cut-outs of small images would overlap and count many times over. Each
-    cut-out is drawn independently, so any prefix of the file is a fair sample
-    too. Of sources with more than `count` images, `count` random ones are read.
+    cut-out is drawn independently, so any prefix of the file is also a fair
+    sample. Of sources with more than `count` images, `count` random ones are read.
 
-    A description beside the file (`path` + ".json") says what made it, and the
-    file is reused only for the same, down to the bytes of the images. Where a
-    source cannot be opened any more, its name in the description is trusted, with
-    a warning. Building in several processes at once is safe but wasteful: they
-    write the same bytes.
+    A description beside the file (`path` + ".json") records what it was made from,
+    and the file is reused only for the same, down to the bytes of the images. If a
+    source can no longer be opened, its name in the description is trusted, with a
+    warning. Building in several processes at once is safe but wasteful: they write
+    the same bytes.
 
     Args:
-      path: the `.npy` file; `cutouts_file_name` gives it a good name.
-      source_names: image sources, as `casjax.datasets.open_source` takes them.
+      path: the `.npy` file; `cutouts_file_name` makes a good name.
+      source_names: image sources for `casjax.datasets.open_source`.
       count: number of cut-outs.
       size: height and width of a cut-out in pixels.
       seed: of the choice of cut-outs, and of synthetic sources.
@@ -83,11 +83,11 @@ def load_cutouts(
 def require_sources(
     path: Path, source_names: Sequence[str], *, seed: int, images_dir: str, channels: int = 1
 ) -> None:
-    """Open the sources that `load_cutouts` is going to build a file from, if it has to.
+    """Open the sources that `load_cutouts` will build a file from, if it has to.
 
     Raises:
       ValueError: a source does not exist.
-      FileNotFoundError: its files are not there.
+      FileNotFoundError: its files are missing.
     """
     if not path.exists():
         for name in source_names:
@@ -106,7 +106,7 @@ def images_of(path: Path) -> list[dict[str, Any]]:
 def cutouts_file_name(
     source_names: Sequence[str], *, count: int, size: int, seed: int, channels: int = 1
 ) -> str:
-    """A name for people to tell files of cut-outs by; the hash of the sources makes it unique."""
+    """Return a readable name for a file of cut-outs, made unique by the hash of the sources."""
     sources = "+".join(source_names)
     digest = hashlib.sha256(sources.encode()).hexdigest()[:8]
     kind = "-rgb" if channels == 3 else ""
@@ -134,14 +134,14 @@ def _read_description(path: Path, description_path: Path) -> dict[str, Any]:
     except (FileNotFoundError, json.JSONDecodeError):
         raise ValueError(
             f"{path} has no readable description {description_path.name} beside it: "
-            "delete the file to build it anew, or choose another path"
+            "delete the file to build it again, or choose another path"
         ) from None
 
 
 def _identity(
     name: str, open_source: Callable[[str], ImageSource], stored: dict[str, Any]
 ) -> dict[str, Any]:
-    """Describe the images of a source, by the stored description where the source is gone."""
+    """Describe the images of a source, by the stored description if the source is gone."""
     try:
         return open_source(name).description
     except (FileNotFoundError, ModuleNotFoundError) as error:
@@ -166,22 +166,22 @@ def _require_equal(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -
     if differences:
         raise ValueError(
             f"{path} was made {', '.join(differences)}: "
-            "delete it to build it anew, or choose another path"
+            "delete it to build it again, or choose another path"
         )
 
 
 def _build(
     path: Path, description_path: Path, description: dict[str, Any], sources: list[ImageSource]
 ) -> None:
-    """Write the cut-outs and their description under their names only when both are whole.
+    """Write the cut-outs and their description under their names only when both are complete.
 
-    The description gets its name first: cut-outs that are found are complete and described.
+    The description gets its name first, so cut-outs that exist are complete and described.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ValueError(
-            f"{path.parent}: a file, where cut-outs need a folder: config.data.cutouts_dir"
+            f"{path.parent}: a file, expected a folder for cut-outs: config.data.cutouts_dir"
         ) from error
     remove_abandoned(path.parent)
     with replacing(path) as unfinished, replacing(description_path) as unfinished_description:
@@ -193,7 +193,7 @@ def _build(
         )
         _fill(cutouts, sources, description["seed"])
         cutouts.flush()
-        del cutouts  # some systems rename no file that is mapped
+        del cutouts  # some systems cannot rename a mapped file
         text = json.dumps(description, indent=1) + "\n"
         unfinished_description.write_text(text, encoding="utf-8")
 
@@ -202,9 +202,9 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
     """Draw every cut-out from all positions in the images, reading each image once.
 
     Neither the sizes of the images nor which of them can be read is known
-    beforehand. So each image, when its turn comes, takes over every cut-out with
-    the probability of its share of the positions seen so far (weighted reservoir
-    sampling, Chao 1982): in the end all positions have been equally likely.
+    beforehand. So each image, in turn, replaces every cut-out with a probability
+    equal to its share of the positions seen so far (weighted reservoir sampling,
+    Chao 1982): in the end all positions have been equally likely.
     """
     from tqdm import tqdm
 
@@ -242,10 +242,10 @@ def _map_cutouts(path: Path, shape: tuple[int, ...]) -> np.memmap:
     try:
         cutouts = np.lib.format.open_memmap(path, mode="r")
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): delete it to build it anew") from error
+        raise ValueError(f"{path} is damaged ({error}): delete it to build it again") from error
     if cutouts.shape != shape or cutouts.dtype != np.uint8:
         raise ValueError(
             f"{path} holds {cutouts.dtype} {cutouts.shape}, not uint8 {shape} as described: "
-            "delete it to build it anew"
+            "delete it to build it again"
         )
     return cutouts

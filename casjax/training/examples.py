@@ -1,4 +1,4 @@
-"""What a network learns from: batches made into pictures, clean and degraded, on the device."""
+"""Training examples: clean and degraded pictures, made from batches on the device."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,11 +15,11 @@ Batch = Mapping[str, jax.Array]
 
 
 class Examples(NamedTuple):
-    """A batch as a network sees it and as what it makes of it is judged.
+    """The network's inputs for a batch, and the pictures that its outputs are compared with.
 
     Attributes:
       clean: float32 ``[b, h, w, c]`` in [0, 1]: luma, or RGB.
-      degraded: what a decoder shows, alike.
+      degraded: what a decoder shows, in the same form.
       inputs: what the network's ``apply`` takes after its variables.
     """
 
@@ -32,9 +32,9 @@ class Domain(NamedTuple):
     """What a network is for: luma, or colour.
 
     Attributes:
-      examples: makes them of a batch, as `batches.Batches.at` gives it.
-      picture: maps an output linearly to what ``clean`` is.
-      shown: maps it to what a file can hold, but for the rounding.
+      examples: makes examples from a batch of `batches.Batches.at`.
+      picture: maps an output linearly to the form of ``clean``.
+      shown: maps an output to what a file can hold, except for rounding.
     """
 
     examples: Callable[[Batch], Examples]
@@ -48,7 +48,7 @@ def domain_of(model: Any) -> Domain:
 
 
 def in_luma(batch: Batch) -> Examples:
-    """Turn cut-outs and degrade them by JPEG, where the batch does not bring them degraded."""
+    """Turn cut-outs and degrade them by JPEG, unless the batch contains them degraded."""
     clean = augment(batch["clean"], batch["turn"])
     if "degraded" in batch:
         degraded = batch["degraded"]
@@ -60,10 +60,10 @@ def in_luma(batch: Batch) -> Examples:
 
 
 def in_colour(batch: Batch) -> Examples:
-    """Turn cut-outs and compress them as `compression.Compression` has drawn it for each.
+    """Turn cut-outs and compress them as `compression.Compression` has drawn for each.
 
-    All three samplings are computed, of which each cut-out takes its own, and the earlier
-    compression of all, which some take: beside a step of the network that is nothing.
+    All three samplings are computed for all cut-outs, as is the earlier compression, and each
+    cut-out uses its own: next to a step of the network, the cost is negligible.
     """
     clean = augment(batch["clean"], batch["turn"])
     clean = _where(batch["grey"], _grey(clean), clean)
@@ -88,7 +88,7 @@ def _saved_before(
     *,
     period: int,
 ) -> jax.Array:
-    """Pictures as a second JPEG finds them: some were saved, and maybe cropped, already."""
+    """Return pictures as input to a second JPEG: some were saved, and perhaps cropped, before."""
     if "first_quality" not in batch:
         return clean
     quality = batch["first_quality"]
@@ -102,7 +102,7 @@ def _saved_before(
 
 
 def _grey(rgb: jax.Array) -> jax.Array:
-    """The luma of JFIF files in all three channels: uint8 [b, h, w, 3]."""
+    """Return the luma of JFIF files in all three channels: uint8 [b, h, w, 3]."""
     red, green, blue = jnp.moveaxis(rgb.astype(jnp.int32), -1, 0)
     luma = (299 * red + 587 * green + 114 * blue + 500) // 1000
     return jnp.broadcast_to(luma[..., None], rgb.shape).astype(jnp.uint8)

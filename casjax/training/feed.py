@@ -1,4 +1,4 @@
-"""What a training reads: the batches of any step and of a validation, split over devices."""
+"""The input of training: the batches of any step and of validation, split over devices."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,16 +43,16 @@ def open_feed(
     recompress_lowest_quality: int,
     recompress_highest_quality: int,
 ) -> "Feed":
-    """Open the cut-outs of a training and its validations, made first where there are none yet.
+    """Open the cut-outs for training and validation, creating them if missing.
 
-    Each of the ``phases`` has an order of cut-outs of its own. Those of validations are compressed
-    once only, so that trainings with and without ``recompress`` compare. With a ``compression``
-    all are in colour. This process has ``device_count`` devices; all else is as `configs/base.py`
-    describes it, with its sections data and degradation.
+    Each of the ``phases`` has its own order of cut-outs. Those for validation are compressed only
+    once, so that training with and without ``recompress`` can be compared. With a ``compression``
+    all are in colour. This process has ``device_count`` devices; everything else is described in
+    `configs/base.py`, sections data and degradation.
 
     Raises:
       ValueError: the images or the files of cut-outs do not fit; the message names them.
-      FileNotFoundError: a source is not there.
+      FileNotFoundError: a source is missing.
     """
     kind = {"channels": 3 if compression else 1}
     plans: list[tuple[Path, Sequence[str], dict[str, Any]]] = []
@@ -60,7 +60,7 @@ def open_feed(
     for names, count in ((sources, most), (validation_sources, validation_cutouts)):
         contents = {"count": count, "size": cutout_size, "seed": seed} | kind
         path = Path(cutouts_dir, cutouts_file_name(names, **contents))
-        # All, before any is read.
+        # All of them, before any is read.
         require_sources(path, names, seed=seed, images_dir=images_dir, **kind)
         plans.append((path, names, contents))
     training, validation = (
@@ -92,15 +92,15 @@ def open_feed(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed:
-    """The batches of a training, each a pure function of the step.
+    """The batches of a training run, each a pure function of the step.
 
     Each array of a batch is ``[device_count, batch_size / device_count, ...]``; see
     `batches.Batches.at`.
 
     Attributes:
       phases: of the training.
-      training: what to draw from in each of them.
-      validation: what to draw the batches of a validation from.
+      training: the batches of each phase.
+      validation: the batches of a validation.
       images: what they were cut from, see `datasets.ImageSource.description`.
       device_count: devices of this process.
     """
@@ -112,13 +112,13 @@ class Feed:
     device_count: int
 
     def batch_at(self, step: int) -> Batch:
-        """Give the batch of the training step after ``step`` steps."""
+        """Return the batch of the training step after ``step`` steps."""
         phase = phase_at(self.phases, step)
         batches = self.training[self.phases.index(phase)]
         return self._split(batches.at(step - phase.first_step, count=phase.cutouts))
 
     def validation_batches(self) -> Iterator[Batch]:
-        """Give the batches of a validation; cut-outs that do not fill a batch are left out."""
+        """Yield the batches of a validation; cut-outs that do not fill a batch are left out."""
         count = len(self.validation.cutouts)
         for step in range(count // self.validation.batch_size):
             yield self._split(self.validation.at(step, count=count))

@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM, as schedulers send it before they take a machine, and Ctrl-C."""
+"""Stopping on request: SIGTERM, which schedulers send before they take a machine, and Ctrl-C."""
 
 import contextlib
 import signal
@@ -11,13 +11,13 @@ from casjax.training import processes
 
 
 class InterruptedRunError(BaseException):
-    """A run that was told to stop has stopped, and nothing it had is lost.
+    """A run has stopped on request, and nothing is lost.
 
-    No Exception, as little as KeyboardInterrupt: it can come anywhere, also where Exceptions of
-    reading a bad image, say, are dealt with.
+    Like KeyboardInterrupt not an Exception: it can come anywhere, even where Exceptions, of reading
+    a bad image, say, are handled.
 
     Attributes:
-      signal: what told it.
+      signal: that was received.
     """
 
     def __init__(self, when: str, told_by: signal.Signals) -> None:
@@ -26,7 +26,7 @@ class InterruptedRunError(BaseException):
 
 
 class InterruptedTrainingError(InterruptedRunError):
-    """The same during a training, whose state is saved.
+    """The same during training, whose state is saved.
 
     Attributes:
       step: the number of steps taken and saved.
@@ -39,10 +39,10 @@ class InterruptedTrainingError(InterruptedRunError):
 
 @contextlib.contextmanager
 def sigterm_stops(task: str, *, training_follows: bool) -> Iterator[None]:
-    """Raise InterruptedRunError where SIGTERM comes in the block, which does a ``task``.
+    """Raise InterruptedRunError if SIGTERM comes in the block, which does a ``task``.
 
-    Of several processes with their training ahead jax must hear the signal, and nothing changes
-    here: they stop after their first step.
+    With several processes that still have to train, jax must receive the signal, and this does
+    nothing: they stop after their first step.
     """
 
     def stop(*_: object) -> None:
@@ -61,9 +61,9 @@ def sigterm_stops(task: str, *, training_follows: bool) -> Iterator[None]:
 
 
 class StopRequest:
-    """Notes the first SIGTERM or SIGINT while it is entered; a second one has its usual effect.
+    """Notes the first SIGTERM or SIGINT while entered; a second one has its usual effect.
 
-    Python hears signals in its main thread alone; entered in another one, it notes nothing.
+    Python receives signals only in its main thread; entered in another one, it notes nothing.
     """
 
     def __init__(self) -> None:
@@ -82,9 +82,9 @@ class StopRequest:
             signal.signal(number, handler)
 
     def after(self, step: int) -> signal.Signals | None:
-        """What told the run to stop after ``step`` steps, if anything did.
+        """Return the signal to stop after ``step`` steps, if there was one.
 
-        Of several processes any may be told, and all stop after the same step.
+        With several processes any of them may receive it, and all stop after the same step.
         """
         if processes.several():
             return signal.SIGTERM if processes.told_to_stop(step) else None
@@ -94,4 +94,4 @@ class StopRequest:
         self._signal = signal.Signals(number)
         self.__exit__()
         if processes.several():
-            signal.raise_signal(signal.SIGTERM)  # to where the other processes hear of it
+            signal.raise_signal(signal.SIGTERM)  # which jax passes on to the other processes

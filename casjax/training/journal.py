@@ -1,6 +1,6 @@
-"""What a run tells on its way: `Journal` to programs and to who watches, `status_file` to who asks.
+"""The output of a run: `Journal` for metrics and progress, `status_file` for its current state.
 
-Of a run in several processes only the first tells.
+In a run with several processes only the first one writes.
 """
 
 import contextlib
@@ -26,11 +26,11 @@ Say = Callable[[str], None]
 
 @contextlib.contextmanager
 def status_file(workdir: Path) -> Iterator[Say]:
-    """Give a function that writes what the run is doing, in a few words, to ``status.txt``.
+    """Provide a function that writes what the run is doing, in a few words, to ``status.txt``.
 
-    The file holds the one line said last, with the time, the host and the process; when the block
-    ends, that is ``finished``, or why it ended otherwise. A run that was killed left what it was
-    doing then: its time tells.
+    The file holds only the last line, with the time, the host and the process; when the block
+    ends, that is ``finished``, or why it ended early. A killed run leaves what it was doing: the
+    time shows it.
     """
 
     def say(message: str) -> None:
@@ -39,7 +39,7 @@ def status_file(workdir: Path) -> Iterator[Say]:
         now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
         who = f"{socket.gethostname()}, process {os.getpid()}"
         line = f"{now} on {who}: {' '.join(message.split())}"
-        # The status is no reason to stop; what cannot do without the disk will complain.
+        # The status is no reason to stop; whatever really needs the disk will fail.
         with contextlib.suppress(OSError), replacing(workdir / STATUS_FILE) as temporary:
             temporary.write_text(line + "\n", encoding="utf-8")
 
@@ -53,15 +53,15 @@ def status_file(workdir: Path) -> Iterator[Say]:
 
 
 def read_status(workdir: Path) -> str:
-    """Return the line that the run in a workdir said last."""
+    """Return the last status line of the run in a workdir."""
     try:
         return (workdir / STATUS_FILE).read_text(encoding="utf-8").strip()
     except OSError:
-        return "it has not said yet what it does"
+        return "it has no status yet"
 
 
 class Journal:
-    """What a training tells: metrics and times in files, a progress bar, and the status."""
+    """The output of training: metrics and times in files, a progress bar, and the status."""
 
     def __init__(
         self,
@@ -73,9 +73,9 @@ class Journal:
         last_step: int,
         **tracking: Any,
     ) -> None:
-        """Go on with the metrics in ``workdir`` after ``first_step`` of ``last_step`` steps.
+        """Continue the metrics in ``workdir`` after ``first_step`` of ``last_step`` steps.
 
-        ``tracking`` is what `MetricWriter` takes besides.
+        ``tracking`` holds the other arguments of `MetricWriter`.
         """
         self._say, self._record, self._last_step = say, record, last_step
         tells = processes.is_first()
@@ -95,9 +95,9 @@ class Journal:
     def train(
         self, step: int, phase: str, means: Mapping[str, float], *, cutouts: int, next_save: int
     ) -> None:
-        """Record the metrics of the steps up to ``step``, and tell how it goes.
+        """Record the metrics of the steps up to ``step``, and report the progress.
 
-        A step takes ``cutouts``; ``next_save`` is the step of the next checkpoint.
+        A step uses ``cutouts``; ``next_save`` is the step of the next checkpoint.
         """
         if not self._writer:
             return

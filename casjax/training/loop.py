@@ -1,4 +1,4 @@
-"""The training loop: steps, and what is logged, checked and saved on the way."""
+"""The training loop: steps, with logging, validation and checkpoints."""
 
 import contextlib
 import dataclasses
@@ -20,15 +20,15 @@ from casjax.training.journal import Journal
 from casjax.training.phases import Phase, phase_at
 from casjax.training.steps import Metrics, TrainState
 
-SMALLEST_ERROR = 1e-10  # 100 dB: flat images come back from JPEG as they were
+SMALLEST_ERROR = 1e-10  # 100 dB: JPEG leaves flat images unchanged
 
 
 class Steps(NamedTuple):
-    """What is computed, compiled for the devices.
+    """The computations, compiled for the devices.
 
     Attributes:
-      train: of state and batch, to new state and metrics; may take the state's memory.
-      validate: of the network's variables and a batch, to metrics.
+      train: maps state and batch to new state and metrics; may reuse the state's memory.
+      validate: maps the network's variables and a batch to metrics.
     """
 
     train: Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
@@ -37,12 +37,12 @@ class Steps(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Intervals:
-    """How many steps lie between two ...
+    """Intervals in steps.
 
     Attributes:
-      log_every: ... records of metrics.
-      validate_every: ... validations, each with a checkpoint.
-      checkpoint_every: ... checkpoints.
+      log_every: between records of metrics.
+      validate_every: between validations, each with a checkpoint.
+      checkpoint_every: between checkpoints.
     """
 
     log_every: int
@@ -63,16 +63,17 @@ def fit(
 ) -> TrainState:
     """Train from ``state`` to the end of the last phase.
 
-    Logs, validates and saves every so many steps and at the end of each phase, whose weights go
-    to a file in ``workdir`` too. Nothing is saved before the losses since the last time have been
-    found finite, and all is saved before a validation that fails ends the training.
+    Logs, validates and saves at the given intervals and at the end of each phase, whose weights
+    are also written to a file in ``workdir``. Nothing is saved before the losses since the last
+    save have been found finite, and everything is saved before a failed validation ends the
+    training.
 
     Returns:
       The state after the last step.
 
     Raises:
       FloatingPointError: a loss is not finite; the message names the step.
-      InterruptedTrainingError: a signal came; the state after the step under way is saved.
+      InterruptedTrainingError: a signal came; the state after the current step is saved.
     """
     step, last_step = int(state.step), phases[-1].end_step
     pending: list[Metrics] = []
@@ -111,7 +112,7 @@ def fit(
 
 
 def save_after(step: int, phases: Sequence[Phase], intervals: Intervals) -> int:
-    """The step of the next checkpoint: a multiple of an interval, or the end of a phase."""
+    """Return the step of the next checkpoint: a multiple of an interval, or a phase's end."""
     ends = [phase.end_step for phase in phases if phase.end_step > step]
     saving = intervals.validate_every, intervals.checkpoint_every
     multiples = [step + interval - step % interval for interval in saving]
@@ -121,8 +122,8 @@ def save_after(step: int, phases: Sequence[Phase], intervals: Intervals) -> int:
 def wait_for_device(pending: Sequence[Metrics]) -> None:
     """Let the host run ahead of the device by two steps, which keeps it busy, or by none on CPU.
 
-    There the host has nothing to gain, and several CPU devices that wait for each other with
-    more than one step begun can run out of threads and hang.
+    On CPU there is nothing to gain, and several CPU devices that wait for each other with more than
+    one step in flight can run out of threads and hang.
     """
     ahead = 0 if jax.default_backend() == "cpu" else 2
     if len(pending) > ahead:
@@ -130,14 +131,14 @@ def wait_for_device(pending: Sequence[Metrics]) -> None:
 
 
 def validate(steps: Steps, feed: Feed, state: TrainState, step: int) -> dict[str, float]:
-    """The mean metrics over the batches of a validation after ``step`` steps."""
+    """Return the mean metrics over the batches of a validation after ``step`` steps."""
     errors = [steps.validate(state.variables, batch) for batch in feed.validation_batches()]
     return summarize(errors, steps=[step] * len(errors))
 
 
 @contextlib.contextmanager
 def saving_on_failure(checkpoints: Checkpoints, step: int, state: TrainState) -> Iterator[None]:
-    """Save the state if the block fails, unless by numbers that are not finite."""
+    """Save the state if the block fails, except because of numbers that are not finite."""
     try:
         yield
     except FloatingPointError:
@@ -148,11 +149,11 @@ def saving_on_failure(checkpoints: Checkpoints, step: int, state: TrainState) ->
 
 
 def summarize(metrics: Sequence[Metrics], *, steps: Sequence[int]) -> dict[str, float]:
-    """Mean each metric, and give the PSNR in dB that each mean squared error amounts to.
+    """Average each metric, and compute the PSNR in dB of each mean squared error.
 
     Args:
       metrics: of some steps, or of the batches of one validation.
-      steps: the number of each of these steps, to name one that went wrong.
+      steps: the numbers of these steps, to name one that went wrong.
 
     Raises:
       FloatingPointError: a value is not finite; the message names the step.

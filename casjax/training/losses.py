@@ -9,7 +9,7 @@ import jax.numpy as jnp
 def multiscale_mse(
     outputs: Sequence[jax.Array], clean: jax.Array, weights: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """Weighted mean squared error at every scale (Section III-C).
+    """Compute the weighted mean squared error at every scale (Section III-C).
 
     The reference at scale ``i`` is the clean image averaged over ``2^i x 2^i`` pixels.
 
@@ -36,10 +36,10 @@ def multiscale_mse(
 
 
 def edge_error(restored: jax.Array, clean: jax.Array) -> jax.Array:
-    """Mean squared error of the first derivatives, by Sobel's operator.
+    """Compute the mean squared error of the first derivatives, by Sobel's operator.
 
-    A term like it is what Svoboda et al. (WSCG 2016) add to emphasise edges. With ``e`` the error
-    of the restored image it is ``mean((Sx * e)^2 + (Sy * e)^2)``, where ``Sx`` is the product of
+    Svoboda et al. (WSCG 2016) add such a term to emphasise edges. With ``e`` the error of the
+    restored image it is ``mean((Sx * e)^2 + (Sy * e)^2)``, where ``Sx`` is the product of
     the mean (1 2 1) / 4 over rows and the derivative (-1 0 1) / 2 along them, ``Sy`` its transpose.
 
     Args:

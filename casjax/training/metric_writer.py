@@ -19,12 +19,12 @@ Values = Mapping[str, float | str]
 
 
 def is_tracker(name: Any) -> bool:
-    """Whether a config may name this tracker: none, or one that is installed."""
+    """Return whether a config may name this tracker: none, or an installed one."""
     return name == "" or (name == "trackio" and importlib.util.find_spec("trackio") is not None)
 
 
 class Writer(Protocol):
-    """What keeps metrics by step."""
+    """Stores metrics by step."""
 
     def write(self, step: int, kind: str, values: Values) -> None:
         """Record ``values`` after ``step`` steps; ``kind`` is ``"train"`` or ``"validation"``.
@@ -34,7 +34,7 @@ class Writer(Protocol):
         """
 
     def close(self) -> None:
-        """Write all that is left, and end."""
+        """Write everything that is left, and close."""
 
 
 class MetricWriter:
@@ -48,15 +48,15 @@ class MetricWriter:
         tracker: str = "",
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        """Continue the record in ``workdir``, forgetting what is newer than ``first_step``.
+        """Continue the record in ``workdir``, dropping what is newer than ``first_step``.
 
-        A resumed run repeats the steps since its checkpoint: each must appear once.
+        A resumed run repeats the steps since its checkpoint: each must appear only once.
 
         Args:
-          workdir: a folder that exists.
-          first_step: after which the run goes on.
+          workdir: an existing folder.
+          first_step: the step after which the run continues.
           tracker: "trackio", or "" for none; see `is_tracker`.
-          config: what the tracker is to say of the run.
+          config: of the run, for the tracker.
         """
         writers: list[Writer] = [
             JsonLines(workdir, first_step=first_step),
@@ -78,13 +78,13 @@ class MetricWriter:
 
 
 class JsonLines:
-    """``metrics.jsonl``: the record that everything else can be made from."""
+    """``metrics.jsonl``: the record from which everything else can be made."""
 
     def __init__(self, workdir: Path, *, first_step: int) -> None:
         self._path = workdir / METRICS_FILE
         if self._path.exists():
             self._forget_after(first_step)
-        self._lines = self._path.open("ab", buffering=0)  # what fails to be written is not kept
+        self._lines = self._path.open("ab", buffering=0)  # drops what could not be written
 
     def write(self, step: int, kind: str, values: Values) -> None:
         """Add a line; see `Writer.write`."""
@@ -101,7 +101,7 @@ class JsonLines:
         for line in self._path.read_text(encoding="utf-8").splitlines():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:  # a line torn by a kill: newer than any checkpoint
+            except json.JSONDecodeError:  # a line cut short by a kill: newer than any checkpoint
                 continue
             if record["step"] <= step:
                 kept.append(line + "\n")
@@ -110,14 +110,14 @@ class JsonLines:
 
 
 class TensorBoard:
-    """Event files in ``tensorboard/``: of scalars alone."""
+    """Event files in ``tensorboard/``, with scalars only."""
 
     def __init__(self, workdir: Path, *, first_step: int) -> None:
         self._folder = workdir / TENSORBOARD_FOLDER
         self._folder.mkdir(exist_ok=True)
-        # Not SummaryWriter, whose thread dies on a full disk, whereupon it waits forever.
+        # Not SummaryWriter, whose thread dies on a full disk, so that it waits forever.
         self._events = EventsWriter(str(self._folder / "events"))
-        # TensorBoard then hides what earlier files have from this step on.
+        # TensorBoard then hides what earlier files contain from this step on.
         self._add(first_step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, step: int, kind: str, values: Values) -> None:
@@ -129,7 +129,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(OSError):  # a full disk; the lines hold all that the events do
+        with contextlib.suppress(OSError):  # a full disk; the JSON lines contain the same
             self._events.close()
 
     def _add(self, step: int, **content: Any) -> None:
@@ -137,15 +137,15 @@ class TensorBoard:
 
 
 class Trackio:
-    """Trackio's database on this machine, which ``trackio show --project casjax`` looks at.
+    """Trackio's database on this machine, shown by ``trackio show --project casjax``.
 
-    It lies where the environment variable TRACKIO_DIR says. Nothing leaves the machine unless
-    Trackio's own variables name a server. A part of a run that was resumed is a run of its own in
-    the workdir's group, since what is there cannot be taken back.
+    The environment variable TRACKIO_DIR sets its folder. Nothing leaves the machine unless
+    Trackio's own variables name a server. Each part of a resumed run is a separate run in the
+    workdir's group, because records cannot be removed.
     """
 
     def __init__(self, workdir: Path, *, first_step: int, config: Mapping[str, Any]) -> None:
-        import trackio  # an extra, and seconds
+        import trackio  # optional, and slow to import
 
         group = workdir.resolve().name
         self._run = trackio.init(
@@ -159,22 +159,22 @@ class Trackio:
         )
 
     def write(self, step: int, kind: str, values: Values) -> None:
-        """Hand the numbers over; see `Writer.write`."""
+        """Log the numbers; see `Writer.write`."""
         self._run.log(_numbers(kind, values), step=step)
 
     def close(self) -> None:
-        """Wait until all of them are in the database."""
+        """Wait until everything is in the database."""
         self._run.finish()
 
 
 def _numbers(kind: str, values: Values) -> dict[str, float]:
-    """The numbers by ``kind/name``, as trackers group them."""
+    """Return the numbers by ``kind/name``, as trackers group them."""
     return {f"{kind}/{k}": value for k, value in values.items() if not isinstance(value, str)}
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Any:
-    """Put the name of a file into errors that lack it."""
+    """Add the name of a file to errors that lack it."""
     try:
         yield
     except OSError as error:

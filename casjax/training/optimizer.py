@@ -1,4 +1,4 @@
-"""The optimizers, Adam and Muon, with the learning rates of a training's phases."""
+"""The optimizers, Adam and Muon, with the learning rates of the training phases."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ import optax.contrib
 
 from casjax.training.phases import Phase, learning_rate_at
 
-FEWEST_CHANNELS = 8  # of a matrix; with fewer a kernel is of an image or to one
+FEWEST_CHANNELS = 8  # of a matrix; kernels with fewer channels take or return an image
 
 
 def make_optimizer(
@@ -24,19 +24,19 @@ def make_optimizer(
     slow_layers: Sequence[str],
     slow_rate: float,
 ) -> optax.GradientTransformation:
-    """Adam or Muon with the learning rates of ``phases``.
+    """Make Adam or Muon with the learning rates of ``phases``.
 
     Muon (Jordan et al., 2024) gives the step of each kernel the same length in all directions: a
     kernel is the matrix from its taps and input channels to its output channels. Scaled as in
-    arXiv:2502.16982, its steps are about as long as Adam's at the same rate. What is no such
-    matrix (biases, slopes, kernels of the image or to one) learns by Adam.
+    arXiv:2502.16982, its steps are about as long as Adam's at the same rate. Parameters that are no
+    such matrix (biases, slopes, kernels from or to an image) are trained with Adam.
 
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
-    down to it; 0 leaves all as they are. The layers of these names learn with ``slow_rate`` times
-    the learning rate. A name that the network does not have is a ValueError of ``init``.
+    down to it; 0 turns this off. The ``slow_layers`` learn with ``slow_rate`` times the learning
+    rate. ``init`` raises ValueError for a name that the network does not have.
 
     Raises:
-      ValueError: there is no optimizer of such a name.
+      ValueError: there is no optimizer of this name.
     """
     rate = learning_rate_at(phases)
     if name == "adam":
@@ -59,7 +59,7 @@ def make_optimizer(
 
 
 def as_matrices(params: Any) -> Any:
-    """For each parameter how Muon sees it as a matrix, or None where it does not."""
+    """Return for each parameter how Muon treats it as a matrix, or None if it does not."""
 
     def dimensions(x: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
         if x.ndim < 4 or min(x.shape[2:]) < FEWEST_CHANNELS:
@@ -70,10 +70,10 @@ def as_matrices(params: Any) -> Any:
 
 
 def layers_called(names: Sequence[str], params: Mapping[str, Any]) -> dict[str, bool]:
-    """For each layer of the parameters, whether its name is among ``names``.
+    """Return for each layer of the parameters whether its name is among ``names``.
 
     Raises:
-      ValueError: there is no layer of such a name.
+      ValueError: there is no layer of this name.
     """
     unknown = set(names) - params.keys()
     if unknown:

@@ -1,4 +1,4 @@
-"""The phases of a training: which steps, which cut-outs, which loss, which learning rate."""
+"""The phases of training: steps, cut-outs, loss and learning rate of each."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Phase:
 
 
 def plan_phases(sections: Mapping[str, Mapping[str, Any]], *, batch_size: int) -> tuple[Phase, ...]:
-    """The phases in the order of ``sections``, whose values are keywords of `plan_phase`."""
+    """Plan the phases in the order of ``sections``, whose values are keywords of `plan_phase`."""
     phases: list[Phase] = []
     for name, section in sections.items():
         first_step = phases[-1].end_step if phases else 0
@@ -53,9 +53,9 @@ def plan_phase(
     warmup_steps: int,
     decay: Decay,
 ) -> Phase:
-    """A phase of ``epochs`` passes, in part or whole, over its ``cutouts``.
+    """Plan a phase of ``epochs`` passes, possibly a fraction, over its ``cutouts``.
 
-    The learning rate rises from zero to ``learning_rate`` during ``warmup_steps``; from there it
+    The learning rate rises from zero to ``learning_rate`` during ``warmup_steps``; from then on it
     stays (``"constant"``) or falls to zero at the end of the phase (``"cosine"``).
 
     Raises:
@@ -87,19 +87,19 @@ def plan_phase(
 
 
 def phase_at(phases: Sequence[Phase], step: int) -> Phase:
-    """The phase to which the step after ``step`` steps belongs."""
+    """Return the phase to which the step after ``step`` steps belongs."""
     return next(phase for phase in phases if step < phase.end_step)
 
 
 def learning_rate_at(phases: Sequence[Phase]) -> optax.Schedule:
-    """The learning rate by step over all phases."""
+    """Return the learning rate by step over all phases."""
     return optax.join_schedules(
         [phase.learning_rate for phase in phases], [phase.first_step for phase in phases[1:]]
     )
 
 
 def loss_weights_at(phases: Sequence[Phase], step: jax.Array) -> jax.Array:
-    """The loss weights of a step, float32 ``[outputs]``; ``step`` may be traced."""
+    """Return the loss weights of a step, float32 ``[outputs]``; ``step`` may be traced."""
     ends = jnp.array([phase.end_step for phase in phases[:-1]], jnp.int32)
     index = jnp.searchsorted(ends, step, side="right")
     return jnp.array([phase.loss_weights for phase in phases], jnp.float32)[index]

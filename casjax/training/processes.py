@@ -1,9 +1,9 @@
-"""A run in several processes, on one host or many: how they meet, and how they agree.
+"""A run with several processes, on one host or many: connecting and coordinating them.
 
-They take every step together, each on its share of the batch. The first one alone writes to the
-workdir, which all must be able to read, and speaks to the user. A process that is lost, be it by
-its machine, is noticed by the others, which then stop: as soon as a sum over all processes fails,
-or, by jax itself, after `HEARTBEAT` seconds without a sign of life.
+They take every step together, each on its share of the batch. Only the first one writes to the
+workdir, which all must be able to read, and prints to the user. If a process is lost, perhaps with
+its machine, the others stop: as soon as a sum over all processes fails, or, through jax itself,
+`HEARTBEAT` seconds after its last sign of life.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ DONE = "done"
 
 
 def join(coordinator: str, count: int | None, index: int | None) -> None:
-    """Meet the other processes of the run; to be called before anything is computed.
+    """Connect to the other processes of the run; to be called before any computation.
 
     Args:
-      coordinator: ``host:port`` of the first process, the same in all. Where it is empty, a SLURM
-        step of several tasks says all three, one process a GPU; elsewhere the run is a single
-        process, and there is nothing to do.
+      coordinator: ``host:port`` of the first process, the same in all. If it is empty, a SLURM
+        step of several tasks determines all three, with one process per GPU; elsewhere the run
+        is a single process, and there is nothing to do.
       count: how many processes there are.
       index: which of them this is, from 0.
 
@@ -43,14 +43,16 @@ def join(coordinator: str, count: int | None, index: int | None) -> None:
         place = "as SLURM says"
     elif not coordinator or ":" not in coordinator or count is None or index is None:
         raise ValueError(
-            "of several processes each needs the coordinator (host:port), the number of processes "
-            f"and its index: given are {coordinator!r}, {count} and {index}"
+            "with several processes each needs the coordinator (host:port), the number of "
+            f"processes and its index: got {coordinator!r}, {count} and {index}"
         )
     elif not 0 <= index < count:
-        raise ValueError(f"process {index} of {count}: the indices are 0 to the number less one")
+        raise ValueError(f"process {index} of {count}: expected an index from 0 to {count - 1}")
     else:
         place = f"{index} of {count} at {coordinator}"
-    logging.info("Process %s on %s waits for the others, 5 minutes", place, socket.gethostname())
+    logging.info(
+        "Process %s on %s waits up to 5 minutes for the others", place, socket.gethostname()
+    )
     jax.distributed.initialize(
         coordinator or None,
         num_processes=count,
@@ -63,12 +65,12 @@ def join(coordinator: str, count: int | None, index: int | None) -> None:
 
 
 def several() -> bool:
-    """Whether the run has more than this process."""
+    """Return whether the run has more than this process."""
     return jax.process_count() > 1
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Return whether this is the process that writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -86,7 +88,7 @@ def first_goes_ahead(task: str) -> Iterator[None]:
             yield
         except BaseException as error:
             _store().key_value_set(f"casjax/{task}", str(error) or type(error).__name__)
-            # It takes the store along when it leaves: not before the others have read it.
+            # The store ends with this process: wait until the others have read it.
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 _store().wait_at_barrier(f"casjax/{task}", 1000 * HEARTBEAT)
             raise
@@ -103,7 +105,7 @@ def require_agreement(on: str, value: str) -> None:
     """Compare a value with that of all other processes.
 
     Raises:
-      ValueError: in all of them, when one has another value.
+      ValueError: in all of them, if one has a different value.
     """
     if not several():
         return
@@ -121,27 +123,27 @@ def require_agreement(on: str, value: str) -> None:
 
 
 def told_to_stop(step: int) -> bool:
-    """Whether a process got SIGTERM; from then on true in all of them, and at the same step.
+    """Return whether a process got SIGTERM; from then on true in all, and at the same step.
 
-    To be asked by all processes, after each step. (jax hears the signal: a handler of Python's
-    own would take it away from there.)
+    To be called by all processes after each step. (jax receives the signal: a handler in Python
+    would take it away from jax.)
     """
     return multihost_utils.reached_preemption_sync_point(step)
 
 
 def is_loss(error: Exception) -> bool:
-    """Whether it comes from a computation with another process, and not from this machine's."""
+    """Return whether an error comes from the loss of another process, not from this one."""
     own = "RESOURCE_EXHAUSTED" in str(error)
     return several() and isinstance(error, jax.errors.JaxRuntimeError) and not own
 
 
 def exit_alone(status: int) -> NoReturn:
-    """End this process, be the others where they are; an ordinary exit waits for them."""
+    """End this process without waiting for the others, as an ordinary exit does."""
     if several():
         sys.stdout.flush()
         sys.stderr.flush()
         if is_first():
-            time.sleep(2)  # its end is theirs: first they may say what they have to say
+            time.sleep(2)  # it ends the others too: give them time for their messages
         os._exit(status)
     sys.exit(status)
 

@@ -10,20 +10,20 @@ from absl import logging
 
 from casjax.training import processes
 
-UNWATCHED = 2  # first steps: the very first compiles, and the second one may still wait for it
+UNWATCHED = 2  # first steps: the first compiles, and the second may still wait for it
 
 TrainStep = Callable[[Any, Any], tuple[Any, Any]]
 
 
 @contextlib.contextmanager
 def profiling(train_step: TrainStep, folder: Path, *, count: int) -> Iterator[TrainStep]:
-    """Give a training step that does the same, and writes a trace of some of its calls.
+    """Provide a training step that does the same, and writes a trace of some of its calls.
 
     Args:
-      train_step: of state and batch.
-      folder: receives, from the first process, the trace, as TensorBoard's profile plugin reads it.
-      count: calls to watch, after the first two; 0 for none. What of them is under way when the
-        block ends is written too.
+      train_step: takes state and batch.
+      folder: for the trace of the first process, in the format of TensorBoard's profile plugin.
+      count: calls to trace, after the first two; 0 for none. Those made before the block ends
+        early are written too.
     """
     if not count or not processes.is_first():
         yield train_step

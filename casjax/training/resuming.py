@@ -1,4 +1,4 @@
-"""Going on where an earlier run in a workdir stopped: with what is whole, and only as it began."""
+"""Resuming an earlier run in a workdir: from an intact checkpoint, and with the same config."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from absl import logging
 from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 from casjax.training.steps import TrainState
 
-# What may change between two runs in one workdir: the training does not depend on it.
+# Keys that may change between two runs in one workdir: the training does not depend on them.
 FREE_KEYS = (
     "checkpoints",
     "data.cutouts_dir",
@@ -25,12 +25,12 @@ FREE_KEYS = (
 def resume(
     checkpoints: Checkpoints, like: TrainState, config: Mapping[str, Any], *, workdir: Path
 ) -> TrainState | None:
-    """The state of the newest good checkpoint, or None where there is none.
+    """Return the state of the newest good checkpoint, or None if there is none.
 
-    Newer ones that are damaged are named and moved out of the way.
+    Newer ones that are damaged are logged and moved out of the way.
 
     Raises:
-      ValueError: they were written under another config; or all are damaged.
+      ValueError: they were written with another config, or all are damaged.
     """
     damaged: dict[int, str] = {}
     for step in checkpoints.steps():
@@ -47,28 +47,28 @@ def resume(
         return state
     if damaged:
         raise ValueError(
-            f"no checkpoint can be read: {'; '.join(damaged.values())}. Bring the "
-            "folder back from a backup, or choose another --workdir to begin anew"
+            f"no checkpoint can be read: {'; '.join(damaged.values())}. Restore the "
+            "folder from a backup, or choose another --workdir to start over"
         )
     return None
 
 
 def require_same(stored: Mapping[str, Any], config: Mapping[str, Any], *, workdir: Path) -> None:
-    """Compare a config with the one that a workdir was begun with.
+    """Compare a config with the one that a workdir was started with.
 
     Raises:
       ValueError: they have `differences`; the message names the keys.
     """
     if found := differences(stored, config):
         raise ValueError(
-            f"{workdir} was begun with another config: {'; '.join(found)}. Choose another "
+            f"{workdir} was started with another config: {'; '.join(found)}. Choose another "
             f"--workdir, where --config.initial_weights={workdir} trains its finished network "
-            "further; or the config and the version of casjax it was begun with"
+            "further, or use the config and the version of casjax that it was started with"
         )
 
 
 def differences(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[str]:
-    """What differs between two configs, in sentences that name the keys, save for `FREE_KEYS`."""
+    """Describe the differences between two configs by key, except for `FREE_KEYS`."""
     return [
         sentence
         for key, sentence in config_differences(stored, config)
@@ -79,7 +79,7 @@ def differences(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[st
 def config_differences(
     old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Dotted keys that differ, each with a sentence; tuples equal lists, as JSON has them."""
+    """Yield the dotted keys that differ, each with a sentence; tuples equal lists, as in JSON."""
     for key in sorted(old.keys() | new.keys()):
         was, now = (list(x) if isinstance(x, tuple) else x for x in (old.get(key), new.get(key)))
         name = f"{prefix}{key}"
@@ -89,6 +89,6 @@ def config_differences(
         elif key not in old:
             yield name, f"{name} is new, {now!r}"
         elif key not in new:
-            yield name, f"{name} was {was!r} and is there no more"
+            yield name, f"{name} was {was!r} and no longer exists"
         elif was != now:
             yield name, f"{name} was {was!r} and is {now!r}"

@@ -1,4 +1,4 @@
-"""How a run was made: by what command and code, on which machines, and in what time."""
+"""How a run was made: the command, code, machines and time."""
 
 import datetime
 import json
@@ -17,30 +17,29 @@ from casjax.training import processes
 
 
 class RunRecord:
-    """Keeps ``run.json``: ``parts``, one for each time that the run was begun or gone on with.
+    """Writes ``run.json``: ``parts``, one for each time that the run was started or resumed.
 
     A part has ``begun`` (when), the ``command``, the ``first_step`` (taken before it) and
-    ``last_step``, ``seconds`` of training from the one to the other, the number of ``processes``
-    and ``devices``, the ``images`` of its sources, and `circumstances`. What a part did after its
-    last checkpoint, before it was killed, is done again by the next one; the seconds of both count.
+    ``last_step``, the ``seconds`` of training between them, the number of ``processes`` and
+    ``devices``, the ``images`` of its sources, and `circumstances`. What a killed part did after
+    its last checkpoint is repeated by the next one; the seconds of both count.
     """
 
     def __init__(
         self, workdir: Path, images: Sequence[Mapping[str, Any]], *, first_step: int
     ) -> None:
-        """Begin a part after ``first_step`` steps; a run that begins anew forgets all earlier.
+        """Start a part after ``first_step`` steps; a run that starts over drops earlier parts.
 
         Raises:
-          ValueError: its ``images`` are others than those of the part before, or the file is
-            damaged.
+          ValueError: its ``images`` differ from those of the previous part, or the file is damaged.
         """
         self._path = workdir / RUN_FILE
         self._parts = read_parts(self._path) if first_step else []
         for now in images if self._parts else []:
             if now not in self._parts[-1]["images"]:
                 raise ValueError(
-                    f"the images of {now['name']} are not those that {workdir} was begun with: "
-                    "bring them back, or choose another --workdir"
+                    f"the images of {now['name']} are not those that {workdir} was started with: "
+                    "restore them, or choose another --workdir"
                 )
         self._begun = time.monotonic()
         self._part: dict[str, Any] = {
@@ -55,7 +54,7 @@ class RunRecord:
         self.update(first_step)
 
     def update(self, step: int) -> None:
-        """Note that ``step`` steps have been taken by now.
+        """Record that ``step`` steps have been taken.
 
         Raises:
           OSError: the disk is full, say; the message names the file.
@@ -67,7 +66,7 @@ class RunRecord:
 
 
 def read_parts(path: Path) -> list[dict[str, Any]]:
-    """Read the parts of a run; none where no file tells of them.
+    """Read the parts of a run; none if there is no file.
 
     Raises:
       ValueError: the file is damaged.

@@ -1,6 +1,6 @@
 """The pure functions of training: the state, one step, and one batch of validation.
 
-They run on one device's share of a batch, under a mapped axis called ``"batch"``.
+They run on one device's share of a batch, under a mapped axis named ``"batch"``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ Metrics = Mapping[str, jax.Array]
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that a checkpoint holds.
+    """The content of a checkpoint.
 
     Attributes:
       step: int32, the number of steps taken.
@@ -42,15 +42,15 @@ def on_devices(
     parallelism: str = "pmap",
     donate_argnums: int | tuple[int, ...] = (),
 ) -> Callable[..., Any]:
-    """Spread a step over devices: the batch is split along its first axis, all else is the same.
+    """Distribute a step over devices: the batch is split along its first axis, the rest copied.
 
-    Nothing else but `everywhere` knows how it is done.
+    Only this and `everywhere` know how it is done.
 
     Args:
-      function: of a state and a device's share of the batch, which has the axis ``"batch"``.
-      devices: of all processes; each process gives the shares of its own.
+      function: takes a state and a device's share of the batch, with the axis ``"batch"``.
+      devices: of all processes; each process provides the shares of its own.
       parallelism: one of `PARALLELISMS`; they give the same bits.
-      donate_argnums: arguments whose memory may be taken, as for `jax.jit`.
+      donate_argnums: arguments whose memory may be reused, as for `jax.jit`.
     """
     return PARALLELISMS[parallelism](function, devices, donate_argnums)
 
@@ -77,7 +77,7 @@ def _by_shard_map(
     def on_one(state: Any, shares: Any) -> Any:
         return function(state, jax.tree.map(lambda share: share[0], shares))
 
-    # Unchecked, gradients are those of the device's own share, as under pmap: the step means them.
+    # Unchecked, gradients are those of the device's own share, as under pmap; the step averages.
     mapped = jax.shard_map(
         on_one,
         mesh=mesh,
@@ -97,9 +97,9 @@ PARALLELISMS = {"pmap": _by_pmap, "shard_map": _by_shard_map}
 
 
 def everywhere(state: Any, devices: Sequence[jax.Device], *, parallelism: str = "pmap") -> Any:
-    """Put a state on each device, as steps of `on_devices` take it.
+    """Put a state on each device, for steps of `on_devices`.
 
-    pmap takes it from the devices of this process, shard_map from all.
+    For pmap on the devices of this process, for shard_map on all.
     """
     if parallelism == "pmap":
         devices = [d for d in devices if d.process_index == jax.process_index()]
@@ -113,13 +113,13 @@ def make_train_step(
     *,
     edge_weight: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The function that takes one step on a batch.
+    """Make the function that takes one step on a batch.
 
     The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
-    It takes the state and a batch as `batches.Batches.at` gives it, degrades the cut-outs, and
+    The function takes the state and a batch of `batches.Batches.at`, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
-    ``jpeg_mse`` (of the degraded cut-outs, by whatever codec), both of pixels in [0, 1]: luma, or
-    RGB where the network is for colour.
+    ``jpeg_mse`` (of the degraded cut-outs, by any codec), both of pixels in [0, 1]: luma, or RGB
+    for a colour network.
     """
     domain = domain_of(model)
 
@@ -153,7 +153,7 @@ def make_train_step(
 
 
 def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], Metrics]:
-    """The function of variables and a batch that gives ``mse`` and ``jpeg_mse``, as above."""
+    """Make the function from variables and a batch to ``mse`` and ``jpeg_mse``, as above."""
     domain = domain_of(model)
 
     def validation_step(variables: dict[str, Any], batch: Batch) -> Metrics:

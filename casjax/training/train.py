@@ -1,9 +1,9 @@
-"""Training and evaluation of one network as a config says: `train_and_evaluate`.
+"""Training and evaluation of one network as specified by a config: `train_and_evaluate`.
 
-A run is a row of phases: the multi-scale loss, then fine-tuning on the full-resolution output
-(Section III-C). Whatever changes on the way, batches, loss weights, learning rate, is a function
-of the step. So a checkpoint holds no more than the training state, and a run that was stopped
-goes on as if nothing had happened.
+A run is a sequence of phases: the multi-scale loss, then fine-tuning on the full-resolution output
+(Section III-C). Everything that changes over time, batches, loss weights, learning rate, is a
+function of the step. So a checkpoint holds only the training state, and a stopped run resumes as if
+nothing had happened.
 """
 
 import contextlib
@@ -62,25 +62,25 @@ from casjax.training.workplace import enter, read_config
 def train_and_evaluate(
     config: ConfigDict, workdir: Path, *, profile_steps: int = 0
 ) -> dict[str, Any]:
-    """Train a network, or go on where an earlier call stopped, and score it.
+    """Train a network, or resume where an earlier call stopped, and score it.
 
     Args:
-      config: as `configs/base.py` describes it.
-      workdir: made if need be. Receives the files that `networks.workdir` names, and of each test
-        set a picture to look at.
-      profile_steps: of so many steps a trace is written for TensorBoard's profile tab.
+      config: as described in `configs/base.py`.
+      workdir: created if missing. Receives the files named in `networks.workdir`, and an example
+        picture of each test set.
+      profile_steps: the number of steps to trace for TensorBoard's profile tab.
 
     Returns:
-      What ``results.json`` holds: the results of `evaluator.evaluate` and
-      ``parameters_sha256``. Of several processes the first alone scores and writes, and the
+      The content of ``results.json``: the results of `evaluator.evaluate` and
+      ``parameters_sha256``. With several processes only the first scores and writes, and the
       others return nothing.
 
     Raises:
-      ValueError: the config, the data or the workdir does not fit, or another run is at work
-        there; the message says which.
-      FileNotFoundError: a file that the config names is not there.
-      FloatingPointError: the loss is not finite any more; the message names the step.
-      InterruptedTrainingError: SIGTERM or Ctrl-C came during the training; its state is saved.
+      ValueError: the config, the data or the workdir does not fit, or another run is using the
+        workdir; the message says which.
+      FileNotFoundError: a file named in the config is missing.
+      FloatingPointError: the loss is no longer finite; the message names the step.
+      InterruptedTrainingError: SIGTERM or Ctrl-C came during training; its state is saved.
       InterruptedRunError: SIGTERM came before or after it.
     """
     # Before anything is written or takes long, so that a mistake costs nothing.
@@ -118,13 +118,13 @@ def train_and_evaluate(
 
 
 def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
-    """Put the dtype that ``model.dtype="auto"`` stands for into a copy of a config.
+    """Replace ``model.dtype="auto"`` by the actual dtype in a copy of a config.
 
-    It is the one that a run in the workdir was begun with, wherever it goes on, so that it
-    computes the same to the bit; or else the fastest here.
+    It is the dtype that a run in the workdir was started with, wherever it resumes, so that it
+    computes the same bits; or else the fastest here.
 
     Raises:
-      ValueError: another process chose another one.
+      ValueError: another process chose a different one.
     """
     if config.model.get("dtype") != "auto":
         return config
@@ -137,7 +137,7 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
-    """The first ``count`` devices of each process, or all for 0.
+    """Return the first ``count`` devices of each process, or all for 0.
 
     Raises:
       ValueError: a process has fewer, or they do not divide the batch evenly.
@@ -153,22 +153,22 @@ def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
     if batch_size % len(chosen):
         raise ValueError(
             f"batch_size={batch_size} does not divide by {len(chosen)} devices: "
-            "choose a multiple, or fewer devices by --config.devices"
+            "choose a multiple, or fewer devices with --config.devices"
         )
     return chosen
 
 
 def plan_pictures(datasets: Sequence[str]) -> dict[str, str]:
-    """The file names of the pictures of test sets, by their names.
+    """Return the file names of the pictures of test sets, by the names of the sets.
 
     Raises:
-      ValueError: two would have one.
+      ValueError: two would be the same.
     """
     pictures = {name: f"{readable_name(name)}.png" for name in datasets}
     if len(set(pictures.values())) < len(datasets):
         raise ValueError(
-            f"config.evaluation.datasets={tuple(datasets)}: two of them would write one picture, "
-            f"expected names that differ in letters and digits"
+            f"config.evaluation.datasets={tuple(datasets)}: two of them would write the same "
+            "picture, expected names that differ in letters and digits"
         )
     return pictures
 
@@ -183,7 +183,7 @@ def train(
     say: Say,
     profile_steps: int,
 ) -> dict[str, Any]:
-    """Train to the end of the last phase, or restore what did, and give the network's variables."""
+    """Train to the end of the last phase, unless already done, and return the variables."""
     settings = config.to_dict()
     phases = plan_phases({name: config[name] for name in PHASES}, batch_size=config.batch_size)
     optimizer = make_optimizer(phases, **config.optimizer)
@@ -249,7 +249,7 @@ def train(
 
 
 def first_variables(config: ConfigDict, model: nn.Module, shapes: dict[str, Any]) -> dict[str, Any]:
-    """What a training begins with: the variables of another network, or random ones."""
+    """Return the initial variables: those of another network, or random ones."""
     if config.initial_weights:
         return load_start(find_weights(config.initial_weights), model, shapes)
     return initial_variables(model, config.seed)
@@ -263,9 +263,9 @@ def score(
     pictures: Mapping[str, str],
     workdir: Path,
 ) -> dict[str, Any]:
-    """Write a network's weights, evaluate it, and show what it makes of an image of each test set.
+    """Write a network's weights, evaluate it, and show its result on an image of each test set.
 
-    What is written first needs nothing of what can go wrong after it.
+    The weights are written first, so that no later failure loses them.
     """
     save_weights(workdir / WEIGHTS_FILE, variables)
     restorer = find_restorer(model, variables, tile=config.evaluation.tile)

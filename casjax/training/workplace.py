@@ -1,4 +1,4 @@
-"""Entering the workdir of a run: nobody else's, and with nothing in it that would be lost."""
+"""Entering the workdir of a run: exclusively, and without overwriting anything of others."""
 
 import contextlib
 import json
@@ -29,16 +29,16 @@ RESULTS = (WEIGHTS_FILE, RESULTS_FILE, *map(phase_weights_file, PHASES))
 
 @contextlib.contextmanager
 def enter(workdir: Path, *, config: Mapping[str, Any], pictures: Iterable[str]) -> Iterator[None]:
-    """Make the workdir of a run, and hold it against other runs until the block ends.
+    """Create the workdir of a run, and lock it against other runs until the block ends.
 
     Args:
-      workdir: made if need be.
+      workdir: created if missing.
       config: of the run.
       pictures: names of the files that the run will write besides those of every run.
 
     Raises:
-      ValueError: another run is at work there, or the folder holds what the run would overwrite
-        and did not write itself.
+      ValueError: another run is using it, or the folder contains files that the run would
+        overwrite but did not write.
     """
     with contextlib.ExitStack() as until_the_end:
         with processes.first_goes_ahead("entrance"):
@@ -50,8 +50,8 @@ def enter(workdir: Path, *, config: Mapping[str, Any], pictures: Iterable[str]) 
                     until_the_end.enter_context(held(workdir))
                 except BlockingIOError as error:
                     raise ValueError(
-                        f"{workdir}: another run is at work there ({read_status(workdir)}): wait "
-                        "for its end, or choose another --workdir"
+                        f"{workdir}: another run is using it ({read_status(workdir)}): wait "
+                        "for it to end, or choose another --workdir"
                     ) from error
                 require_own(workdir, config, pictures)
                 remove_abandoned(workdir)
@@ -61,9 +61,9 @@ def enter(workdir: Path, *, config: Mapping[str, Any], pictures: Iterable[str]) 
 def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str]) -> None:
     """Check that what a run would overwrite in a folder is its own.
 
-    A run that has checkpoints goes on from them. One that was stopped before its first checkpoint
-    has left records, and begins again, with another config if need be. Results without checkpoints
-    are another's, unless they were made by the same config.
+    A run with checkpoints resumes from them. One that was stopped before its first checkpoint has
+    left records, and starts over, even with another config. Results without checkpoints belong to
+    another run, unless they were made with the same config.
 
     Raises:
       ValueError: there are files that would be lost; the message names some.
@@ -87,7 +87,7 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
-    """The config of a run; None where the file is missing or something else."""
+    """Read the config of a run; None if the file is missing or is something else."""
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The convolutions of the networks, each in the formulation that its backend runs fastest.
+"""The convolutions of the networks, each in the formulation that the backend runs fastest.
 
 Arrays are NHWC, kernels HWIO. Every formulation computes the same function of the same
-parameters; `resolve` is the one place that chooses between them.
+parameters; only `resolve` chooses between them.
 """
 
 import functools
@@ -20,21 +20,21 @@ from casjax.models.convolutions.onednn import sum_of_shifts
 
 Formulation = Literal["auto", "direct", "winograd", "onednn"]
 
-# With fewer channels the transforms of Winograd's form take longer than its products save.
+# With fewer channels, Winograd's transforms take longer than its products save.
 CHANNELS_FOR_WINOGRAD = 64
-# A training step of CAS-CNN in float32 is so many times as fast by it as by oneDNN.
+# How many times as fast a float32 training step of CAS-CNN is with Winograd as with oneDNN.
 GAIN_OF_WINOGRAD = 1.7
 
 
 def resolve(
     formulation: Formulation, dtype: DTypeLike, kernel: Sequence[int]
 ) -> Literal["direct", "winograd", "onednn"]:
-    """Choose the formulation of a layer, with a dtype of activations and a shape of its kernel.
+    """Choose the formulation of a layer from the dtype of its activations and its kernel's shape.
 
-    ``"auto"`` is direct (cuDNN and its kin), but on CPUs oneDNN where that works, and Winograd for
-    the wide 3x3 and full-convolutions in float32, or where oneDNN does not work. Whoever lowers
-    for another backend than JAX's default names a formulation. What Winograd's is not for (other
-    sizes, one channel) is direct.
+    ``"auto"`` is direct (cuDNN and the like), but on CPUs oneDNN where that works, and Winograd for
+    wide 3x3 and full-convolutions in float32, or where oneDNN does not work. Code that lowers for
+    a backend other than JAX's default must name a formulation. Kernels that Winograd does not
+    support (other sizes, one channel) are direct.
 
     Raises:
       ValueError: there is no such formulation, or it is oneDNN's and that does not work here.
@@ -51,7 +51,7 @@ def resolve(
         formulation = "winograd"
     if formulation == "onednn" and not probe.onednn_works():
         raise ValueError(
-            "model.convolution='onednn': it does not work here, as the log says; expected 'auto'"
+            "model.convolution='onednn': it does not work here (see the log); use 'auto'"
         )
     if formulation not in get_args(Formulation):
         expected = ", ".join(map(repr, get_args(Formulation)))
@@ -60,12 +60,12 @@ def resolve(
 
 
 def without_onednn() -> Literal["direct", "winograd"]:
-    """The fastest formulation for CAS-CNN in float32 whose compilations JAX can keep."""
+    """Return the fastest formulation for float32 CAS-CNN whose compilations JAX can cache."""
     return "winograd" if jax.default_backend() == "cpu" else "direct"
 
 
 def fastest_dtype() -> Literal["float32", "bfloat16"]:
-    """The dtype of activations in which CAS-CNN is trained fastest by JAX's default backend."""
+    """Return the activations' dtype in which JAX's default backend trains CAS-CNN fastest."""
     if jax.default_backend() != "cpu":
         return "bfloat16"
     return "bfloat16" if probe.verdict()["bfloat16_gain"] > GAIN_OF_WINOGRAD else "float32"
@@ -77,13 +77,13 @@ def conv3x3(
     formulation: Formulation,
     activation: Activation | None = None,
 ) -> jax.Array:
-    """3x3 convolution of the concatenation of ``parts``, with zero padding, and its activation.
+    """Convolve the concatenation of ``parts`` by 3x3, with zero padding, and activate the result.
 
     Args:
       parts: ``[n, h, w, c_i]``, float32 or bfloat16, whose ``c_i`` add up to c_in.
       kernel: ``[3, 3, c_in, c_out]``, the same dtype.
       formulation: see `resolve`.
-      activation: of the c_out channels; None leaves them as they are.
+      activation: of the c_out channels, or None.
 
     Returns:
       ``[n, h, w, c_out]``, the same dtype.
@@ -92,7 +92,7 @@ def conv3x3(
 
 
 def conv(x: jax.Array, kernel: jax.Array, formulation: Formulation) -> jax.Array:
-    """Convolution without padding, of any size.
+    """Convolve without padding, with a kernel of any size.
 
     Args:
       x: ``[n, h, w, c_in]``, float32 or bfloat16, h and w at least k.
@@ -111,26 +111,26 @@ def full_conv4x4(
     formulation: Formulation,
     activation: Activation | None = None,
 ) -> jax.Array:
-    """4x4 full-convolution of stride 2 (Section III-A), twice the height and width; activation.
+    """Full-convolve by 4x4 with stride 2 (Section III-A), doubling the size, and activate.
 
     Along each axis, output i is the sum of ``kernel[t] * x[(i + t) / 2 - 1]`` over the two taps t
-    for which i + t is even, with zeros outside of x, the concatenation of ``parts``:
-    ``lax.conv_transpose(x, kernel, (2, 2), "SAME")``, whose own kernel gradient is 50 times too
-    slow on CPU.
+    for which i + t is even, with zeros outside x, the concatenation of ``parts``:
+    ``lax.conv_transpose(x, kernel, (2, 2), "SAME")``, whose own kernel gradient is 50 times slower
+    on CPU.
 
     Args:
       parts: ``[n, h, w, c_i]``, float32 or bfloat16, whose ``c_i`` add up to c_in.
       kernel: ``[4, 4, c_in, c_out]``, the same dtype.
       formulation: see `resolve`.
-      activation: of the c_out channels; None leaves them as they are.
+      activation: of the c_out channels, or None.
 
     Returns:
       ``[n, 2h, 2w, c_out]``, the same dtype.
     """
-    # Of the 4x4 taps an output pixel sees 2x2, which ones depends on whether its row and column
+    # An output pixel uses 2x2 of the 4x4 taps; which ones depends on whether its row and column
     # are even. So one 2x2 convolution to 4 * c_out channels, c_out for each of the four cases,
     # does the same multiply-adds; interleaving the cases (depth to space) gives the image, with
-    # one row and column too many on each side.
+    # one extra row and column on each side.
     c_in, c_out = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, c_in, c_out)[:, ::-1, :, ::-1]
     taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
@@ -149,10 +149,10 @@ def _convolve(
     formulation: Formulation,
     activation: Activation | None,
 ) -> jax.Array:
-    """Convolution of stride 1 with rows and columns of zeros around the input; activation."""
+    """Convolve with stride 1 and rows and columns of zeros around the input, and activate."""
     chosen = resolve(formulation, parts[0].dtype, kernel.shape)
     if chosen == "winograd":
-        # In float32 always: its transforms want more than the 8 bits of bfloat16.
+        # Always in float32: its transforms need more than the 8 bits of bfloat16.
         wide_parts, wide = (jax.tree.map(_float32, a) for a in (list(parts), kernel))
         if activation is not None:
             activation = Activation(*(jnp.broadcast_to(v, kernel.shape[3]) for v in activation))
@@ -168,7 +168,7 @@ def _float32(x: jax.Array) -> jax.Array:
 
 
 def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
-    """Concatenates channels, as a sum: on CPUs XLA then does it while it pads the result."""
+    """Concatenate channels as a sum, which XLA on CPUs fuses with the padding of the result."""
     ends = np.cumsum([part.shape[-1] for part in parts])
     placed = (
         jnp.pad(part, ((0, 0), (0, 0), (0, 0), (end - part.shape[-1], ends[-1] - end)))
@@ -191,7 +191,7 @@ def _convolve_directly(
         return y[:, : x.shape[1] + 1 - len(kernel)].astype(dtype)
 
     # XLA's CPU backend runs a convolution without any padding up to five times slower than one
-    # with a row of it, which is cut off again. A 1x1 kernel is a matrix product already.
+    # padded by a row, which is then cut off. A 1x1 kernel is a matrix product anyway.
     with_a_row, without = (functools.partial(convolve, below=below) for below in (1, 0))
     if padding or len(kernel) == 1:
         return without(x, kernel)
@@ -201,11 +201,11 @@ def _convolve_directly(
 def conv_to_few(
     parts: Sequence[jax.Array], kernel: jax.Array, formulation: Formulation
 ) -> jax.Array:
-    """Convolution to few channels of the concatenation of ``parts``, with zero padding.
+    """Convolve the concatenation of ``parts`` to few channels, with zero padding.
 
-    A matrix product gives the k x k taps of every pixel and channel, as many shifted images are
-    summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
-    whatever the dtype, because this is an image and bfloat16 has fewer than 8 bits.
+    A matrix product gives the k x k taps of every pixel and channel, and that many shifted images
+    are summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
+    whatever the dtype, because the result is an image and bfloat16 has fewer than 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
@@ -234,9 +234,9 @@ def conv_to_few(
 
 @jax.custom_vjp
 def _project(x: jax.Array, taps: jax.Array) -> jax.Array:
-    """``[n, h, w, c]`` times ``[c, taps]``, float32; in the gradient, too, of one dtype.
+    """Multiply ``[n, h, w, c]`` by ``[c, taps]``, to float32, with a gradient of one dtype.
 
-    JAX's own gradient would multiply bfloat16 with float32, and so widen ``x`` first.
+    JAX's own gradient would multiply bfloat16 by float32, and so widen ``x`` first.
     """
     return jnp.matmul(x, taps, preferred_element_type=jnp.float32)
 
@@ -248,9 +248,11 @@ def _project_backward(
     dy = dy.astype(x.dtype)
     dx = jnp.matmul(dy, taps.T, preferred_element_type=jnp.float32)
     pixels = (0, 1, 2)
-    # In this order, because what stands first is transposed in memory: that of few channels.
+    # In this order because the first operand is transposed in memory: the one of few channels.
     dtaps = lax.dot_general(dy, x, ((pixels, pixels), ((), ())), preferred_element_type=jnp.float32)
-    return dx.astype(x.dtype), dtaps.T.astype(taps.dtype)
+    # XLA's CPU backend would fuse the transposition into a product that it has not for bfloat16.
+    dtaps = lax.optimization_barrier(dtaps).T
+    return dx.astype(x.dtype), dtaps.astype(taps.dtype)
 
 
 _project.defvjp(lambda x, taps: (_project(x, taps), (x, taps)), _project_backward)

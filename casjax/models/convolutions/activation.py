@@ -1,4 +1,4 @@
-"""What follows a convolution: a bias and PReLU."""
+"""A bias and PReLU, which follow a convolution."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ class Activation(NamedTuple):
 
     Attributes:
       bias: ``[c]``, added to the convolution.
-      slope: ``[c]`` or ``[]``, by which what is negative then is multiplied.
+      slope: ``[c]`` or ``[]``, by which negative values are then multiplied.
     """
 
     bias: Array
@@ -20,7 +20,7 @@ class Activation(NamedTuple):
 
 
 def activate(y: Array, activation: Activation | None) -> Array:
-    """Adds a bias to ``[..., c]`` and applies PReLU, in float32, to the dtype of ``y``.
+    """Add a bias to ``[..., c]`` and apply PReLU, in float32; the result has the dtype of ``y``.
 
     None leaves ``y`` as it is.
     """
@@ -30,7 +30,7 @@ def activate(y: Array, activation: Activation | None) -> Array:
 
 
 def gradients(y: Array, activation: Activation, dy: Array) -> tuple[Array, Array]:
-    """The gradients of `activate` for that of its result: of ``y``, and of the slope ``[c]``.
+    """Return the gradients of ``y`` and of the slope ``[c]``, from that of `activate`'s result.
 
     That of the bias is the sum of the former.
     """

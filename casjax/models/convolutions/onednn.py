@@ -1,17 +1,17 @@
 """Convolution by oneDNN, which jaxlib contains: the fast form for bfloat16 on x86-64 processors.
 
-XLA's CPU compiler hands neither convolutions nor bfloat16 to the processor's best units (AMX,
-AVX512_BF16), but it executes custom calls of oneDNN's primitives, which do. A call that does not
-fit aborts the process, and the calls are internal to XLA: they are built in this module alone, and
-only where `probe.works` is one chosen by itself.
+XLA's CPU compiler uses the processor's best units (AMX, AVX512_BF16) for neither convolutions nor
+bfloat16, but it executes custom calls of oneDNN's primitives, which do. An unsuitable call aborts
+the process, and the calls are internal to XLA: only this module makes them, and 'auto' chooses them
+only where `probe.onednn_works`.
 
-There is no call for the gradient of a kernel. But with rows of the images as window, columns as
-channels and the channels of one side in place of the columns, that is a convolution too:
+There is no call for the gradient of a kernel. But with the images' rows as the window, columns as
+channels and the channels of one operand as columns, that is a convolution too:
 
     dkernel[i, j, a, b] = sum over rows r, columns c of x[r + i, c + j, a] dy[r, c, b]
 
-convolves S[row, (j, a), column] = x[row, column + j, a], k copies of x turned, with dy as it lies
-in memory. Its products are as large as those forwards, and as fast.
+convolves S[row, (j, a), column] = x[row, column + j, a], k transposed copies of x, with dy as it
+lies in memory. Its products are as large as those of the forward pass, and as fast.
 """
 
 import functools
@@ -24,29 +24,29 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
-# Of a strip of the gradient of a kernel: enough to sum over at once, few enough to stay cached.
+# In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached.
 PIXELS_PER_STRIP = 2048
 FEW_CHANNELS = 3  # of an image
-# With fewer channels in, AMX's convolutions by tall kernels are wrong (oneDNN 3.7.3 in jaxlib
+# With fewer input channels, AMX's convolutions by tall kernels are wrong (oneDNN 3.7.3 in jaxlib
 # 0.10.2: those of 8 by 12 rows) or cannot be made (15 by 137), which aborts the process.
 LEAST_COLUMNS = 16
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def convolve(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
-    """Convolves with stride 1; sums are float32 until all taps are in.
+    """Convolve with stride 1, summing all taps in float32.
 
     Args:
       x: bfloat16 or float32 [n, h, w, ci].
       kernel: [k, k, ci, co], the same dtype.
       padding: rows and columns of zeros on each side of an image, less than k.
-      dtype: of the result, that of `x` or float32.
+      dtype: of the result: that of `x`, or float32.
 
     Returns:
       [n, h + 1 - k + 2 padding, w + 1 - k + 2 padding, co].
 
     Raises:
-      TypeError: `x` and `kernel` are of two dtypes, which oneDNN would abort the process for.
+      TypeError: `x` and `kernel` differ in dtype, for which oneDNN would abort the process.
     """
     if x.dtype != kernel.dtype:
         raise TypeError(f"expected a picture and a kernel of one dtype: {x.dtype}, {kernel.dtype}")
@@ -70,7 +70,7 @@ def _convolve_backward(
     dx = _convolution(dy, kernel[::-1, ::-1].swapaxes(2, 3), opposite, x.dtype)
     if x.shape[-1] <= dy.shape[-1]:
         dkernel = _correlate(x, dy, len(kernel), padding)
-    else:  # Copies are made of the side of fewer channels.
+    else:  # The operand with fewer channels is the one copied.
         turned = _correlate(dy, x, len(kernel), opposite)
         dkernel = turned[::-1, ::-1].swapaxes(2, 3)
     return dx, dkernel.astype(kernel.dtype)
@@ -80,24 +80,24 @@ convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 def _convolve_to_few(x: Array, kernel: Array, padding: int) -> Array:
-    """Multiplies all pixels with all taps at once and sums shifted images, in float32.
+    """Multiply all pixels by all taps at once and sum shifted images, in float32.
 
-    That is several times as fast as a convolution, which computes 16 channels at the least.
+    That is several times as fast as a convolution, which computes at least 16 channels.
     """
     planes = _matmul(x.reshape(-1, x.shape[-1]), as_columns(kernel), jnp.float32)
     return sum_of_shifts(planes.reshape(*x.shape[:3], -1), len(kernel), padding)
 
 
 def as_columns(kernel: Array) -> Array:
-    """The taps of a kernel [k, k, ci, co] side by side: [ci, k * k * co]."""
+    """Lay the taps of a kernel [k, k, ci, co] side by side: [ci, k * k * co]."""
     return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
 
 
 def sum_of_shifts(planes: Array, size: int, padding: int) -> Array:
-    """Convolves with a kernel of a size by what its taps make of each pixel.
+    """Finish a convolution, given each pixel multiplied by each tap.
 
     Args:
-      planes: [n, h, w, size * size * co], as a product with `as_columns` gives them.
+      planes: [n, h, w, size * size * co], the product with `as_columns`.
       size: of the kernel.
       padding: rows and columns of zeros on each side of an image.
 
@@ -114,10 +114,10 @@ def sum_of_shifts(planes: Array, size: int, padding: int) -> Array:
 
 
 def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
-    """Sums `moved[r + i - padding, c + j - padding, a] still[r, c, b]` over rows, columns, images.
+    """Sum `moved[r + i - padding, c + j - padding, a] still[r, c, b]` over rows, columns, images.
 
     Args:
-      moved: [n, h, w, a], zero where it is looked at from outside.
+      moved: [n, h, w, a], taken as zero outside.
       still: [n, h + 2 padding + 1 - size, w + 2 padding + 1 - size, b], the same dtype.
       size: of i and j.
       padding: rows and columns before the first.
@@ -127,10 +127,10 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     """
     (n, h, w, a), (_, _, columns, b), dtype = moved.shape, still.shape, moved.dtype
     width = max(columns, LEAST_COLUMNS)
-    pitch = h + padding  # The images stand under each other, with zeros in between.
+    pitch = h + padding  # The images are stacked vertically, with zeros in between.
     rows = n * pitch
     strips = math.ceil(rows * width / PIXELS_PER_STRIP)
-    # Of the strips of about that length, those that cover the fewest rows.
+    # Of the strip lengths close to that, the one that covers the fewest rows.
     longest, shortest = math.ceil(rows / strips), math.ceil(rows / (2 * strips))
     strip = min(range(longest, shortest - 1, -1), key=lambda length: -rows % length)
     total = math.ceil(rows / strip) * strip
@@ -150,26 +150,26 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
 
 
 def _stack(x: Array, pitch: int, sides: tuple[int, int], above: int, rows: int) -> Array:
-    """Stacks images, each `pitch` rows high and with zeros at its sides, to as many rows."""
+    """Stack images, each `pitch` rows high and with zeros at its sides, to `rows` rows."""
     n, h, _, channels = x.shape
     x = jnp.pad(x, ((0, 0), (0, pitch - h), sides, (0, 0))).reshape(n * pitch, -1, channels)
     return jnp.pad(x, ((above, rows - above - n * pitch), (0, 0), (0, 0)))
 
 
 def _words(x: Array) -> Array:
-    """What is only moved is moved as integers: XLA's CPU backend would compute with bfloat16."""
+    """Reinterpret bfloat16 as integers for moving it: XLA's CPU backend would compute with it."""
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
 def _matmul(a: Array, b: Array, dtype: DTypeLike) -> Array:
-    """The product of matrices, summed in float32, in a dtype."""
+    """Multiply matrices, summing in float32, to a dtype."""
     config: dict[str, object] = {"onednn_matmul_config": {}}
     result = jax.ShapeDtypeStruct((len(a), b.shape[1]), dtype)
     return _call(MATMUL, config, result, a, b)
 
 
 def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
-    """Convolves [n, h, w, ci] with [kh, kw, ci, co], summing in float32, to a dtype."""
+    """Convolve [n, h, w, ci] with [kh, kw, ci, co], summing in float32, to a dtype."""
     n, h, w, _ = x.shape
     height, width, _, co = kernel.shape
     shape = n, h + 2 * padding + 1 - height, w + 2 * padding + 1 - width, co
@@ -195,9 +195,9 @@ def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Arr
 
 
 def leave_compilations_unkept() -> None:
-    """Let JAX write no more compilations to its cache in this process; it still reads them.
+    """Stop JAX from writing compilations to its cache in this process; it still reads them.
 
-    It cannot write those that hold these calls: ``MemoryError: std::bad_alloc`` (jaxlib 0.10.2).
+    It cannot write those that contain these calls: ``MemoryError: std::bad_alloc`` (jaxlib 0.10.2).
     """
     jax.config.update("jax_persistent_cache_min_compile_time_secs", math.inf)
 

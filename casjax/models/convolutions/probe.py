@@ -1,9 +1,9 @@
-"""Whether oneDNN's calls work on this machine, found out once and in a process of its own.
+"""Whether oneDNN's calls work on this machine, found out once and in a separate process.
 
 They are internal to XLA: with another version or on another processor they may be unknown, wrong,
-or abort the process. So a child process compares them with `lax` first, in a few seconds. What it
-found lies beside JAX's compilation cache, or in the user's cache folder, under jaxlib's version
-and the processor.
+or abort the process. So a child process first compares them with `lax`, in a few seconds. Its
+result is stored beside JAX's compilation cache, or in the user's cache folder, by jaxlib version
+and processor.
 """
 
 import functools
@@ -27,20 +27,20 @@ from jax import lax
 from casjax.files import replacing
 from casjax.models.convolutions import onednn
 
-FORM = 2  # to be raised when what is tried changes
+FORM = 2  # increase it when what is tried changes
 PATIENCE = 300  # seconds
-# Images, height and width, channels in and out, kernel and padding: each path, with odd tails.
+# Images, height and width, channels in and out, kernel and padding: every code path, odd sizes.
 TRIED = ((2, 9, 33, 17, 2, 1), (1, 13, 1, 5, 11, 0), (2, 5, 64, 96, 3, 1), (1, 7, 19, 1, 5, 2))
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}  # of the largest magnitude
 _TRIAL = f"from {__name__} import _try; _try()"
 
 
 class Verdict(TypedDict):
-    """What was found out.
+    """The result of the trial.
 
     Attributes:
       fault: why oneDNN is not used; "" where it works.
-      bfloat16_gain: how many times as fast as float32 bfloat16 is, in a layer of CAS-CNN.
+      bfloat16_gain: how many times as fast bfloat16 is as float32, in a layer of CAS-CNN.
     """
 
     fault: str
@@ -48,15 +48,15 @@ class Verdict(TypedDict):
 
 
 def onednn_works() -> bool:
-    """Whether the calls of `onednn` give the right results on this machine."""
+    """Return whether the calls of `onednn` give the right results on this machine."""
     return not verdict()["fault"]
 
 
 @functools.cache
 def verdict() -> Verdict:
-    """What is known of this machine, or is found out now."""
+    """Return what is known of this machine, finding it out if necessary."""
     if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
-        return Verdict(fault="it is for x86-64 processors", bfloat16_gain=0.0)
+        return Verdict(fault="it needs an x86-64 processor", bfloat16_gain=0.0)
     folder = Path(
         jax.config.jax_compilation_cache_dir or _user_cache()  # type: ignore[attr-defined]
     )
@@ -68,10 +68,10 @@ def verdict() -> Verdict:
         try:
             found = _ask_child()
             _keep(path, found)
-        except subprocess.TimeoutExpired:  # of a machine that is busy: not kept
+        except subprocess.TimeoutExpired:  # the machine is busy: not stored
             found = Verdict(fault=f"its trial took over {PATIENCE} seconds", bfloat16_gain=0.0)
     if found["fault"]:
-        logging.warning("oneDNN is left out, slower forms serve: %s", found["fault"])
+        logging.warning("oneDNN is not used, so convolutions are slower: %s", found["fault"])
     return found
 
 
@@ -81,7 +81,7 @@ def _keep(path: Path, found: Verdict) -> None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(found))
     except OSError:
-        pass  # It is found out again next time.
+        pass  # It will be found out again next time.
 
 
 def _read(text: str) -> Verdict:
@@ -94,7 +94,7 @@ def _user_cache() -> Path:
 
 
 def processor() -> str:
-    """What tells this processor from those that compute in another way."""
+    """Describe this processor by what distinguishes it from those that compute differently."""
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
             return next(line for line in file if line.startswith(("flags", "Features")))
@@ -112,7 +112,7 @@ def _ask_child() -> Verdict:
             command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except OSError as error:
-        return Verdict(fault=f"its trial did not begin: {error}", bfloat16_gain=0.0)
+        return Verdict(fault=f"its trial did not start: {error}", bfloat16_gain=0.0)
     if child.returncode:
         last = (child.stderr.strip().splitlines() or ["no message"])[-1]
         return Verdict(fault=f"its trial ended with {child.returncode}: {last}", bfloat16_gain=0.0)
@@ -120,7 +120,7 @@ def _ask_child() -> Verdict:
 
 
 def _try() -> None:
-    """What the child does: its last line of output is the verdict."""
+    """Run the trial in the child process: its last line of output is the verdict."""
     random = np.random.default_rng(0)
     for dtype, tolerance in TOLERANCE.items():
         for n, side, ci, co, size, padding in TRIED:
@@ -135,7 +135,7 @@ def _try() -> None:
 
 @functools.partial(jax.jit, static_argnums=2)
 def _error(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
-    """How far a convolution or one of its gradients is from that of `lax`, of the largest."""
+    """Return the largest error against `lax` of a convolution and its gradients, relatively."""
 
     def expected(x: jax.Array, kernel: jax.Array) -> jax.Array:
         around = (padding, padding)
@@ -152,7 +152,7 @@ def _error(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
 
 
 def _seconds(dtype: str) -> float:
-    """The least time of ten that a layer of CAS-CNN takes."""
+    """Return the shortest of eleven times that a layer of CAS-CNN takes."""
     x, kernel = jnp.ones((1, 64, 64, 128), dtype), jnp.ones((3, 3, 128, 128), dtype)
     convolve = jax.jit(lambda x, kernel: onednn.convolve(x, kernel, 1, x.dtype))
     times = []

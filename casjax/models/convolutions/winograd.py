@@ -7,19 +7,19 @@ for a 2x2 kernel. With d a tile of the input, g a kernel and * the elementwise p
 
 Summed over the input channels, the elementwise products become matrix products of
 (tiles, channels in) x (channels in, channels out), one for each of the 36 (25) positions. The
-gradients are the same read backwards: with e = A dy A' those of d and g are
+gradients are the same in reverse: with e = A dy A' those of d and g are
 
     B [(G g G') * e] B'    and    G' [(B' d B) * e] G,
 
-where tiles of d that overlap are summed, and for g all tiles.
+where overlapping tiles of d are summed, and all tiles of g.
 
 What makes this fast under XLA on CPUs:
 
-- Tiles are taken in strips of some hundreds, so that the transformed tiles stay in the cache. What
-  activates a strip, and the gradient of that, is computed while it is there.
-- The images of a batch stand under each other in one tall image, with the zeros that pad them in
-  between. A strip is then a range of rows, no matter where an image ends, and one grid of tiles
-  serves the convolution and its gradients.
+- Tiles are processed in strips of several hundred, so that the transformed tiles stay in the cache.
+  A strip's activation, and the gradient of that, is computed while it is there.
+- The images of a batch are stacked into one tall image, with their zero padding in between. A strip
+  is then a range of rows, no matter where an image ends, and one grid of tiles serves the
+  convolution and its gradients.
 - The transforms are sums of shifted and strided slices, which XLA vectorises over the channels.
 
 The error in float32 is below 1e-5 of the largest magnitude of the result.
@@ -39,16 +39,16 @@ from jax import Array, lax
 from casjax.models.convolutions.activation import Activation, activate, gradients
 
 TILE = 4  # outputs along a side of a tile
-# About so many: enough rows for efficient matrix products, few enough to stay cached.
+# Approximately: enough rows for efficient matrix products, few enough to stay cached.
 TILES_PER_STRIP = 1400
-# Matrix products want whole vector registers of channels: 257 are padded to 272, 513 to 528.
+# Matrix products need whole vector registers of channels: 257 are padded to 272, 513 to 528.
 CHANNEL_MULTIPLE = 16
 PADDING = 1  # rows and columns of zeros on each side of an image
 
 
 @jax.custom_vjp
 def convolve(x: Array, kernel: Array, activation: Activation | None) -> Array:
-    """Convolves with stride 1 and one row and column of zeros around the input, and activates.
+    """Convolve with stride 1 and one row and column of zeros around the input, and activate.
 
     The convolution equals `lax.conv_general_dilated(x, kernel, (1, 1), ((1, 1), (1, 1)))` in the
     layouts below: a 3x3 kernel keeps the height and width, a 2x2 kernel adds one to each.
@@ -56,7 +56,7 @@ def convolve(x: Array, kernel: Array, activation: Activation | None) -> Array:
     Args:
       x: float32 [n, h, w, ci], any size from 1x1.
       kernel: float32 [k, k, ci, co], k = 2 or 3.
-      activation: of the co channels; None leaves them as they are.
+      activation: of the co channels, or None.
 
     Returns:
       float32 [n, h + 3 - k, w + 3 - k, co].
@@ -66,7 +66,7 @@ def convolve(x: Array, kernel: Array, activation: Activation | None) -> Array:
     return _unstack(y, grid, *_output_shape(x, kernel))
 
 
-# The tall image, the kernel, and what activates the convolution with the tall result before that.
+# The tall image, the kernel, and the activation with the tall result before it.
 _Residuals = tuple[Array, Array, tuple[Activation, Array] | None]
 
 
@@ -100,7 +100,7 @@ def _output_shape(x: Array, kernel: Array) -> tuple[int, int, int]:
 
 
 class _TileGrid(NamedTuple):
-    """Tiles over a tall image: `strips` under each other, each of rows x columns tiles."""
+    """Tiles over a tall image: `strips` from top to bottom, each of rows x columns tiles."""
 
     pitch: int  # pixels from the first row of an image to that of the next
     strips: int
@@ -109,13 +109,13 @@ class _TileGrid(NamedTuple):
 
 
 def _tile_grid(shape: tuple[int, ...], size: int) -> _TileGrid:
-    """The grid for images [n, h, w, ci] and a kernel of a size, and for their gradients."""
+    """Return the grid for images [n, h, w, ci], a kernel size, and the gradients."""
     n, h, w, _ = shape
     h_out, w_out = h + 3 - size, w + 3 - size
     pitch = h + PADDING if n > 1 else h_out
     rows = math.ceil(((n - 1) * pitch + max(h, h_out)) / TILE)
     columns = math.ceil(max(w, w_out) / TILE)
-    # Of the strips of about the right number of tiles, those that cover the fewest rows.
+    # Of the strips with about the right number of tiles, those that cover the fewest rows.
     most = min(rows, max(1, TILES_PER_STRIP * 4 // 3 // columns))
     least = min(most, max(1, TILES_PER_STRIP * 2 // 3 // columns))
     per_strip = min(range(most, least - 1, -1), key=lambda count: -(-rows // count) * count)
@@ -123,7 +123,7 @@ def _tile_grid(shape: tuple[int, ...], size: int) -> _TileGrid:
 
 
 def _stack_input(x: Array, grid: _TileGrid, size: int) -> Array:
-    """Stacks [n, h, w, ci] to a tall image, zero-padded to all that the tiles of the grid read."""
+    """Stack [n, h, w, ci] into a tall image, zero-padded to all that the grid's tiles read."""
     _, h, w, ci = x.shape
     height = grid.strips * grid.rows * TILE + size - 1
     width = grid.columns * TILE + size - 1
@@ -134,7 +134,7 @@ def _stack_input(x: Array, grid: _TileGrid, size: int) -> Array:
 
 
 def _stack_output(y: Array, grid: _TileGrid) -> Array:
-    """Stacks [n, h, w, co] to what `_unstack` takes them from, with zeros for all else."""
+    """Stack [n, h, w, co] into the tall image that `_unstack` cuts, with zeros elsewhere."""
     _, h, w, _ = y.shape
     y = jnp.pad(y, ((0, 0), (0, grid.pitch - h), (0, grid.columns * TILE - w), (0, 0)))
     tall = y.reshape(-1, *y.shape[2:])
@@ -142,13 +142,13 @@ def _stack_output(y: Array, grid: _TileGrid) -> Array:
 
 
 def _unstack(tall: Array, grid: _TileGrid, n: int, h: int, w: int) -> Array:
-    """Cuts n images of h x w out of a tall image, in whose corner the first begins."""
+    """Cut n images of h x w out of a tall image, which starts with the first."""
     tall = _pad_rows(tall, 0, n * grid.pitch - len(tall))
     return tall.reshape(n, grid.pitch, *tall.shape[1:])[:, :h, :w]
 
 
 def _pad_rows(tall: Array, above: int, below: int) -> Array:
-    """Adds rows of zeros, or cuts rows off where a number is negative."""
+    """Add rows of zeros, or cut rows off where a number is negative."""
     zero = jnp.zeros((), tall.dtype)
     return lax.pad(tall, zero, ((above, below, 0), (0, 0, 0), (0, 0, 0)))
 
@@ -156,7 +156,7 @@ def _pad_rows(tall: Array, above: int, below: int) -> Array:
 def _convolve_tall(
     tall: Array, kernel: Array, activation: Activation | None, grid: _TileGrid
 ) -> Array:
-    """Convolves a tall image [height, width, ci] to [strips * rows * 4, columns * 4, co]."""
+    """Convolve a tall image [height, width, ci] to [strips * rows * 4, columns * 4, co]."""
     size, _, ci, co = kernel.shape
     b_transposed, g, a_transposed = MATRICES[size]
     kernel = jnp.pad(kernel, ((0, 0), (0, 0), (0, tall.shape[-1] - ci), (0, 0)))
@@ -180,7 +180,7 @@ def _convolve_tall(
 def _gradients_tall(
     residuals: _Residuals, tall_dy: Array, grid: _TileGrid
 ) -> tuple[Array, Array, Activation | None]:
-    """The gradients of a tall image, the kernel and the activation."""
+    """Return the gradients of a tall image, the kernel and the activation."""
     tall, kernel, activated = residuals
     size, _, ci, co = kernel.shape
     b_transposed, g, a_transposed = MATRICES[size]
@@ -201,7 +201,7 @@ def _gradients_tall(
         tiles = _transform_tiles(b_transposed, pixels, grid)
         dy_tiles = _transform_tiles(a, dy, grid)
         if activated is not None:
-            # The second row of A is all ones: there stands the sum of a tile's 16 pixels.
+            # The second row of A is all ones: it gives the sum of a tile's 16 pixels.
             dbias = dy_tiles[1][1].sum(0)
             dactivation = jax.tree.map(jnp.add, dactivation, Activation(dbias, dslope))
         dkernels = [
@@ -214,7 +214,7 @@ def _gradients_tall(
         ]
         lines = [_overlap([_weighted_sum(w, row) for w in b], 1) for row in products]
         dx = _overlap([_weighted_sum(w, lines) for w in b], 0)
-        # The strip before has begun the first rows, which tiles of both see.
+        # The previous strip has started the first rows, which tiles of both cover.
         dx += _pad_rows(lax.dynamic_slice_in_dim(tall_dx, start, size - 1), 0, height)
         return lax.dynamic_update_slice_in_dim(tall_dx, dx, start, 0), dkernels, dactivation
 
@@ -230,7 +230,7 @@ def _gradients_tall(
 
 
 def _overlap(lines: Sequence[Array], axis: int) -> Array:
-    """Lays tiles 4 pixels apart along an axis and sums where they overlap.
+    """Lay tiles 4 pixels apart along an axis and sum where they overlap.
 
     `lines` are the rows or columns of all tiles: with n tiles along the axis, len(lines) = 4 + k
     of them become 4n + k.
@@ -253,7 +253,7 @@ Matrix = Sequence[Sequence[float]]
 
 
 def _transform_tiles(matrix: Matrix, pixels: Array, grid: _TileGrid) -> list[list[Array]]:
-    """Applies `matrix d matrix'` to every tile d of a strip, whose corners are 4 pixels apart.
+    """Apply `matrix d matrix'` to every tile d of a strip, whose corners are 4 pixels apart.
 
     The result is one array [rows * columns, channels] for each position in the transformed tile.
     """
@@ -271,10 +271,10 @@ def _transform_tiles(matrix: Matrix, pixels: Array, grid: _TileGrid) -> list[lis
 
 
 def _computed_once(function: Callable[[Array], list[Array]], x: Array) -> list[Array]:
-    """Returns function(x), kept in memory.
+    """Return function(x), kept in memory.
 
-    XLA would rather fuse it into each of its uses and so compute it many times. On CPUs it looks
-    through optimization barriers; the one fence it respects is a branch it cannot decide.
+    XLA would rather fuse it into each of its uses and so compute it many times. On CPUs it sees
+    through optimization barriers; all that stops it is a branch that it cannot decide.
     """
 
     def zeros(x: Array) -> list[Array]:
@@ -285,7 +285,7 @@ def _computed_once(function: Callable[[Array], list[Array]], x: Array) -> list[A
 
 
 def _sandwich(matrix: Matrix, x: Sequence[Sequence[Array]]) -> list[list[Array]]:
-    """Computes `matrix x matrix'` for a square x of arrays."""
+    """Compute `matrix x matrix'` for a square x of arrays."""
     columns = [[_weighted_sum(row, column) for row in matrix] for column in _transpose(x)]
     return [[_weighted_sum(row, line) for row in matrix] for line in _transpose(columns)]
 
@@ -295,7 +295,7 @@ def _transpose(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 
 def _weighted_sum(weights: Iterable[float], terms: Iterable[Array]) -> Array:
-    """Sums weight * term, without the terms of weight zero and the multiplications by one."""
+    """Sum weight * term, without terms of weight zero and multiplications by one."""
     weighted = [
         term if weight == 1 else -term if weight == -1 else weight * term
         for weight, term in zip(weights, terms, strict=True)
@@ -305,9 +305,9 @@ def _weighted_sum(weights: Iterable[float], terms: Iterable[Array]) -> Array:
 
 
 def _matrices(size: int, points: Sequence[int]) -> tuple[Matrix, Matrix, Matrix]:
-    """B', G and A' by the construction of Cook and Toom: interpolation at points and infinity.
+    """Return B', G and A' by Cook and Toom's construction: interpolation at points and infinity.
 
-    They are right if, and only if, sum over j of A'[i, j] G[j, k] B'[j, l] is 1 where l = i + k
+    They are right if and only if sum over j of A'[i, j] G[j, k] B'[j, l] is 1 where l = i + k
     and 0 elsewhere.
     """
     others = [[other for other in points if other != point] for point in points]
