@@ -1,8 +1,9 @@
 """CAS-CNN in JAX/Flax: JPEG compression artifact removal.
 
-`casjax.restore_image` restores an array of pixels and `casjax.load_network` loads a trained
-network; `casjax.jpeg.degrade` is libjpeg to the bit, inside `jit` too, and `casjax.metrics` has the
-scores. Each is imported when it is first asked for, because JAX is slow to start.
+`casjax.restore_image` restores an array of pixels, `casjax.restore_file` a file, and
+`casjax.load_network` loads a trained network; `casjax.jpeg.degrade` is libjpeg to the bit, inside
+`jit` too, and `casjax.metrics` has the scores. Each is imported when it is first asked for, because
+JAX is slow to start.
 """
 
 import importlib
@@ -12,13 +13,15 @@ if TYPE_CHECKING:
     from casjax import jpeg, metrics
     from casjax.networks.pretrained import load_network
     from casjax.restoration.restoring import restore_image
+    from casjax.restoration.running import restore_file
 
 __version__ = "0.2.0"
 
-__all__ = ["__version__", "jpeg", "load_network", "metrics", "restore_image"]
+__all__ = ["__version__", "jpeg", "load_network", "metrics", "restore_file", "restore_image"]
 
 _HOMES = {
     "load_network": "casjax.networks.pretrained",
+    "restore_file": "casjax.restoration.running",
     "restore_image": "casjax.restoration.restoring",
 }
 

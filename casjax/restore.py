@@ -141,8 +141,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--consistent",
         action=argparse.BooleanOptionalAction,
-        help="keep within what the file's coefficients allow; default: where the network was made "
-        "for another quality",
+        help="keep within what the file's coefficients allow; default: with a network for colour, "
+        "or one made for another quality, unless the file was saved twice",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(

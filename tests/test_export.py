@@ -14,7 +14,7 @@ import small
 from casjax.benchmark.networks import make_model
 from casjax.export import __main__ as export
 from casjax.export.stablehlo import export_stablehlo
-from casjax.models import MODELS, variable_shapes, vary
+from casjax.models import MODELS, example_inputs, variable_shapes, vary
 from casjax.networks import pretrained
 
 OTHERWISE = {
@@ -24,6 +24,7 @@ OTHERWISE = {
     "residual": True,
     "batch_norm": True,
 }
+COLOUR = {"channels": 3, "condition": 2}
 SIZES = [(1, 24, 40), (2, 16, 8)]
 
 
@@ -42,9 +43,12 @@ def network(name, **options):
     return pretrained.Network(name, model, variables, (15, 25))
 
 
-def pictures(sizes):
+def calls(model, sizes):
     generator = np.random.default_rng(1)
-    return [generator.random((*size, 1), np.float32) for size in sizes]
+    planes, *told = (x.shape[-1] for x in example_inputs(model, count=1, size=8))
+    for size in sizes:
+        shapes = [(*size, planes), *((size[0], count) for count in told)]
+        yield [generator.random(shape, np.float32) for shape in shapes]
 
 
 def onnx_runner(network):
@@ -55,7 +59,8 @@ def onnx_runner(network):
     content = export_onnx(network.model, network.variables, metadata={"purpose": "a test"})
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     assert session.get_modelmeta().custom_metadata_map == {"purpose": "a test"}
-    return lambda picture: session.run(None, {"degraded": picture})[0]
+    names = "degraded", "condition"
+    return lambda *inputs: session.run(None, dict(zip(names, inputs, strict=False)))[0]
 
 
 def stablehlo_runner(network):
@@ -75,16 +80,18 @@ def stablehlo_runner(network):
         pytest.param("cascnn", {}, marks=pytest.mark.slow),
         pytest.param("cascnn", OTHERWISE, marks=pytest.mark.slow),
         pytest.param("cascnn", {"skip_connections": False}, marks=pytest.mark.slow),
+        pytest.param("cascnn", COLOUR, marks=pytest.mark.slow),
+        pytest.param("cascnn", OTHERWISE | COLOUR, marks=pytest.mark.slow),
     ],
 )
 def test_any_size_as_the_network_itself(make_runner, name, options):
     original = network(name, **options)
     run = make_runner(original)
-    for picture in pictures(SIZES):
-        output = np.asarray(original.model.apply(original.variables, picture)[0])
+    for inputs in calls(original.model, SIZES):
+        output = np.asarray(original.model.apply(original.variables, *inputs)[0])
         assert ((output > 0) & (output < 1)).mean() > 0.5
         assert output.std() > 0.01
-        np.testing.assert_allclose(run(picture), np.clip(output, 0, 1), atol=1e-5)
+        np.testing.assert_allclose(run(*inputs), np.clip(output, 0, 1), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", pretrained.manifest())

@@ -64,6 +64,8 @@ def html(tmp_path_factory):
             table=table.markdown(table.table([run])),
             others="None.",
             peers="",
+            colour="",
+            twice="",
             figures=[figure],
             missing=["Figure 4: <nothing>"],
             score=Score(run, rows[1]),

@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 
-from casjax.report import peers
+from casjax.report import field, peers
 from casjax.report.__main__ import main
 from casjax.report.runs import read_runs
 
@@ -145,3 +145,38 @@ def test_without_methods_there_is_nothing_to_compare(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         peers.main([str(tmp_path), f"-o={tmp_path / 'peers'}"])
     assert "no method was scored on live1 at quality 10, 20, 40" in capsys.readouterr().err
+
+
+def facts(folder, **added):
+    """Add facts to the results of a run."""
+    path = folder / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | added))
+
+
+def test_colour_stands_beside_what_others_published(tmp_path):
+    facts(write_run(tmp_path / "runs" / "a", method="ours", qf=10), channels=3)
+    facts(write_run(tmp_path / "runs" / "b", method="ours", qf=10, scores=(27.6, 27.8)), channels=3)
+    write_run(tmp_path / "runs" / "luma", method="luma", qf=10)
+    lines = [line for line in field.colour(read_runs([tmp_path / "runs"])) if line[0] == "10"]
+    names = ["JPEG", "QGAC", "FBCNN", "JDEC", "SwinIR, one network for each quality"]
+    assert [line.method for line in lines] == [*names, "JPEG", "ours"]
+    assert lines[1][2:] == (27.65, 27.43, "published")
+    assert lines[-1].origin == "a"
+    assert lines[-1].psnr == 30.5
+    table = field.markdown(lines)
+    assert "| 10 | FBCNN | 27.77 | 27.51 | published |" in table
+    assert table.splitlines()[-1] == "| 10 | ours | 30.50 | 29.50 | a |"
+
+
+def test_files_saved_twice_have_a_table_of_their_own(tmp_path):
+    shifted, aligned = ({"quality": 30, "shift": shift} for shift in ([4, 4], [0, 0]))
+    facts(write_run(tmp_path / "runs" / "a", method="ours", qf=50), recompress=shifted)
+    facts(write_run(tmp_path / "runs" / "b", method="other", qf=50), recompress=aligned)
+    facts(write_run(tmp_path / "runs" / "c", method="rgb", qf=50), recompress=shifted, channels=3)
+    runs = read_runs([tmp_path / "runs"])
+    assert not any(run.rows or run.colour_rows for run in runs)
+    lines = field.twice(runs)
+    compressions = list(dict.fromkeys(line.compression for line in lines))
+    assert compressions == ["10, 10", "10, 30", "10, 50", "30, 50", "50, 30"]
+    methods = [line.method for line in lines if line.compression == "30, 50"]
+    assert methods == ["JPEG", "ours", "JPEG", "FBCNN", "FBCNN, trained for it"]

@@ -369,9 +369,14 @@ def test_quality_is_read_and_the_nearest_network_chosen(run, monkeypatch):
 @pytest.mark.parametrize("quality", [93, 94])
 def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
     save("photo.jpg", quality=quality)
-    status, _, errors = run("photo.jpg")
+    status, output, errors = run("photo.jpg", "--explain")
     assert status == 0
-    assert ("a file so good is better left as it is" in errors) == (quality > 93)
+    assert ("left as it is, because no network betters a file so good" in errors) == (quality > 93)
+    assert ("chosen     none" in output) == (quality > 93)
+    assert ("identity" in errors) == (quality <= 93)
+    assert quality == 93 or difference("photo-restored.png", opened("photo.jpg")) == 0
+    assert run("photo.jpg", "-o", "forced.png", "--model=brighter", "--no-consistent")[0] == 0
+    assert difference("forced.png", opened("photo.jpg")) > 0
 
 
 def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):

@@ -152,6 +152,49 @@ def test_strength_blends(image):
         restore_with(darker, image, strength=2)
 
 
+@pytest.mark.parametrize("sampling", ["4:4:4", "4:2:0"])
+def test_arrays_keep_to_what_their_file_allows_as_the_file_does(sampling):
+    file = io.BytesIO()  # whose RGB is nowhere clipped: what is clipped is not kept to anything
+    Image.fromarray(PHOTOGRAPH // 2 + 60).save(file, "JPEG", quality=40, subsampling=sampling)
+    picture = read_photograph(file.getvalue(), name="test", max_pixels=10**6)
+    tables = np.stack(picture.header.steps[:2])
+    for_file = restore(picture, darker, chroma=True, consistent=True).astype(int)
+    for_array = restore_with(darker, shown(picture), chroma=True, tables=tables, sampling=sampling)
+    assert np.abs(for_array - for_file).mean() < 0.6
+    free = restore_with(darker, shown(picture), chroma=True, quality=40)
+    assert np.abs(for_array.astype(int) - free).mean() > 3
+
+
+def test_what_is_said_of_arrays_is_checked():
+    with pytest.raises(ValueError, match="expected one of 4:4:4, 4:2:2, 4:2:0"):
+        restore_with(identity, PHOTOGRAPH, quality=20, sampling="4:1:1")
+    with pytest.raises(ValueError, match="needs the quality or the tables"):
+        restore_with(identity, PHOTOGRAPH, sampling="4:2:0")
+    with pytest.raises(ValueError, match="expected tables of luma and chroma, integers"):
+        restore_with(identity, PHOTOGRAPH, tables=np.ones((8, 8), int))
+
+
+def test_a_file_is_restored_as_by_the_command(monkeypatch, tmp_path):
+    monkeypatch.setattr(restoring, "load_restorer", lambda model, memory: darker)
+    source, destination = tmp_path / "photo.jpg", tmp_path / "new" / "restored.png"
+    Image.fromarray(PHOTOGRAPH).save(source, quality=30, comment=b"a comment")
+    said = casjax.restore_file(source, destination, model="cascnn-qf20", strength=0.5)
+    assert said.startswith(f"{destination}: quality 30, cascnn-qf20")
+    written = Image.open(destination)
+    assert written.text["Comment"] == "a comment"
+    picture = photograph(quality=30)
+    expected = restore_photograph(
+        picture, darker, chroma=False, consistent=True, ensemble=False, strength=0.5
+    )
+    assert np.array_equal(np.asarray(written), expected)
+    with pytest.raises(ValueError, match="exists: use --overwrite"):
+        casjax.restore_file(source, destination)
+    with pytest.raises(ValueError, match=r"expected a name that ends in \.png"):
+        casjax.restore_file(source, tmp_path / "restored.xyz")
+    with pytest.raises(TypeError, match="quality"):
+        casjax.restore_file(source, destination, quality=30)
+
+
 @pytest.mark.parametrize("image", [PHOTOGRAPH / 255, PHOTOGRAPH[..., :2], PHOTOGRAPH[0, :, 0]])
 def test_other_arrays_are_refused(image):
     with pytest.raises(ValueError, match="expected an image uint8"):

@@ -4,13 +4,17 @@ import io
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from casjax import jpeg
 from casjax.color import rgb_to_ycbcr, ycbcr_to_rgb
 from casjax.images.photographs import read_photograph
+from casjax.networks import pretrained
 from casjax.networks.consistency import project
+from casjax.restoration.choosing import choose_network
 from casjax.restoration.colour import restore_in_colour, tables_of
+from casjax.restoration.options import Options
 from casjax.restoration.restoring import shown
 
 SHAPE = (61, 83)
@@ -151,3 +155,50 @@ def test_consistent_results_keep_to_the_steps_of_whole_components():
     np.testing.assert_allclose(found, expected, atol=1)
     with pytest.raises(ValueError, match="--consistent is for JPEG files"):
         restore(photograph_of(clean_picture(), format="PNG"), darken, quality=3, consistent=True)
+
+
+@pytest.fixture
+def a_network_for_colour_ships(monkeypatch):
+    manifest = {
+        "luma": {"qualities": [20, 20], "model": {"name": "cascnn"}},
+        "colour": {"qualities": [5, 100], "model": {"name": "cascnn", "channels": 3}},
+    }
+    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+
+
+def test_once_it_ships_the_network_for_colour_takes_what_is_in_colour(a_network_for_colour_ships):
+    default = choose_network(photograph_of(clean_picture()), Options())
+    assert (default.model, default.quality, default.told) == ("colour", "30", None)
+    assert (default.consistent, default.notes) == (True, [])
+    assert not choose_network(photograph_of(clean_picture()), Options(consistent=False)).consistent
+    asked = choose_network(photograph_of(clean_picture()), Options(qf=60))
+    assert (asked.model, asked.told, asked.consistent) == ("colour", 60, False)
+    assert choose_network(photograph_of(clean_picture()), Options(luma=True)).model == "luma"
+
+
+def test_grey_files_take_what_measures_better(a_network_for_colour_ships):
+    grey = clean_picture()[..., 1]
+    assert choose_network(photograph_of(grey), Options()).model == "luma"
+    assert choose_network(photograph_of(grey, quality=95), Options()).model == "colour"
+
+
+def test_files_saved_twice_are_restored_as_the_coarser_one(a_network_for_colour_ships):
+    picture = np.asarray(Image.fromarray(skimage.data.astronaut()[:256, 100:356]))
+    shown_first = shown(photograph_of(picture, quality=20))
+    choice = choose_network(photograph_of(shown_first[4:, 4:], quality=95), Options())
+    assert (choice.model, choice.told, choice.grid) == ("colour", 20, (4, 4))
+    assert choice.quality == "20, and then 95"
+    assert choice.notes == ["the pixels show that it was saved twice"]
+    assert not choice.consistent
+
+
+def test_chroma_of_fewer_samples_keeps_to_its_file():
+    photograph = photograph_of(clean_picture(), subsampling="4:2:0")
+
+    def colder(planes, tables):
+        return np.full(planes.shape, (0, 60, 0), np.float16)
+
+    free, kept = (restore(photograph, colder, consistent=c).astype(int) for c in (False, True))
+    change, held = (np.abs(found - shown(photograph)).mean() for found in (free, kept))
+    assert change > 20
+    assert held < 0.3 * change

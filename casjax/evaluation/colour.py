@@ -9,6 +9,7 @@ import numpy.typing as npt
 from casjax.evaluation.restorers import FileRestorer
 from casjax.images.photographs import read_photograph
 from casjax.networks.colour_restorer import make_colour_restorer
+from casjax.restoration.choosing import can_be_held, find_former_of
 from casjax.restoration.colour import restore_in_colour, tables_of
 
 MAX_PIXELS = 10**9  # of a test image
@@ -17,15 +18,23 @@ MAX_PIXELS = 10**9  # of a test image
 def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
     """Make the restorer of a colour network, which takes JPEG files, including grey ones.
 
+    It does what `casjax.restore` does by default: results keep to what the file allows, and one
+    that was saved twice is restored as the coarser JPEG that it was.
+
     Arguments and errors are those of `inference.make_restorer`.
     """
     restorer = make_colour_restorer(model, variables, tile=tile)
 
     def restore(file: bytes) -> npt.NDArray[np.uint8]:
         photograph = read_photograph(file, name="test image", max_pixels=MAX_PIXELS)
-        tables = tables_of(photograph, None)
+        former = find_former_of(photograph)
         return restore_in_colour(
-            photograph, restorer, tables=tables, consistent=False, ensemble=False
+            photograph,
+            restorer,
+            tables=tables_of(photograph, former.quality if former else None),
+            consistent=not former and can_be_held(photograph),
+            ensemble=False,
+            grid=former.grid if former else (0, 0),
         )
 
     return FileRestorer(restore)

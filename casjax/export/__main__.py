@@ -17,7 +17,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import casjax
 from casjax.files import replacing
@@ -120,14 +120,14 @@ def export(network: "Network", options: argparse.Namespace) -> None:
       ValueError: one does not, or there is no way to write this network.
     """
     name, facts = name_of(options), describe(network)
-    pictures = noise()
-    expected = restore(network, pictures)
+    inputs = noise(network)
+    expected = restore(network, inputs)
     for file_format in options.formats:
         content = serialize(network, file_format, facts, options.platforms)
         path = options.output / f"{name}.{file_format}"
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-            difference = largest_difference(file_format, temporary, pictures, expected)
+            difference = largest_difference(file_format, temporary, inputs, expected)
             if not difference <= TOLERANCE:
                 raise ValueError(
                     f"{path} is not written: it differs from the network by {difference:.1e}, "
@@ -141,21 +141,36 @@ def export(network: "Network", options: argparse.Namespace) -> None:
 
 def describe(network: "Network") -> dict[str, str]:
     """Return what a user of the files must know, as ONNX files hold it: texts by name."""
+    from casjax.networks.colour import is_for_colour
     from casjax.networks.inference import context
 
     lowest, highest = network.qualities
     alignment, overlap = network.model.alignment, context(network.model)
     sizes = f"multiples of {alignment}; continue others by their edge, at the bottom and the right"
+    purpose = f"removes the artifacts of JPEG quality {lowest} to {highest} from"
+    if is_for_colour(network.model):
+        seen = {
+            "purpose": f"{purpose} luma and chroma",
+            "input": "degraded, float32 [batch, height, width, 3]: the planes Y, Cb and Cr of a "
+            "decoded JPEG, p in 0..255, chroma enlarged to all pixels; as (16 + 219/255 p) / 255 "
+            "for Y and (16 + 224/255 p) / 255 for Cb and Cr",
+            "condition": "condition, float32 [batch, 2]: the mean natural logarithm of the 64 "
+            "quantisation steps of luma, and that of chroma, each divided by that of 255",
+        }
+    else:
+        seen = {
+            "purpose": f"{purpose} luma",
+            "input": "float32 [batch, height, width, 1]: luma of a decoded JPEG, as MATLAB's "
+            "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
+        }
     return {
         "network": network.name,
-        "purpose": f"removes the artifacts of JPEG quality {lowest} to {highest} from luma",
-        "input": "float32 [batch, height, width, 1]: luma of a decoded JPEG, as MATLAB's "
-        "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
+        **seen,
         "height and width": sizes if alignment > 1 else "any",
         "context": f"{overlap} pixels: tiles leave no seams if, of each, what lies nearer than "
         "that to a border inside the picture is left out"
         + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
-        "output": "float32 of the same shape: restored luma, clipped to [0, 1]",
+        "output": "float32 of the shape of what is restored, in its range, clipped to [0, 1]",
         "casjax": casjax.__version__,
     }
 
@@ -204,27 +219,31 @@ def serialize(
     return export_stablehlo(network.model, network.variables, platforms=platforms)
 
 
-def noise() -> list["np.ndarray"]:
-    """Return noise, in which no error can hide: float32 [n, h, w, 1] in [0, 1]."""
+def noise(network: "Network") -> list[list["np.ndarray"]]:
+    """Return what a network is called with: noise in [0, 1], in which no error can hide."""
     import numpy as np
 
+    from casjax.models import example_inputs
+
     generator = np.random.default_rng(0)
-    return [generator.random((*shape, 1), np.float32) for shape in SHAPES]
+    planes, *told = (x.shape[-1] for x in example_inputs(network.model, count=1, size=8))
+    shapes = [[(*shape, planes), *((shape[0], count) for count in told)] for shape in SHAPES]
+    return [[generator.random(shape, np.float32) for shape in call] for call in shapes]
 
 
-def restore(network: "Network", pictures: list["np.ndarray"]) -> list["np.ndarray"]:
-    """Return what the network itself makes of pictures."""
+def restore(network: "Network", inputs: list[list["np.ndarray"]]) -> list["np.ndarray"]:
+    """Return what the network itself gives for each call."""
     import jax
     import numpy as np
 
     apply = jax.jit(network.model.apply)
-    return [np.clip(apply(network.variables, picture)[0], 0, 1) for picture in pictures]
+    return [np.clip(apply(network.variables, *call)[0], 0, 1) for call in inputs]
 
 
 def largest_difference(
     file_format: str,
     path: Path,
-    pictures: list["np.ndarray"],
+    inputs: list[list["np.ndarray"]],
     expected: list["np.ndarray"],
 ) -> float:
     """Run a file in a fresh process, and return how far it is off at the worst pixel.
@@ -235,11 +254,14 @@ def largest_difference(
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:
-        inputs, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
-        np.savez(inputs, *pictures)
+        given, outputs = Path(folder, "inputs.npz"), Path(folder, "outputs.npz")
+        named: dict[str, Any] = {
+            f"{i}.{j}": x for i, call in enumerate(inputs) for j, x in enumerate(call)
+        }
+        np.savez(given, **named)
         program = [sys.executable, "-m", "casjax.export.run"]
         done = subprocess.run(
-            [*program, file_format, str(path), str(inputs), str(outputs)],
+            [*program, file_format, str(path), str(given), str(outputs)],
             capture_output=True,
             text=True,
         )

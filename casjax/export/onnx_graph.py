@@ -14,12 +14,13 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from casjax.models import example_inputs
 from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
 from casjax.models.svoboda import L4, L8
 
 OPSET, IR_VERSION = 17, 8  # of 2022: old enough for all that runs ONNX today
-INPUT, OUTPUT = "degraded", "restored"
+INPUT, TOLD, OUTPUT = "degraded", "condition", "restored"
 BATCH_NORM_EPSILON = 1e-5  # flax's
 
 Tree = Mapping[str, Any]
@@ -37,7 +38,8 @@ def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str
       ValueError: there is no graph for this kind of network.
     """
     require_graph(model)
-    graph = Graph()
+    planes, *told = (x.shape[-1] for x in example_inputs(model, count=1, size=8))
+    graph = Graph(planes=planes, told=told[0] if told else 0)
     degraded = graph.add("Transpose", INPUT, perm=[0, 3, 1, 2])
     restored = GRAPHS[type(model)](graph, model, jax.device_get(variables), degraded)
     clipped = graph.add("Clip", restored, graph.constant(0.0), graph.constant(1.0))
@@ -59,9 +61,15 @@ def require_graph(model: nn.Module) -> None:
 
 
 class Graph:
-    """An ONNX graph in the making. Values go by name; `add` returns that of its result."""
+    """An ONNX graph in the making. Values go by name; `add` returns that of its result.
 
-    def __init__(self) -> None:
+    Attributes:
+      planes: of the input and the output.
+      told: how many numbers the condition has, the second input; 0 for none.
+    """
+
+    def __init__(self, *, planes: int, told: int) -> None:
+        self.planes, self.told = planes, told
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -80,11 +88,12 @@ class Graph:
 
     def serialize(self, metadata: Mapping[str, str]) -> bytes:
         """Return the file."""
-        shape = ["batch", "height", "width", 1]
+        shape = ["batch", "height", "width", self.planes]
+        shapes = {INPUT: shape} | ({TOLD: ["batch", self.told]} if self.told else {})
         graph = helper.make_graph(
             self._nodes,
             "casjax",
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
             [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
             self._constants,
         )
@@ -140,27 +149,46 @@ def _cascnn(graph: Graph, model: CASCNN, variables: Tree, degraded: str) -> str:
         y = convolve(graph, weights, x, padding=model.padding)
         if "slope" not in weights:
             return y
-        return graph.add("PRelu", y, graph.constant(weights["slope"].reshape(-1, 1, 1)))
+        slope = weights["slope"].reshape(-1, 1, 1)
+        if name.endswith("out") and model.channels > 1:  # increments of chroma are linear
+            slope = np.concatenate([slope, np.ones((model.channels - 1, 1, 1), np.float32)])
+        return graph.add("PRelu", y, graph.constant(slope))
 
     def pool(x: str) -> str:
         return graph.add("AveragePool", x, kernel_shape=[2, 2], strides=[2, 2])
 
-    x = scale = degraded
+    is_increment = [model.residual, *[True] * (model.channels - 1)]
+
+    def completed(image: str, scale: str) -> str:
+        if not any(is_increment):
+            return image
+        if not all(is_increment):
+            mask = np.array(is_increment, np.float32).reshape(-1, 1, 1)
+            scale = graph.add("Mul", scale, graph.constant(mask))
+        return graph.add("Add", image, scale)
+
+    scale = degraded
+    inputs = [degraded, _told_everywhere(graph, degraded)] if model.condition else [degraded]
     blocks, scales = {}, {}
     for name in "ABCD":
-        blocks[name] = layer(f"{name}2", [layer(f"{name}1", [x])])
+        blocks[name] = layer(f"{name}2", [layer(f"{name}1", inputs)])
         scales[name] = scale
-        x, scale = pool(blocks[name]), pool(scale)
+        inputs, scale = [pool(blocks[name])], pool(scale)
 
     inputs = [blocks["D"]]
     for name, finer in zip("DCB", "CBA", strict=True):
-        image = layer(f"{name}_out", inputs)
-        if model.residual:
-            image = graph.add("Add", image, scales[name])
+        image = completed(layer(f"{name}_out", inputs), scales[name])
         below = [layer(f"{name}_up", inputs), _upsample(graph, image)]
         inputs = [blocks[finer], *below] if model.skip_connections else below
-    image = layer("A_out", inputs)
-    return graph.add("Add", image, scales["A"]) if model.residual else image
+    return completed(layer("A_out", inputs), scales["A"])
+
+
+def _told_everywhere(graph: Graph, degraded: str) -> str:
+    """Spread each number of the condition over a plane: [batch, told, height, width]."""
+    axes = graph.constant([2, 3], np.int64)
+    size = graph.add("Shape", degraded, start=2, end=4)
+    shape = graph.add("Concat", graph.constant([1, 1], np.int64), size, axis=0)
+    return graph.add("Expand", graph.add("Unsqueeze", TOLD, axes), shape)
 
 
 def _without_batch_norm(variables: Tree, name: str) -> dict[str, npt.NDArray[np.float32]]:

@@ -1,7 +1,7 @@
 """Run an exported file: ``python -m casjax.export.run FORMAT FILE INPUTS.npz OUTPUTS.npz``.
 
-Uses none of what made the file, so that what runs here runs elsewhere. Each array of the inputs is
-restored by itself.
+Uses none of what made the file, so that what runs here runs elsewhere. The arrays of INPUTS.npz are
+called by the number of a call and, behind a point, of the input: 0.0, and 0.1 of a second one.
 """
 
 import sys
@@ -15,22 +15,25 @@ import numpy as np
 def main(file_format: str, path: Path, inputs: Path, outputs: Path) -> None:
     """Run the file on every input."""
     restore = RUNNERS[file_format](path)
-    with np.load(inputs) as pictures:
-        restored = [np.asarray(restore(picture)) for picture in pictures.values()]
-    np.savez(outputs, *restored)
+    calls: dict[str, list[np.ndarray]] = {}
+    with np.load(inputs) as arrays:
+        for name in arrays:
+            calls.setdefault(name.split(".")[0], []).append(arrays[name])
+    np.savez(outputs, *(np.asarray(restore(*call)) for call in calls.values()))
 
 
-def _stablehlo(path: Path) -> Callable[[np.ndarray], Any]:
+def _stablehlo(path: Path) -> Callable[..., Any]:
     from jax import export
 
     return export.deserialize(bytearray(path.read_bytes())).call
 
 
-def _onnx(path: Path) -> Callable[[np.ndarray], Any]:
+def _onnx(path: Path) -> Callable[..., Any]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda degraded: session.run(None, {session.get_inputs()[0].name: degraded})[0]
+    names = [each.name for each in session.get_inputs()]
+    return lambda *inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
 
 
 RUNNERS = {"stablehlo": _stablehlo, "onnx": _onnx}

@@ -7,13 +7,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from casjax.models import example_inputs
+
 
 def export_stablehlo(
     model: nn.Module, variables: Mapping[str, Any], *, platforms: Sequence[str]
 ) -> bytes:
     """Return the function of `casjax.export` for any batch, height and width, weights included.
 
-    ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax and without casjax.
+    ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax and without casjax; a
+    network for colour takes the condition as well, ``call(degraded, condition)``.
 
     Args:
       model: the network, in a formulation that suits all platforms.
@@ -21,14 +24,16 @@ def export_stablehlo(
       platforms: as JAX calls them: "cpu", "cuda", "rocm", "tpu".
     """
     batch, height, width = jax.export.symbolic_shape("batch, height, width")
-    shape = (batch, model.alignment * height, model.alignment * width, 1)
+    degraded, *told = example_inputs(model, count=1, size=model.alignment)
+    size = model.alignment * height, model.alignment * width
+    shapes = [(batch, *size, degraded.shape[-1]), *((batch, each.shape[-1]) for each in told)]
 
     @jax.jit
-    def restore(degraded: jax.Array) -> jax.Array:
-        finest, *_ = model.apply(variables, degraded)
+    def restore(*inputs: jax.Array) -> jax.Array:
+        finest, *_ = model.apply(variables, *inputs)
         return jnp.clip(finest.astype(jnp.float32), 0, 1)
 
     exported = jax.export.export(restore, platforms=platforms)(
-        jax.ShapeDtypeStruct(shape, jnp.float32)
+        *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     )
     return bytes(exported.serialize())

@@ -20,6 +20,8 @@ def project(
     restored: npt.NDArray[np.float32],
     decoded: npt.NDArray[np.uint8],
     steps: npt.NDArray[np.int32],
+    *,
+    tolerance: float = 1,
 ) -> npt.NDArray[np.float32]:
     """Return the picture nearest to `restored` from which the JPEG file could have been made.
 
@@ -31,6 +33,7 @@ def project(
       decoded: uint8 [h, w] in 0..255: one component as the decoder outputs it, its block
         grid starting at the top left.
       steps: integers [8, 8], that component's quantisation steps, vertical frequency first.
+      tolerance: levels by which pixels may lie off what follows from coefficients.
 
     Returns:
       float32 [h, w]; may lie slightly outside 0..255.
@@ -38,19 +41,21 @@ def project(
     projected = np.empty_like(restored)
     for start in range(0, len(restored), ROWS):
         rows = slice(start, start + ROWS)
-        projected[rows] = _project(restored[rows], decoded[rows], steps)
+        projected[rows] = _project(restored[rows], decoded[rows], steps, tolerance)
     return projected
 
 
 @jax.jit
-def _project(restored: jax.Array, decoded: jax.Array, steps: jax.Array) -> jax.Array:
+def _project(
+    restored: jax.Array, decoded: jax.Array, steps: jax.Array, tolerance: float
+) -> jax.Array:
     height, width = decoded.shape
     shown = _blocks(decoded.astype(jnp.float32) - 128)
     wanted = _blocks(restored - 128)
     step = steps[:, None, :].astype(jnp.float32)
 
     centre = jnp.round(_dct(shown) / step) * step
-    explains = jnp.abs(_inverse_dct(centre) - shown).max((1, 3), keepdims=True) <= 1
+    explains = jnp.abs(_inverse_dct(centre) - shown).max((1, 3), keepdims=True) <= tolerance
     allowed = jnp.clip(_dct(wanted), centre - step / 2, centre + step / 2)
     blocks = jnp.where(explains, _inverse_dct(allowed), wanted)
     padded = blocks.reshape(blocks.shape[0] * 8, -1)

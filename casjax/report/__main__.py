@@ -1,8 +1,9 @@
 """Tables, figures and a page from results: ``casjax report runs -o report``.
 
 Reads the results of `casjax train` and `casjax evaluate` below some folders and loads no network.
-Writes Table II as Markdown, CSV and LaTeX, the paper's figures 2 to 6 as SVG and PNG for light and
-dark pages, and everything as one page, ``index.html``. Missing results are listed.
+Writes Table II as Markdown, CSV and LaTeX, tables of colour and of files saved twice beside what
+others published, the paper's figures 2 to 6 as SVG and PNG for light and dark pages, and everything
+as one page, ``index.html``. Missing results are listed.
 Instead, ``--group-by quality,optimizer.name`` makes one table of a sweep, and ``--compare A B``
 compares two runs image by image; these are printed, and with -o written as Markdown and CSV.
 Exit status: 0 done, 2 wrong usage.
@@ -117,20 +118,22 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
 
     Args:
       runs: the results.
-      folder: receives ``table2.md``, ``table2.csv``, ``table2.tex``, figures and ``index.html``.
+      folder: receives ``table2.md``, ``table2.csv``, ``table2.tex``, ``colour.md``, ``twice.md``,
+        ``peers.md``, figures and ``index.html``.
       quality: JPEG quality factor of the pictures.
 
     Returns:
       A sentence for each thing with missing results.
     """
     # Imported here so that --help and mistyped options need not wait for Matplotlib.
-    from casjax.report import figures, peers, table
+    from casjax.report import field, figures, peers, table
     from casjax.report.page import page
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = table.table(runs)
     others = table.markdown_of_others(table.other_networks(runs, lines))
     compared = peers.table(peers.compared(runs))
+    colour, twice = (field.markdown(lines(runs)) for lines in (field.colour, field.twice))
     drawn, missing = figures.draw_all(runs, folder, quality=quality)
     missing = table.missing(lines) + missing
     shown = figures.best_with_pictures(runs, table.DATASET, quality)
@@ -139,6 +142,8 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
         table=table.markdown(lines),
         others=others,
         peers=compared,
+        colour=colour,
+        twice=twice,
         figures=drawn,
         missing=missing,
         score=shown.get(name),
@@ -150,6 +155,8 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
             "table2.csv": table.comma_separated(lines),
             "table2.tex": table.latex(lines),
             "peers.md": compared,
+            "colour.md": colour,
+            "twice.md": twice,
             "index.html": html,
         },
         folder,

@@ -21,6 +21,8 @@ def page(
     table: str,
     others: str,
     peers: str,
+    colour: str,
+    twice: str,
     figures: Sequence[Figure],
     missing: Sequence[str],
     score: Score | None,
@@ -32,6 +34,8 @@ def page(
       table: in Markdown.
       others: the table of networks that are not in the first one, in Markdown.
       peers: the table of all methods by quality, in Markdown.
+      colour: the field's scores in RGB, in Markdown.
+      twice: its scores on files saved twice, in Markdown.
       figures: those that were drawn.
       missing: what could not be shown and why, one sentence each.
       score: the score with pictures to show beside JPEG, or None.
@@ -46,6 +50,8 @@ def page(
         table=_table(table),
         others=_table(others),
         peers=_table(peers),
+        colour=_table(colour),
+        twice=_table(twice),
         figures="\n".join(_figure(figure) for figure in figures),
         missing=f'<h3>Not shown</h3><ul class="quiet">{absent}</ul>' if missing else "",
         pairs=_pairs(score, name) if score else "<p>There are no pictures yet.</p>",

@@ -29,6 +29,8 @@ class Run:
       metrics: the learning curves, as written by `metric_writer.MetricWriter`.
       config: of the training, if known.
       colour_rows: means over a test set of JPEG images in RGB.
+      twice_rows: means over one of luma that was saved twice, with the ``first`` quality and the
+        ``shift`` of the grid between.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Run:
     metrics: Sequence[Record]
     config: Record | None
     colour_rows: Sequence[Record] = ()
+    twice_rows: Sequence[Record] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,7 @@ def _read_run(path: Path, name: str) -> Run:
         metrics=_read_metrics(folder / METRICS_FILE),
         config=config,
         colour_rows=_colour_rows(results),
+        twice_rows=_twice_rows(results),
     )
 
 
@@ -126,6 +130,15 @@ def _colour_rows(results: Record) -> list[Record]:
     if results.get("channels") != 3 or results.get("recompress"):
         return []
     return [_numbers(row) for row in results["rows"]]
+
+
+def _twice_rows(results: Record) -> list[Record]:
+    """The rows of luma that was saved twice, with what tells of the first time."""
+    earlier = results.get("recompress")
+    if not earlier or results.get("channels") == 3:
+        return []
+    told = {"first": earlier["quality"], "shift": earlier["shift"]}
+    return [{**_numbers(row), **told} for row in results["rows"]]
 
 
 def _is_of_jpeg(record: Record) -> bool:

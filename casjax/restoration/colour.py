@@ -11,10 +11,10 @@ from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks import colour, pretrained
 from casjax.networks.colour_restorer import ColourRestorer, make_colour_restorer
-from casjax.networks.consistency import project
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.restoration.changes import Pixels, changed, rounded, strips
 from casjax.restoration.quality import estimate_quality
+from casjax.restoration.sampling import Factors, keep_to, tolerance_of
 from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
@@ -24,6 +24,9 @@ NEUTRAL = 128  # the chroma of grey
 
 Tables = npt.NDArray[np.int32]
 """The quantisation steps of luma and chroma, [2, 8, 8]."""
+
+Limit = tuple[npt.NDArray[np.int32], Factors]
+"""Of a component the quantisation steps, [8, 8], and rows and columns of pixels a sample."""
 
 
 def restore_in_colour(
@@ -42,11 +45,10 @@ def restore_in_colour(
       photograph: the picture; a grey one is taken for one of neutral chroma.
       restorer: made by `load_colour_restorer`.
       tables: see `tables_of`.
-      consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
-        components with a sample for each pixel; chroma with fewer is left out.
+      consistent: keep to the pictures that the file allows, see `sampling.keep_to`.
       ensemble: average the eight flips and turns.
       strength: see `changes.changed`.
-      grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
+      grid: row and column of the first whole block, see `choosing.Choice`.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
@@ -55,18 +57,17 @@ def restore_in_colour(
       ValueError: `consistent` without the file's own components.
     """
     header = photograph.header
-    steps: list[npt.NDArray[np.int32] | None] = []
+    limits: list[Limit] = []
     if consistent:
         if not header or not photograph.has_steps:
             raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
-        for table, factors in zip(header.steps, header.factors, strict=True):
-            steps.append(table if factors == (1, 1) else None)
+        limits = list(zip(header.steps, header.factors, strict=True))
     return restore_pixels(
         photograph.pixels,
         restorer,
         coding=photograph.coding,
         tables=tables,
-        steps=steps,
+        limits=limits,
         ensemble=ensemble,
         strength=strength,
         grid=grid,
@@ -81,21 +82,21 @@ def restore_pixels(
     tables: Tables,
     ensemble: bool,
     strength: float = 1,
-    steps: Sequence[npt.NDArray[np.int32] | None] = (),
+    limits: Sequence[Limit] = (),
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
     """Restore pixels, uint8 [h, w] (grey) or [h, w, 3]; as `restore_in_colour`, which see.
 
-    With ``steps`` the first components keep to what they allow; None leaves one out.
+    With ``limits`` the first components keep to what they allow.
     """
     planes = _planes(pixels, coding)
     top, left = (-place % GRID for place in grid)  # networks expect it at the top left
     seen = np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge") if top or left else planes
     changes = _turned(restorer, seen, tables) if ensemble else restorer(seen[None], tables)[0]
     changes = changes[top:, left:]
-    for i, table in enumerate(steps):
-        if table is not None:
-            _keep_to(table, planes[..., i], changes[..., i])
+    for i, (steps, factors) in enumerate(limits):
+        off = tolerance_of(factors, as_coded=coding != "RGB")
+        keep_to(changes[..., i], planes[..., i], steps, factors, tolerance=off)
     count = 1 if coding == "grey" else 3
     return changed(pixels, coding, [changes[..., i] for i in range(count)], strength=strength)
 
@@ -175,12 +176,3 @@ def _turned(restorer: ColourRestorer, planes: Pixels, tables: Tables) -> npt.NDA
         change = np.rot90(restorer(seen[None], tables)[0], -turn)
         total += change[:, ::-1] if turn >= 4 else change
     return (total / TURNS).astype(np.float16)
-
-
-def _keep_to(
-    steps: npt.NDArray[np.int32], samples: Pixels, changes: npt.NDArray[np.float16]
-) -> None:
-    """Change changes of a component, [h, w], so that its file's steps allow the result."""
-    for rows in strips(samples):
-        wanted = np.add(samples[rows], changes[rows], dtype=np.float32)
-        changes[rows] = project(wanted, samples[rows], steps) - samples[rows]

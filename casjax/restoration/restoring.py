@@ -6,6 +6,7 @@ picture bit for bit, whatever its coding: no conversion back and forth leaves a 
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from casjax.color import (
     rgb_to_ycbcr,
 )
 from casjax.images.photographs import Coding, Photograph
-from casjax.jpeg import quantization_tables
+from casjax.jpeg import SAMPLINGS, quantization_tables
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer, make_restorer
@@ -25,9 +26,9 @@ from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
 from casjax.restoration import colour
 from casjax.restoration.changes import Pixels, as_shown, changed, rounded, strips
-from casjax.restoration.choosing import default_network
+from casjax.restoration.choosing import best_restored, default_network
 from casjax.restoration.quality import estimate_quality
-from casjax.restoration.sampling import Factors, undo_upsampling, upsample
+from casjax.restoration.sampling import Factors, tolerance_of, undo_upsampling, upsample
 from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
@@ -38,6 +39,7 @@ def restore_image(
     *,
     quality: int | None = None,
     tables: npt.ArrayLike | None = None,
+    sampling: str | None = None,
     model: str | None = None,
     chroma: bool = False,
     ensemble: bool = False,
@@ -51,7 +53,11 @@ def restore_image(
         or mirrored.
       quality: the JPEG quality factor it was saved with, 1..100: chooses the network. By default
         it is told from the pixels.
-      tables: instead, the quantisation tables of luma and chroma, integers [2, 8, 8].
+      tables: instead, the quantisation tables of luma and chroma, integers [2, 8, 8], vertical
+        frequency first.
+      sampling: how its chroma was sampled, a name in `jpeg.SAMPLINGS`. With it and `quality` or
+        `tables` the result keeps to what such a file allows (see `sampling.keep_to`), which gains
+        a little; the image must then be as it was decoded, neither turned nor cropped.
       model: a network that ships, by name, or the workdir of a finished run. By default the one
         for colour, and where none ships, or for grey pictures, that of the nearest quality.
       chroma: with a network for luma, restore colour too, each component by itself.
@@ -60,11 +66,12 @@ def restore_image(
       memory: bytes for the network's features; default half of what is free.
 
     Returns:
-      uint8 of the same shape.
+      uint8 of the same shape. It is the image as it was where no network of those that ship would
+      better it, see `choosing.best_restored`, and none is named.
 
     Raises:
       ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
-        else tells the quality, `strength` is out of range, or `memory` is too small.
+        else tells the quality, another argument is none of those above, or `memory` is too small.
       FileNotFoundError: there is no such `model`.
     """
     if image.dtype != np.uint8 or image.shape[2:] not in ((), (3,)) or image.ndim < 2:
@@ -74,23 +81,30 @@ def restore_image(
     if not 0 <= strength <= 1:
         raise ValueError(f"expected a strength from 0 to 1, got {strength}")
     coding: Coding = "grey" if image.ndim == 2 else "RGB"
-    trace = find_trace(image)
     if tables is not None:
-        quality = estimate_quality(np.asarray(tables)[0]).factor
+        tables = _checked(tables)
+        quality = estimate_quality(tables[0]).factor
+    elif quality is not None:
+        tables = np.asarray(quantization_tables(quality))
+    limits = [] if sampling is None else _limits(tables, sampling)
+    trace = find_trace(image) if sampling is None else None
     if quality is None and (model is None or colour.is_for_colour(model)):
         quality = trace.quality if trace else None
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
     if model is None:
         assert quality is not None
-        model = default_network(quality, luma=coding == "grey")
+        model = default_network(quality, luma=False, grey=coding == "grey")
+        if quality > best_restored(model):
+            return image.copy()
     if colour.is_for_colour(model):
         assert quality is not None
         return colour.restore_pixels(
             image,
             colour.load_colour_restorer(model, memory),
             coding=coding,
-            tables=np.asarray(quantization_tables(quality) if tables is None else tables),
+            tables=np.asarray(quantization_tables(quality)) if tables is None else tables,
+            limits=limits[:1] if coding == "grey" else limits,
             ensemble=ensemble,
             strength=strength,
             grid=trace.grid if trace else (0, 0),
@@ -98,8 +112,41 @@ def restore_image(
     restorer = load_restorer(model, memory)
     components = _components(image, coding, chroma=chroma)
     grid = trace.grid if trace else (0, 0)
-    changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
+    own: Sequence[tuple[npt.NDArray[np.int32] | None, Factors]]
+    own = limits[: len(components)] or [(None, (1, 1))] * len(components)
+    changes = [
+        _change(
+            component,
+            restorer,
+            ensemble=ensemble,
+            factors=factors,
+            steps=steps,
+            as_coded=coding == "grey",
+            grid=grid,
+        )
+        for component, (steps, factors) in zip(components, own, strict=True)
+    ]
     return changed(image, coding, changes, strength=strength)
+
+
+def _checked(tables: npt.ArrayLike) -> colour.Tables:
+    found = np.asarray(tables)
+    if found.shape != (2, 8, 8) or found.dtype.kind not in "iu" or found.min() < 1:
+        raise ValueError(
+            "expected tables of luma and chroma, integers [2, 8, 8] of at least 1, got "
+            f"{found.dtype} {list(found.shape)}"
+        )
+    return found.astype(np.int32)
+
+
+def _limits(tables: npt.NDArray[np.int32] | None, sampling: str) -> list[colour.Limit]:
+    """Return what a file of these tables and this sampling would limit, by component."""
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"{sampling=}: expected one of {', '.join(SAMPLINGS)}")
+    if tables is None:
+        raise ValueError(f"{sampling=} needs the quality or the tables")
+    luma, chroma = tables
+    return [(luma, (1, 1)), *[(chroma, SAMPLINGS[sampling])] * 2]
 
 
 def restore_photograph(
@@ -118,11 +165,12 @@ def restore_photograph(
       photograph: the picture.
       restorer: made by `load_restorer`.
       chroma: restore colour too, at the resolution that the file holds it in.
-      consistent: keep to the pictures that the file allows, see `consistency.project`. This is for
-        components with a sample for each pixel; chroma with fewer is left out.
+      consistent: keep to the pictures that the file allows, see `consistency.project`: each
+        component to its own samples.
       ensemble: average the eight flips and turns.
       strength: see `changes.changed`.
-      grid: of another file than a JPEG, row and column of its first whole block, see `traces`.
+      grid: row and column of the first whole block, see `choosing.Choice`; where the result is to
+        be consistent it is the file's.
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
@@ -139,7 +187,8 @@ def restore_photograph(
                 restorer,
                 ensemble=ensemble,
                 factors=factors,
-                steps=steps if consistent and factors == (1, 1) else None,
+                steps=steps if consistent else None,
+                grid=(0, 0) if consistent or factors != (1, 1) else grid,
             )
             for component, factors, steps in zip(
                 components, header.factors, header.steps, strict=False
@@ -195,6 +244,7 @@ def _change(
     ensemble: bool,
     factors: Factors = (1, 1),
     steps: npt.NDArray[np.int32] | None = None,
+    as_coded: bool = True,
     grid: tuple[int, int] = (0, 0),
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
@@ -213,7 +263,9 @@ def _change(
     for rows in strips(samples):
         wanted = (restored[rows].astype(np.float32) - degraded[rows]) / np.float32(STUDIO_PER_FULL)
         if steps is not None:
-            wanted = project(samples[rows] + wanted, samples[rows], steps) - samples[rows]
+            off = tolerance_of(factors, as_coded=as_coded)
+            kept = project(samples[rows] + wanted, samples[rows], steps, tolerance=off)
+            wanted = kept - samples[rows]
         change[rows] = np.rint(np.clip(samples[rows] + wanted, 0, 255)) - samples[rows]
     if factors != (1, 1):
         shape = component.shape[0], component.shape[1]

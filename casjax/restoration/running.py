@@ -1,9 +1,11 @@
 """Running one job of the command: read a file, choose the network, restore, write the result."""
 
 import dataclasses
+import os
 import sys
 import time
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,7 @@ import numpy.typing as npt
 from casjax.images import write_png
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
-from casjax.images.writing import encode, write_atomically
+from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
 from casjax.networks import compilation, memory
 from casjax.restoration import colour, restoring
 from casjax.restoration.choosing import Choice, choose_network, default_network, explain
@@ -36,6 +38,36 @@ class Outcome:
     name: str
     message: str
     pixels: int = 0
+
+
+def restore_file(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    **options: Any,
+) -> str:
+    """Restore a photograph in a file, as ``casjax restore`` does, with its metadata.
+
+    Args:
+      source: any image file that was a JPEG, or is one.
+      destination: where the result goes, of the format that its suffix says (`writing.SUFFIXES`);
+        folders on the way there are made.
+      **options: the attributes of `options.Options`, as ``strength=0.5`` or ``overwrite=True``.
+
+    Returns:
+      What was found and done, in a line: quality, network, notes.
+
+    Raises:
+      TypeError: there is no such option.
+      OSError: the file cannot be read, or the result not be written.
+      ValueError: the file is no image, or damaged; nothing tells the quality; the result exists
+        and is not to be overwritten, or its format is unknown or cannot hold the picture.
+    """
+    path = Path(destination)
+    if path.suffix.lower() not in FORMAT_OF_SUFFIX:
+        raise ValueError(f"{path}: expected a name that ends in {', '.join(FORMAT_OF_SUFFIX)}")
+    job = Job(Path(source), path, FORMAT_OF_SUFFIX[path.suffix.lower()])
+    _, said = restore_one(job, Path(source).read_bytes(), Options(**options), frame=None)
+    return said
 
 
 def prepare(options: Options) -> None:
@@ -101,7 +133,8 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
         say(explain(job.name, photograph, choice), stream)
     restored = restore(photograph, choice, options)
     lost = write(job, photograph, restored, options)
-    details = [f"quality {choice.quality}", choice.model, *photograph.notes, *choice.notes]
+    details = [f"quality {choice.quality}", *([] if choice.is_left else [choice.model])]
+    details += [*photograph.notes, *choice.notes]
     details += [f"left out: {', '.join(lost)}"] if lost else []
     pixels = restored.shape[0] * restored.shape[1]
     return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
@@ -109,11 +142,13 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
 
 def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
     """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3]."""
+    if choice.is_left:
+        return restoring.shown(photograph)
     if colour.is_for_colour(choice.model):
         return colour.restore_in_colour(
             photograph,
             colour.load_colour_restorer(choice.model, options.memory),
-            tables=colour.tables_of(photograph, options.qf),
+            tables=colour.tables_of(photograph, choice.told),
             consistent=choice.consistent,
             ensemble=options.ensemble,
             strength=options.strength,

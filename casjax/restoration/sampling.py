@@ -5,12 +5,19 @@ upsampling"): a pixel is 3/4 of its own sample and 1/4 of the neighbour on its s
 factors it repeats samples.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from casjax.networks.consistency import project
 
 # At the worst frequency a round leaves 1/2 of an error with one doubled axis, 3/4 with two. More
 # rounds of the latter would rather amplify what was rounded in the pixels.
 ROUNDS = 8
+
+STRIP = 256  # rows of samples that are kept to what is allowed at once
+MARGIN = 16  # and those beyond, from which on what is there does not change what is found
 
 Factors = tuple[int, int]
 """Rows and columns of pixels for each sample."""
@@ -51,7 +58,7 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
     if factors == (1, 1):
         return pixels
     padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
-    samples = _mean(np.pad(pixels, padding, mode="edge").astype(np.float32), factors)
+    samples = _mean(_continued(pixels, factors).astype(np.float32), factors)
     if 2 in factors:
         shape = pixels.shape[0], pixels.shape[1]
         for _ in range(ROUNDS):
@@ -59,6 +66,63 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
             error = np.pad(pixels - upsample(samples, factors, shape=shape), padding)
             samples += _mean(error, factors)
     return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
+
+
+def keep_to(
+    changes: npt.NDArray[np.float16],
+    pixels: npt.NDArray[np.uint8],
+    steps: npt.NDArray[np.int32],
+    factors: Factors,
+    *,
+    tolerance: float,
+) -> None:
+    """Change what is added to a component so that its file allows the result, in place.
+
+    Allowed are the pictures that the encoder makes samples of, as means over so many pixels, whose
+    DCT coefficients lie within half a step of the file's; see `consistency.project`. The nearest
+    of them has the means corrected to the nearest samples that are allowed, each pixel as much as
+    its sample: for taking means over squares that do not overlap, repeating them is the
+    pseudo-inverse. So one projection of the samples is that of the picture, and none is repeated.
+    The picture that libjpeg's decoder shows is not among them: its filter blurs.
+
+    Args:
+      changes: [h, w], in levels; is overwritten.
+      pixels: uint8 [h, w] in 0..255, of the component as the decoder enlarges it.
+      steps: integers [8, 8], its quantisation steps.
+      factors: rows and columns of pixels for each of its samples.
+      tolerance: see `tolerance_of`.
+    """
+    height, width = pixels.shape
+    band = STRIP * factors[0]  # whole blocks; bounds the memory
+    # Libjpeg's samples are found by a filter: a strip sees some rows beyond its own.
+    for start in range(0, height, band):
+        near = slice(max(0, start - MARGIN * factors[0]), start + band + MARGIN * factors[0])
+        samples = undo_upsampling(pixels[near], factors)
+        inner = slice((start - near.start) // factors[0], None)
+        samples = samples[inner][:STRIP]
+        rows = slice(start, min(start + band, height))
+        wanted = np.add(pixels[rows], changes[rows], dtype=np.float32)
+        means = _mean(_continued(wanted, factors), factors)
+        correction = project(means, samples, steps, tolerance=tolerance) - means
+        for axis, factor in enumerate(factors):
+            correction = correction.repeat(factor, axis)
+        changes[rows] += correction[: len(wanted), :width].astype(changes.dtype)
+
+
+def tolerance_of(factors: Factors, *, as_coded: bool) -> float:
+    """Return by how many levels samples may lie off what follows from coefficients.
+
+    Args:
+      factors: rows and columns of pixels for each sample.
+      as_coded: whether pixels are components as the decoder gives them, and not found from RGB.
+    """
+    return 1 if as_coded and factors == (1, 1) else 2  # by one rounding, or two
+
+
+def _continued(pixels: npt.NDArray[Any], factors: Factors) -> npt.NDArray[Any]:
+    """Continue a picture by its edge to whole samples."""
+    padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
+    return np.pad(pixels, padding, mode="edge")
 
 
 def _mean(pixels: npt.NDArray[np.float32], factors: Factors) -> npt.NDArray[np.float32]:

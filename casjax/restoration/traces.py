@@ -54,7 +54,7 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     """
     rows, columns = ({0, size % 8} for size in picture.shape[:2])
     grids = [(row, column) for row in sorted(rows) for column in sorted(columns)]
-    found = [_evidence(_coefficients(picture[row:, column:])) for row, column in grids]
+    found = [_evidence(coefficients(picture[row:, column:])) for row, column in grids]
     evidence = np.stack([each for each, _ in found])  # [grid, straight or transposed, quality]
     which, _, best = (int(i) for i in np.unravel_index(np.argmax(evidence), evidence.shape))
     rivals = np.abs(np.arange(100) - best) > ALIKE
@@ -64,7 +64,7 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     return Trace(best + 1, grids[which])
 
 
-def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the DCT coefficients of luma in some blocks: float32 [blocks, 8, 8].
 
     Blocks with a pixel clipped to 0 or 255 are left out, because their coefficients are unknown.

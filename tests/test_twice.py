@@ -1,0 +1,88 @@
+"""Files that were saved twice are told from those that were saved once."""
+
+import io
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from casjax.images.photographs import read_photograph
+from casjax.restoration.choosing import choose_network, find_former_of
+from casjax.restoration.options import Options
+
+PICTURES = {
+    "astronaut": skimage.data.astronaut()[40:290, 130:390],
+    "cat": skimage.data.chelsea()[20:270, 60:310],
+    "camera": skimage.data.camera()[60:310, 100:350],
+}
+
+
+def saved(pixels, quality, **options):
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, "JPEG", quality=quality, **options)
+    return file
+
+
+def opened(file):
+    return read_photograph(file.getvalue(), name="picture", max_pixels=10**7)
+
+
+def twice(pixels, first, second, *, shift=(0, 0)):
+    found = np.asarray(Image.open(saved(pixels, first)))
+    return opened(saved(found[shift[0] :, shift[1] :], second))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("quality", [5, 12, 25, 50, 75, 88, 95, 99])
+def test_a_file_saved_once_raises_no_alarm(name, quality):
+    assert find_former_of(opened(saved(PICTURES[name], quality))) is None
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("shift", [(0, 0), (4, 4), (3, 1)])
+@pytest.mark.parametrize(("first", "second"), [(20, 95), (10, 50), (30, 85)])
+def test_a_coarser_file_before_is_found_with_its_grid(name, shift, first, second):
+    former = find_former_of(twice(PICTURES[name], first, second, shift=shift))
+    assert former is not None
+    assert abs(former.quality - first) <= 2
+    assert former.grid == tuple(-rows % 8 for rows in shift)
+
+
+def test_a_finer_file_before_does_not_matter():
+    assert find_former_of(twice(PICTURES["cat"], 90, 30, shift=(4, 4))) is None
+    assert find_former_of(twice(PICTURES["cat"], 50, 50)) is None
+
+
+@pytest.mark.parametrize("shape", [(5, 9), (16, 16), (24, 300)])
+def test_small_and_plain_pictures_tell_nothing(shape):
+    assert find_former_of(opened(saved(PICTURES["cat"][: shape[0], : shape[1]], 90))) is None
+    assert find_former_of(opened(saved(np.full((200, 200), 77, np.uint8), 90))) is None
+
+
+def test_it_is_said_and_the_network_chosen_by_it():
+    choice = choose_network(twice(PICTURES["cat"], 20, 95), Options(luma=True))
+    assert choice.model == "cascnn-qf20"
+    assert choice.quality.startswith(("20, and then 95", "19, and then 95", "21, and then 95"))
+    assert choice.notes[-1] == "the pixels show that it was saved twice"
+    assert not choice.consistent
+    asked = choose_network(twice(PICTURES["cat"], 20, 95), Options(luma=True, qf=90))
+    assert asked.quality == "90 as asked for"
+    once = choose_network(opened(saved(PICTURES["cat"], 20)), Options(luma=True))
+    assert once.notes == []
+
+
+@pytest.mark.slow
+def test_photographs_saved_once_raise_no_alarm(data_dir):
+    """Crops of all images of LIVE1, at qualities 3 to 100."""
+    generator = np.random.default_rng(0)
+    alarms = []
+    for path in sorted((data_dir / "live1").glob("*.png")):
+        whole = np.asarray(Image.open(path))
+        for quality in generator.integers(3, 101, 12):
+            side = int(generator.integers(96, 400))
+            top, left = generator.integers(0, (whole.shape[0] - 96, whole.shape[1] - 96))
+            crop = whole[top : top + side, left : left + side]
+            if found := find_former_of(opened(saved(crop, int(quality)))):
+                alarms.append((path.name, top, left, side, quality, found))
+    assert not alarms
