@@ -30,6 +30,7 @@ CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
 # In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached.
 PIXELS_PER_STRIP = 2048
 FEW_CHANNELS = 3  # of an image
+PLANES_AT_ONCE = 32  # copies of a plane that may exist in full
 # Columns are the input channels of a tall convolution, which AMX does half as fast again where they
 # are a multiple of this. With fewer, oneDNN 3.7.3 (jaxlib 0.10.2) computes some wrongly, as 8 by 12
 # rows, and cannot make others, as 15 by 137, which aborts the process.
@@ -159,16 +160,10 @@ def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) 
     Returns:
       float32 [size, size, a, b].
     """
-    (n, h, w, _), (_, height, columns, b), dtype = moved[0].shape, still.shape, still.dtype
+    (n, h, w, _), (*_, columns, b), dtype = moved[0].shape, still.shape, still.dtype
     channels = [x.shape[-1] for x in moved]
-    if sum(channels) <= FEW_CHANNELS:  # All copies of it at once are small.
-        sides = padding, padding
-        planes = jnp.concatenate([_words(x).transpose(3, 0, 1, 2) for x in moved])
-        planes = jnp.pad(planes, ((0, 0), (0, 0), sides, sides))
-        places = itertools.product(range(size), repeat=2)
-        seen = jnp.stack([planes[..., i : i + height, j : j + columns] for i, j in places])
-        seen = lax.bitcast_convert_type(seen.reshape(size**2 * sum(channels), -1), dtype)
-        return _matmul(seen, still.reshape(-1, b), jnp.float32).reshape(size, size, -1, b)
+    if size**2 * sum(channels) <= PLANES_AT_ONCE:
+        return _correlate_at_once(moved, still, size, padding)
     width = math.ceil(columns / COLUMNS_MULTIPLE) * COLUMNS_MULTIPLE
     pitch = h + padding  # The images are stacked vertically, with zeros in between.
     rows = n * pitch
@@ -187,9 +182,9 @@ def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) 
         seen = jnp.zeros((strip + size - 1, size * sum(channels), width), still.dtype)
         first = 0
         for stack in stacks:
-            rows = lax.dynamic_slice_in_dim(stack, index * strip, strip + size - 1)
+            above = lax.dynamic_slice_in_dim(stack, index * strip, strip + size - 1)
             for j in range(size):
-                copy = rows[:, :, j : j + width]
+                copy = above[:, :, j : j + width]
                 seen = lax.dynamic_update_slice_in_dim(seen, copy, first, axis=1)
                 first += copy.shape[1]
         window = lax.dynamic_slice_in_dim(still, index * strip, strip)
@@ -201,6 +196,19 @@ def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) 
     ends = np.cumsum([size * c for c in channels])
     of_each = jnp.split(sums, ends[:-1], axis=2)
     return jnp.concatenate([taps.reshape(size, size, -1, b) for taps in of_each], axis=2)
+
+
+def _correlate_at_once(moved: tuple[Array, ...], still: Array, size: int, padding: int) -> Array:
+    """Do what `_correlate` does, for an image, as one matrix product with all its shifts."""
+    _, height, width, b = still.shape
+    sides = padding, padding
+    planes = jnp.concatenate([_words(x).transpose(3, 0, 1, 2) for x in moved])
+    planes = jnp.pad(planes, ((0, 0), (0, 0), sides, sides))
+    places = itertools.product(range(size), repeat=2)
+    shifted = jnp.stack([planes[..., i : i + height, j : j + width] for i, j in places])
+    shifted = shifted.reshape(size**2 * len(planes), -1)
+    shifted = lax.bitcast_convert_type(shifted, still.dtype)
+    return _matmul(shifted, still.reshape(-1, b), jnp.float32).reshape(size, size, -1, b)
 
 
 def _stack(x: Array, pitch: int, sides: tuple[int, int], above: int, rows: int) -> Array:
