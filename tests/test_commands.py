@@ -55,7 +55,8 @@ def documented_commands():
             for line in block.replace("\\\n", " ").splitlines():
                 yield str(path.relative_to(ROOT)), line
         prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-        yield from commands(re.findall(r"`([^`]+)`", prose), path)
+        spans = re.findall(r"`([^`]+)`", prose)
+        yield from commands([" ".join(span.split()) for span in spans], path)
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

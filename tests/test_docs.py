@@ -23,7 +23,10 @@ def test_the_readmes_table_is_that_of_the_manifest():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    text = re.sub(
+        r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", text)
     for link in links:
         if not link.startswith("https://"):
             assert (page.parent / link).exists(), f"{page}: {link}"
