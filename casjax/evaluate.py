@@ -1,9 +1,9 @@
 """Score a method on test sets: ``casjax evaluate sadct -o runs/sadct``.
 
-The folder then holds ``results.json``, as `casjax.main` writes it, and with --pictures the clean,
-the JPEG and the restored images as PNG files. What it holds already is not scored again, if it is
-of the very same pictures: the same command goes on where it was stopped, and other qualities and
-test sets can be added. Pictures that the method fails at are named and left out.
+Writes ``results.json``, in the same form as `casjax train`, to the folder, and with --pictures the
+clean, the JPEG and the restored images as PNG files. Existing results are kept if they are of
+exactly the same pictures: the same command resumes where it stopped, and other qualities and test
+sets can be added. Pictures that the method fails on are reported and left out.
 Exit status: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted.
 """
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     options = parser.parse_args(arguments)
-    # Only now: --help and mistyped options need not wait for these.
+    # Imported here so that --help and mistyped options need not wait for these.
     from casjax.datasets import open_source
     from casjax.evaluation import evaluator, methods
     from casjax.evaluation.degraded import Earlier
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in options.datasets
         ]
         if options.shift and not options.recompress:
-            raise ValueError("--shift is of the JPEG before: it needs --recompress QUALITY")
+            raise ValueError("--shift applies to an earlier JPEG: it needs --recompress QUALITY")
         earlier = (
             Earlier(options.recompress, options.shift or (0, 0)) if options.recompress else None
         )
@@ -71,12 +71,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on", file=sys.stderr)
+        print("\ninterrupted; the same command resumes", file=sys.stderr)
         return ExitStatus.INTERRUPTED
     print(evaluator.format_table(results))
     print(f"All results: {options.output / RESULTS_FILE}")
     if failed := len(results["failures"]):
-        print(f"{failed} failed and are in no mean; the same command tries again", file=sys.stderr)
+        print(f"{failed} failed, not in the means; the same command retries", file=sys.stderr)
     return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
@@ -93,8 +93,8 @@ def make_parser() -> argparse.ArgumentParser:
         "method",
         metavar="METHOD",
         help="jpeg (alone), sadct, a network that ships (cascnn-qf20), the workdir of a finished "
-        "run, a weights file in it, AR-CNN's released weights (arcnn_q20.mat), or of others: "
-        "jpegli, waifu2x, onnx:FILE, torchscript:FILE, or any program, as "
+        "run, a weights file in it, AR-CNN's released weights (arcnn_q20.mat), or another method: "
+        "jpegli, waifu2x, onnx:FILE, torchscript:FILE, or any program, such as "
         "'command:jpegqs -q 6 {jpeg} {out.jpg}'",
     )
     add("-o", "--output", type=Path, required=True, metavar="FOLDER", help="for the results")
@@ -103,13 +103,13 @@ def make_parser() -> argparse.ArgumentParser:
         type=lambda text: text.split(","),
         default=["live1"],
         metavar="NAME,...",
-        help="live1 (default), classic5, folder:PATH and the others of config.data.sources",
+        help="live1 (default), classic5, folder:PATH and other sources as in config.data.sources",
     )
     add(
         "--qualities",
         type=quality_list,
         metavar="N,...",
-        help="JPEG quality factors; default: the one trained for, else the paper's five",
+        help="JPEG quality factors; default: the one trained for, or the paper's five",
     )
     add(
         "--colour",
@@ -126,7 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--shift",
         type=rows_and_columns,
         metavar="ROWS,COLUMNS",
-        help="that were cut off between, which moves the grid of blocks; default: 0,0",
+        help="cut off in between, which shifts the block grid; default: 0,0",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add("--consistent", action="store_true", help="keep within what the JPEG's coefficients allow")
@@ -135,23 +135,23 @@ def make_parser() -> argparse.ArgumentParser:
         "--images-dir",
         default=os.environ.get("CASJAX_DATA", ""),
         metavar="FOLDER",
-        help="with live1/ and classic5/; default: $CASJAX_DATA, or a download",
+        help="folder with live1/ and classic5/; default: $CASJAX_DATA, or download",
     )
     add("--tile", type=int, default=1024, metavar="PIXELS", help="of networks; default: 1024")
-    add("--name", metavar="NAME", help="what to call the method in results and tables")
+    add("--name", metavar="NAME", help="the method's name in results and tables")
     add(
         "--jobs",
         type=positive(int),
         default=1,
         metavar="N",
-        help="pictures at once, for jpegli and programs; default: 1, which times are best taken by",
+        help="pictures at once, for jpegli and programs; default: 1, best for timing",
     )
     add(
         "--timeout",
         type=positive(float),
         default=600.0,
         metavar="SECONDS",
-        help="that a program may take for a picture; default: 600",
+        help="time limit of a program per picture; default: 600",
     )
     return parser
 
@@ -172,7 +172,7 @@ def positive(kind: Callable[[str], float]) -> Callable[[str], float]:
 
 
 def quality_list(text: str) -> list[int]:
-    """Parse quality factors between commas."""
+    """Parse comma-separated quality factors."""
     words = text.split(",")
     if not all(word.isdecimal() and 1 <= int(word) <= 100 for word in words):
         raise argparse.ArgumentTypeError(f"expected numbers from 1 to 100, got {text!r}")
@@ -192,7 +192,7 @@ def rows_and_columns(text: str) -> tuple[int, int]:
     """Parse numbers of rows and columns."""
     words = text.split(",")
     if len(words) != 2 or not all(word.isdecimal() for word in words):
-        raise argparse.ArgumentTypeError(f"expected rows and columns, as 4,4, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected rows and columns, such as 4,4, got {text!r}")
     return int(words[0]), int(words[1])
 
 
@@ -205,10 +205,10 @@ def score(
     earlier: "Earlier | None" = None,
     pictures: bool,
 ) -> dict[str, Any]:
-    """Score a method and keep the results in a folder, each quality when it is done.
+    """Score a method and store the results in a folder, each quality when it is done.
 
     Returns:
-      All that the folder's ``results.json`` holds.
+      The content of the folder's ``results.json``.
 
     Raises:
       ValueError: the folder holds the results of another method, or of other images.
@@ -254,25 +254,25 @@ def keep_clean(source: "ImageSource", folder: Path, earlier: "Earlier | None") -
     """Write the clean images of a test set, cropped as they are scored.
 
     Raises:
-      ValueError: two images would have one name.
+      ValueError: two images would have the same name.
     """
     from casjax.datasets import readable_images
 
     if len({Path(name).with_suffix("") for name in source.image_names}) < len(source):
         raise ValueError(
-            f"{source.name}: two images differ in their suffix only, and so would share the name "
-            "of a picture: score them without --pictures"
+            f"{source.name}: two images differ only in their suffix, so their pictures would have "
+            "the same name: score them without --pictures"
         )
     for name, clean in readable_images((source, i) for i in range(len(source))):
         path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
         path.parent.mkdir(parents=True, exist_ok=True)
         if earlier is not None:
             clean = earlier.crop(clean)
-        write_png(path, clean)  # also where there is one, which may be of another image
+        write_png(path, clean)  # even if it exists, because it may be of another image
 
 
 def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> None:
-    """Write a picture that was scored, and into its record where it and the clean one are."""
+    """Write a scored picture, and add its path and that of the clean one to its record."""
     from casjax.files import readable_name
 
     dataset, image = record["dataset"], record["image"]
@@ -285,7 +285,7 @@ def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> 
 
 
 def picture_path(dataset: str, kind: str, image: str) -> str:
-    """Where a picture goes: `pictures/live1/qf20/sadct/bikes.png`."""
+    """Return the path of a picture: `pictures/live1/qf20/sadct/bikes.png`."""
     from casjax.files import readable_name
 
     return f"pictures/{readable_name(dataset)}/{kind}/{Path(image).with_suffix('.png')}"

@@ -1,8 +1,8 @@
 """Restore photographs: ``casjax restore photo.jpg``.
 
-Results are written beside the photographs, as PNG files with `-restored` in their names, or
-where -o says. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted, 141
-where nobody reads the picture on standard output to its end.
+Results are written beside the photographs, as PNG files with `-restored` in their names, or as
+given by -o. Exit status: 0 all restored, 1 some failed, 2 wrong usage, 130 interrupted, 141 if the
+reader of the picture on standard output stops early.
 """
 
 import argparse
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # nobody reads the picture any more
         return ExitStatus.READER_GONE
     finally:
-        say("", sys.stdout, end="")  # what is left to print, of --help say
+        say("", sys.stdout, end="")  # flush what is left to print, of --help say
 
 
 def restore(arguments: Sequence[str] | None) -> int:
-    """Do what the command line asks for and return the exit status."""
+    """Execute the command line and return the exit status."""
     parser = make_parser()
     given = parser.parse_args(arguments)
     options = options_of(given)
@@ -69,7 +69,7 @@ def restore(arguments: Sequence[str] | None) -> int:
             raise UsageError(f"no pictures to restore in {', '.join(given.inputs)}{among}")
         if given.failures:
             check_failures(Path(given.failures), todo)
-        if not given.ray:  # whose workers do it for themselves
+        if not given.ray:  # its workers do it themselves
             prepare(options)
         failures = list_of_failures(given.failures)
     except (ValueError, OSError) as error:
@@ -91,10 +91,10 @@ def restore(arguments: Sequence[str] | None) -> int:
                 fail(f"{name}: {reason}", name, progress, failures)
             follow(jobs_run, progress, failures)
     except KeyboardInterrupt:
-        say("\ninterrupted; with --resume the same command goes on", sys.stderr)
+        say("\ninterrupted; with --resume the same command continues", sys.stderr)
         return ExitStatus.INTERRUPTED
     except ClusterError as error:
-        say(f"error: {error}; the same command goes on", sys.stderr)
+        say(f"error: {error}; the same command continues", sys.stderr)
         return ExitStatus.FAILED
     progress.summarise()
     return ExitStatus.FAILED if progress.failed else ExitStatus.DONE
@@ -120,7 +120,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--strip",
         action="store_true",
-        help="drop all metadata but what says which colours are meant, as ICC profiles",
+        help="drop all metadata except what defines the colours, such as ICC profiles",
     )
     add("--keep-date", action="store_true", help="give results the date of their files")
     add("--compare", action="store_true", help="also write before, after and difference as PNG")
@@ -136,8 +136,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="network that ships, or workdir of a run; default: by quality",
     )
-    add("--luma", action="store_true", help="restore by the networks for luma")
-    add("--chroma", action="store_true", help="restore colour as well as luma by such a network")
+    add("--luma", action="store_true", help="use the networks for luma")
+    add("--chroma", action="store_true", help="restore colour as well with a network for luma")
     add(
         "--consistent",
         action=argparse.BooleanOptionalAction,
@@ -156,22 +156,28 @@ def make_parser() -> argparse.ArgumentParser:
         "--memory",
         type=memory_size,
         metavar="SIZE",
-        help="for a tile, as 2GB; default: at most half of the free, on CPUs 1.5GB",
+        help="for a tile, such as 2GB; default: at most half of the free memory, on CPUs 1.5GB",
     )
 
     machines = parser.add_argument_group("many machines")
     add = machines.add_argument
-    add("--ray", metavar="ADDRESS", help="of a Ray cluster that does the work, or local; resumes")
-    add("--workers", type=number(1, 10**4), metavar="N", help="default: by GPU, or by machine")
+    add("--ray", metavar="ADDRESS", help="of a Ray cluster to run on, or local; implies --resume")
+    add(
+        "--workers", type=number(1, 10**4), metavar="N", help="default: one per GPU, or per machine"
+    )
 
-    files = parser.add_argument_group("reading and saying")
+    files = parser.add_argument_group("reading and reporting")
     add = files.add_argument
-    add("--frames", choices=["first", "each"], help="of files that hold several pictures")
-    add("--salvage", action="store_true", help="restore damaged files as far as they go")
+    add("--frames", choices=["first", "each"], help="of files with several pictures")
+    add("--salvage", action="store_true", help="restore damaged files as far as possible")
     add("--max-megapixels", type=number(1, 10**6), default=200, metavar="N", help="default: 200")
-    add("--failures", metavar="FILE", help="list what failed, in lines of JSON")
-    add("--explain", action="store_true", help="print what was read from each file and chosen")
-    add("-q", "--quiet", action="store_true", help="say nothing but errors")
+    add("--failures", metavar="FILE", help="list failures in this file, as lines of JSON")
+    add(
+        "--explain",
+        action="store_true",
+        help="print what was read from each file, and the choice",
+    )
+    add("-q", "--quiet", action="store_true", help="print only errors")
     return parser
 
 
@@ -202,7 +208,7 @@ def memory_size(text: str) -> int:
 
 
 def options_of(given: argparse.Namespace) -> Options:
-    """Return those options of the command line that concern a single picture."""
+    """Return the options of the command line that concern a single picture."""
     return Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
 
 
@@ -213,7 +219,9 @@ def check_streams(todo: Plan, options: Options) -> None:
     if options.compare:
         raise UsageError("--compare needs a result that is a file")
     if sys.stdout.isatty():
-        raise UsageError("the picture would go to the terminal: redirect it, or name a file by -o")
+        raise UsageError(
+            "the picture would go to the terminal: redirect it, or name a file with -o"
+        )
 
 
 def check_cluster(todo: Plan, options: Options) -> None:
@@ -231,8 +239,8 @@ def what_is_left_out(todo: Plan) -> list[str]:
     lines = []
     if todo.other_formats:
         lines.append(
-            f"left out {todo.other_formats} files that are no JPEG: name them one by one, or give "
-            "--qf"
+            f"left out {todo.other_formats} files that are not JPEGs: name them individually, or "
+            "give --qf"
         )
     if todo.results:
         lines.append(f"left out {todo.results} files that are results of earlier runs")
@@ -248,11 +256,11 @@ def check_failures(path: Path, todo: Plan) -> None:
     if place in map(os.path.realpath, pictures):
         raise UsageError(f"--failures {path}: that is a picture: name a file for the list")
     if path.is_file() and path.stat().st_size and not is_list_of_failures(path):
-        raise UsageError(f"--failures {path}: it exists, and is no such list: name another file")
+        raise UsageError(f"--failures {path}: it exists, but is no such list: name another file")
 
 
 def is_list_of_failures(path: Path) -> bool:
-    """Whether a file begins as a list of failures does."""
+    """Return whether a file starts like a list of failures."""
     with path.open("rb") as file:
         line = file.readline(2**20)
     try:
@@ -262,12 +270,12 @@ def is_list_of_failures(path: Path) -> bool:
 
 
 def list_of_failures(path: str | None) -> TextIO:
-    """Begin the file that is asked for, or one that keeps nothing."""
+    """Open the requested file, or one that discards everything."""
     return open(path or os.devnull, "w", encoding="utf-8")
 
 
 def size_of(job: Job) -> int:
-    """Return the size of a job's file in bytes; what cannot be told counts as none."""
+    """Return the size of a job's file in bytes; 0 if unknown."""
     try:
         return job.source.stat().st_size if job.source else 0
     except OSError:
@@ -275,14 +283,14 @@ def size_of(job: Job) -> int:
 
 
 def prepare(options: Options) -> None:
-    """Import JAX and load the network if it is known which: what is wrong there is wrong usage."""
+    """Import JAX and load the network if it is already known: errors there are wrong usage."""
     from casjax.restoration import running
 
     running.prepare(options)
 
 
 def run_here(todo: Plan, options: Options, progress: Progress) -> Iterator["Outcome"]:
-    """Do the work in this process; yield what becomes of each picture."""
+    """Do the work in this process; yield the outcome of each picture."""
     from casjax.restoration import running
 
     for job in todo.jobs:
@@ -293,14 +301,14 @@ def run_here(todo: Plan, options: Options, progress: Progress) -> Iterator["Outc
 def run_on_cluster(
     todo: Plan, options: Options, *, address: str, workers: int | None
 ) -> Iterator["Outcome"]:
-    """Do the work on a cluster; yield what becomes of each picture."""
+    """Do the work on a cluster; yield the outcome of each picture."""
     from casjax.restoration import cluster
 
     yield from cluster.run_jobs(todo.jobs, options, address=address, workers=workers)
 
 
 def follow(outcomes: Iterable["Outcome"], progress: Progress, failures: TextIO) -> None:
-    """Say what becomes of each picture; what fails is listed, and does not stop the others."""
+    """Report the outcome of each picture; failures are listed, and do not stop the others."""
     for outcome in outcomes:
         match outcome.kind:
             case "restored":
@@ -312,7 +320,7 @@ def follow(outcomes: Iterable["Outcome"], progress: Progress, failures: TextIO) 
 
 
 def fail(message: str, name: str, progress: Progress, failures: TextIO) -> None:
-    """Say and list that an input failed."""
+    """Report and list a failed input."""
     progress.fail(message)
     print(json.dumps({"source": name, "error": message}), file=failures, flush=True)
 

@@ -1,13 +1,14 @@
-"""The paper's choices at equal budget, each one undone: ``--config=ablation:without=multiscale``.
+"""The paper's choices, each undone at equal budget: ``--config=ablation:without=multiscale``.
 
     for change in paper with=residual with=batch_norm without=multiscale without=skip_connections
     do casjax train --config=ablation:$change --workdir=runs/ablation/$change
     done
 
-``paper`` is the network of Table I, trained with the multi-scale loss and then the output's, from
-the paper's initial weights. Every run sees the same 2,400 small cut-outs, far from convergence.
+``paper`` is the network of Table I, trained with the multi-scale loss and then that of the output,
+from the paper's initial weights. Every run sees the same 2,400 small cut-outs: far from
+convergence.
 
-What the 300 steps led to on LIVE1 at quality 20, PSNR in dB, where JPEG has 30.07:
+PSNR in dB on LIVE1 at quality 20 after 300 steps, where JPEG has 30.07:
 
                               float32  bfloat16
     with=residual             29.88    30.04       the paper, of converged networks: no gain
@@ -16,8 +17,8 @@ What the 300 steps led to on LIVE1 at quality 20, PSNR in dB, where JPEG has 30.
     with=batch_norm           21.83    22.84       the paper: never as accurate
     without=skip_connections  21.46    22.48
 
-The dtype alone makes up to a decibel of difference. So few steps show what skip connections,
-residuals and batch normalisation do, but not whether the multi-scale loss helps.
+The dtype alone makes a difference of up to one decibel. So few steps show the effects of skip
+connections, residuals and batch normalisation, but not whether the multi-scale loss helps.
 """
 
 from ml_collections import ConfigDict

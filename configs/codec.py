@@ -1,15 +1,15 @@
-"""Other codecs than JPEG, since nothing in the networks is made for it: ``--config=codec:webp``.
+"""Codecs other than JPEG, since nothing in the networks depends on it: ``--config=codec:webp``.
 
     casjax train --config=codec:webp --workdir=runs/webp
 
-Fine-tunes the L4 that ships for JPEG at quality 20 to ``webp``, ``jpeg2000`` or ``avif``. The
-quality is the codec's own: of WebP and AVIF its factor, of JPEG 2000 the PSNR in dB that the
-encoder aims at. JPEG 2000 lets an image err where that saves most, so that the cut-outs of one
-would come out better and worse than it does; hence the range it is trained for.
+Fine-tunes the shipped L4 for JPEG at quality 20 to ``webp``, ``jpeg2000`` or ``avif``. The quality
+is the codec's own: the quality factor of WebP and AVIF, or for JPEG 2000 the PSNR in dB that the
+encoder aims at. JPEG 2000 distributes errors within an image to save most bits, so cut-outs of it
+are better or worse than the whole; hence the range of qualities to train for.
 
-On LIVE1 320 steps, 7 minutes on a busy CPU core, brought WebP at 20 from 31.17 dB PSNR to 31.53,
-from 30.49 dB PSNR-B to 31.20, and JPEG 2000 at 30 dB from 29.74 dB PSNR to 29.82, in other runs
-to 29.76 and 29.87.
+On LIVE1, 320 steps, 7 minutes on a busy CPU core, improved WebP at 20 from 31.17 dB PSNR to 31.53,
+and from 30.49 dB PSNR-B to 31.20; JPEG 2000 at 30 dB improved from 29.74 dB PSNR to 29.82, and in
+other runs to 29.76 and 29.87.
 """
 
 from ml_collections import ConfigDict

@@ -1,16 +1,17 @@
 """One network for every JPEG in colour: ``configs/colour.py:cutouts=100000,batch=8``.
 
-Takes all three planes and is told the quantisation tables; qualities 5 to 100 by the tables of
-libjpeg, mozjpeg and others, 4:2:0 mostly, a part grey, a part compressed twice (see the section
-``colour`` of configs/base.py). It grows out of the network for luma that ships for quality 20,
-whose luma it has at first beside the file's own chroma. Of that network the coarse outputs are no
-pictures any more, so the full resolution alone is learnt from, as configs/efficient.py has it.
+The network takes all three planes and numbers that describe the quantisation tables; it is trained
+for qualities 5 to 100 with the tables of libjpeg, mozjpeg and others, mostly 4:2:0, partly grey and
+partly compressed twice (see section ``colour`` of configs/base.py). It starts from the shipped luma
+network for quality 20, so that at first it restores luma like that one and leaves chroma unchanged.
+The coarse outputs of that network are no longer pictures, so training uses only the full
+resolution, as in configs/efficient.py.
 
-Photographs in RGB that no JPEG has spoilt are to be given, and some of them kept to validate with:
+Needs RGB photographs without JPEG artifacts, some of them set aside for validation:
 ``--config.data.sources='("folder:photographs/train",)'`` and ``--config.data.validation_sources``.
-Those of BSDS500 are JPEGs themselves, with halved chroma: good for qualities up to 60 alone.
+Those of BSDS500 are JPEGs themselves, with subsampled chroma: suitable only for qualities up to 60.
 
-Not yet trained: there are no scores to promise.
+Not yet trained: there are no scores yet.
 """
 
 import re

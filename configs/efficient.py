@@ -1,29 +1,29 @@
-"""The most accuracy from given compute: ``--config=efficient:qf=20,cutouts=24000,batch=8``.
+"""The best accuracy on a small budget: ``--config=efficient:qf=20,cutouts=24000,batch=8``.
 
 Differs from the paper's training so that a network is good after thousands of cut-outs instead of
-millions: it starts from the identity, learns by Muon with a rate that warms up and then falls to
-zero in each phase, with small batches, clipped gradients, and cut-outs that are flipped and turned.
+millions: it starts from the identity and uses Muon with a learning rate that warms up and then
+falls to zero in each phase, small batches, clipped gradients, and flipped and turned cut-outs.
 
-A quality other than 20, or a range as in ``qf=5-95``, from which each cut-out draws its own (a
-"blind" network), starts from the network that ships for 20 and is fine-tuned only;
-``--config.initial_weights`` names another start, ``--config.data.sources`` other images.
+For a quality other than 20, or a range such as ``qf=5-95``, from which each cut-out draws its own
+(a "blind" network), the shipped network for 20 is only fine-tuned;
+``--config.initial_weights`` sets another start, ``--config.data.sources`` other images.
 
-What one change at a time made of 640 cut-outs (80 steps) at quality 20: gains over JPEG in PSNR and
-PSNR-B on the 50 whole images of BSDS500 val, in dB. Another seed changes nothing in these digits.
+The effect of single changes after 640 cut-outs (80 steps) at quality 20: gains over JPEG in PSNR
+and PSNR-B on the 50 whole images of BSDS500 val, in dB. Another seed does not change these digits.
 
-    as it is                                                   +0.25  +0.80
+    unchanged                                                  +0.25  +0.80
     in float32 (all others: model.dtype=bfloat16)              +0.26  +0.81
-    photographs left out, BSDS500 alone                        +0.25  +0.80
+    without photographs, only BSDS500                          +0.25  +0.80
     both learning rates doubled                                +0.32  +1.25
     both learning rates halved                                 +0.19  +0.58
     no warm-up                                                 +0.24  +0.75
-    Adam in place of Muon                                      +0.12  +0.33
+    Adam instead of Muon                                       +0.12  +0.33
     batches of 16, half the steps                              +0.13  +0.38
-    cut-outs of 64x64, 28 a batch: as many pixels              +0.27  +0.89
-    weights averaged, decay 0.9: no key of that is kept        +0.23  +0.73
+    cut-outs of 64x64, 28 per batch: as many pixels            +0.27  +0.89
+    weights averaged, decay 0.9 (this key was removed)         +0.23  +0.73
     the paper's initial weights                                -4.66  -2.31
     the full resolution first, then all four outputs           -8.72  -6.32
-    the full resolution alone, at the multi-scale phase's rate +0.36  +1.29
+    only full resolution, at the multi-scale phase's rate      +0.36  +1.29
 """
 
 import re

@@ -1,10 +1,10 @@
 """CAS-CNN as the paper trained it, for any quality factor: ``casjax train --config=paper:qf=35``.
 
-The network for 20 is the main training (Sections III-C and III-D). Every other one starts from it,
-and so needs a finished ``casjax train --config=qf20``, whose workdir is ``runs/qf20``;
-``--config.initial_weights`` names another start, such as ``cascnn-qf20``, which ships.
+The network for 20 is the main training run (Sections III-C and III-D). All others start from it,
+and so need a finished ``casjax train --config=qf20``, whose workdir is ``runs/qf20``;
+``--config.initial_weights`` sets another start, such as the shipped ``cascnn-qf20``.
 
-The qualities that the paper shows have a config each, ``qf10`` to ``qf80``, with its score.
+Each quality in the paper has its own config, ``qf10`` to ``qf80``, with the paper's score.
 """
 
 import re

@@ -1,8 +1,8 @@
-"""A network that ships with the package, scored: ``--config=pretrained:qf=20``.
+"""Score a network that ships with the package: ``--config=pretrained:qf=20``.
 
-``qf=QUALITY``, or ``qf=5-95`` for the blind one, means CAS-CNN's; others go by their whole name:
+``qf=QUALITY``, or ``qf=5-95`` for the blind one, selects a CAS-CNN; others are given by full name:
 ``pretrained:l4-qf20``.
-Trains nothing. Writes the rows for LIVE1 that ``casjax/networks/shipped/manifest.json`` promises.
+Trains nothing. Writes the rows for LIVE1 in ``casjax/networks/shipped/manifest.json``.
 """
 
 from ml_collections import ConfigDict

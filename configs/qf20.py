@@ -1,4 +1,4 @@
-"""CAS-CNN for quality factor 20 as the paper trained it: its main training.
+"""CAS-CNN for quality factor 20 as the paper trained it: its main training run.
 
     casjax train --config=qf20
 

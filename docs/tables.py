@@ -12,6 +12,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+# Lines of Table II that no network that ships can have.
+MISSING = {
+    "SA-DCT": "no network: see [Results](results.md#other-methods-of-table-ii)",
+    "CAS-CNN MS loss": "missing: not scored before fine-tuning; by `launch/reproduce.sh`",
+}
 MARKED = re.compile(r"(<!-- table: scores -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,11 +38,11 @@ def layers() -> str:
     """The layers of the package, from the top."""
     stated = tomllib.loads((ROOT / "docs/layers.toml").read_text(encoding="utf-8"))["layers"]
     return table(
-        ["layer", "room", "what is in it"],
+        ["layer", "component", "what it contains"],
         (
-            [layer["name"] if i == 0 else "", f"`{room}`", what]
+            [layer["name"] if i == 0 else "", f"`{component}`", what]
             for layer in reversed(stated)
-            for i, (room, what) in enumerate(layer["rooms"].items())
+            for i, (component, what) in enumerate(layer["components"].items())
         ),
     )
 
@@ -55,16 +60,46 @@ def scores() -> str:
     return table(["quality", "JPEG", "casjax", "the paper's CAS-CNN"], sorted(rows))
 
 
-def networks() -> str:
-    """All networks that ship: for which qualities, from what, and their scores."""
+def reproduction() -> str:
+    """Table II line by line: the paper's scores, those of what ships, and how near they are."""
     rows = []
-    for name, entry in sorted(shipped().items()):
-        for score in entry["scores"]:
-            if score["method"] != "jpeg":
-                rows.append(
-                    [f"`{name}`", score["dataset"], score["qf"], triple(score), entry["cutouts"]]
-                )
-    return table(["network", "test set", "quality", "PSNR / PSNR-B / SSIM", "cut-outs"], rows)
+    for quality, algorithms in published().items():
+        for algorithm, paper in algorithms.items():
+            ours = of_shipped(algorithm, quality)
+            if ours is None:
+                why = MISSING.get(algorithm, "missing: trained by `launch/reproduce.sh`")
+                rows.append([quality, algorithm, triple(paper), "", why])
+                continue
+            compared = {key: float(paper[key]) for key in ("psnr", "psnrb", "ssim") if paper[key]}
+            exact = triple(paper) == triple(ours)
+            differences = " / ".join(
+                f"{ours[key] - score:+.{3 if key == 'ssim' else 2}f}"
+                for key, score in compared.items()
+            )
+            rows.append(
+                [quality, algorithm, triple(paper), triple(ours), "exact" if exact else differences]
+            )
+    titles = ["quality", "line of Table II", "paper", "ours", "state, or ours less the paper's"]
+    return table(titles, rows)
+
+
+def of_shipped(algorithm: str, quality: int) -> dict[str, Any] | None:
+    """The scores on LIVE1 of the network that ships for a line of Table II, if there is one."""
+    name, kind = {
+        "JPEG": ("cascnn", "scores"),
+        "AR-CNN": ("arcnn", "scores"),
+        "L4": ("l4", "scores"),
+        "L8": ("l8", "scores"),
+        "CAS-CNN MS loss": ("cascnn", "multiscale_scores"),
+        "CAS-CNN FT": ("cascnn", "scores"),
+    }.get(algorithm, ("", ""))
+    method = "jpeg" if algorithm == "JPEG" else name
+    for entry in shipped().values():
+        if entry["model"]["name"] == name and entry["qualities"] == [quality, quality]:
+            for row in entry.get(kind, []):
+                if (row["dataset"], row["method"]) == ("live1", method) and "channels" not in row:
+                    return row
+    return None
 
 
 def peers() -> str:
@@ -126,8 +161,13 @@ def shipped() -> dict[str, Any]:
 
 
 def triple(row: dict[str, Any]) -> str:
-    """PSNR, PSNR-B and SSIM with the digits of the paper."""
-    return f"{float(row['psnr']):.2f} / {float(row['psnrb']):.2f} / {float(row['ssim']):.3f}"
+    """PSNR, PSNR-B and SSIM, over 8x8 windows or in RGB Gaussian ones, as the paper rounds them.
+
+    What the paper leaves out is a dash.
+    """
+    ssim = row["ssim_gaussian" if "channels" in row else "ssim"]
+    scores = (row["psnr"], 2), (row["psnrb"], 2), (ssim, 3)
+    return " / ".join(f"{float(x):.{n}f}" if x != "" else "-" for x, n in scores)
 
 
 def table(titles: list[str], rows: Iterator[list[Any]] | list[list[Any]]) -> str:
@@ -139,7 +179,7 @@ def table(titles: list[str], rows: Iterator[list[Any]] | list[list[Any]]) -> str
 TABLES = {
     "layers": layers,
     "scores": scores,
-    "networks": networks,
+    "reproduction": reproduction,
     "peers": peers,
     "sources": sources,
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Looks all installed packages up in PyPI's database of known vulnerabilities, by pip-audit.
-# Fails if there are any, or if one cannot be looked up.
+# Checks all installed packages against PyPI's database of known vulnerabilities, with pip-audit.
+# Fails if any are found, or if a package cannot be looked up.
 #
 #   bash launch/audit.sh [OPTION OF pip-audit ...]
 set -euo pipefail

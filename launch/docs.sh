@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the documentation into site/; any warning is an error. Arguments go to MkDocs.
+# Builds the documentation into site/; any warning is an error. Arguments are passed to MkDocs.
 #
 #   bash launch/docs.sh
 #   bash launch/docs.sh --site-dir /tmp/site

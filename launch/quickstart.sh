@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh clone to a trained network and its scores, in minutes and without any download of
+# From a fresh clone to a trained network and its scores, in minutes and without downloading any
 # images: trains on synthetic ones and restores the photographs that come with scikit-image.
 #
 #   bash launch/quickstart.sh [--config.KEY=VALUE ...]

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# All that the paper shows, from images to numbers to a report: Table II, figures 2 to 6, its claims.
-# The same command goes on where an earlier one stopped, and scores nothing twice.
+# Reproduces the paper's results, from images to a report: Table II, figures 2 to 6, its claims.
+# The same command resumes where an earlier one stopped, and scores nothing twice.
 #
 #   bash launch/reproduce.sh --budget small   # for two CPU cores: scores the networks that ship,
 #                                             # and trains the others briefly
 #   bash launch/reproduce.sh --budget paper   # for GPUs: trains every network at full scale
 #
-# RUNS, from the environment, is where all of it goes; default runs/reproduce-small or -paper.
+# The environment variable RUNS sets the folder; default runs/reproduce-small or -paper.
 # The report is RUNS/report/index.html.
 set -euo pipefail
 case "$*" in
@@ -16,18 +16,18 @@ case "$*" in
   exit 2
   ;;
 esac
-# The C library keeps what it has freed: nothing here is slowed down by asking for it again.
+# Makes the C library keep freed memory, so that no time is lost in requesting it again.
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=0x7fffffffffffffff}"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/reproduce-$budget}"
 
-# The brief trainings take CAS-CNN in bfloat16 where the processor is faster in it.
+# Short training runs use CAS-CNN in bfloat16 where the processor is faster with it.
 dtype=float32
 if [ "$budget" = small ]; then
   dtype=auto
 fi
 
-train() { # NAME CONFIG [OVERRIDE ...]: a finished training is left alone
+train() { # NAME CONFIG [OVERRIDE ...]: skips finished runs
   [ -e "$RUNS/$1/results.json" ] ||
     python -m casjax.main --workdir="$RUNS/$1" --config="$2" "${@:3}"
 }
@@ -39,9 +39,9 @@ baseline() { # NETWORK QUALITY EPOCHS START
     --config.initial_weights="$4"
 }
 
-# At once, because each computes on one core; before the rest, because XLA's threads wait for one
-# another: training beside one of these took up to three times as long. Not by `evaluate`, whose
-# subshell would be ended in their place.
+# In parallel, because each uses one core; before the rest, because XLA's threads wait for one
+# another: training beside one of these took up to three times as long. Not with `evaluate`, whose
+# subshell would be killed instead of them.
 sadct=()
 trap 'kill "${sadct[@]}" 2>/dev/null || true' EXIT
 for quality in 10 20 40; do
@@ -55,17 +55,17 @@ done
 evaluate jpeg jpeg --pictures --datasets live1,classic5
 
 if [ "$budget" = small ]; then
-  other_qualities=10,40,80 # Figure 4: how a network fares where it was not trained for
+  other_qualities=10,40,80 # Figure 4: networks at qualities that they were not trained for
   place="" networks=$(python -c 'from casjax.networks.pretrained import manifest
 for name, entry in manifest().items():
     lowest, highest = entry["qualities"]
-    if lowest == highest:  # the blind one is none of the paper
+    if lowest == highest:  # the blind one is not in the paper
         print(name)')
-  # For Figure 2: the networks ship without their learning curves.
+  # For Figure 2: the networks ship without their training logs.
   train curves efficient:qf=20,cutouts=800 --config.model.dtype=$dtype \
     --config.loop.validate_every=20 --config.loop.log_every=5
   for quality in 10 20 40; do
-    # Those that ship were fine-tuned; Table II has them with the multi-scale loss, too.
+    # The shipped networks were fine-tuned; Table II also has them with the multi-scale loss.
     train "qf$quality-multiscale" "efficient:qf=$quality,cutouts=400" \
       --config.initial_weights=cascnn-qf20 --config.multiscale.epochs=0.0084 \
       --config.multiscale.learning_rate=4e-4 --config.multiscale.warmup_steps=5 \
@@ -81,7 +81,7 @@ else
   place="$RUNS/" networks="qf10 qf20 qf40 qf60 qf80"
   bash launch/sweep.sh
   for quality in 10 20 40; do
-    # Table II has them before fine-tuning, too.
+    # Table II also has them before fine-tuning.
     evaluate "$RUNS/qf$quality/multiscale.safetensors" "qf$quality-multiscale"
   done
   for network in arcnn l4; do

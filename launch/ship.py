@@ -49,18 +49,7 @@ CURVE = "learning_curve"
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
-    add("--name", required=True, help="of the network, such as cascnn-qf20")
-    add("--data", required=True, help="what it was trained on, in words")
-    add("--images-dir", default="", help="with live1/ and classic5/; or download")
-    add("--into", type=Path, default=FOLDER, help="default: the package")
-    of_old = "where the workdir does not tell"
-    add("--command", help=f"that trained it, {of_old}")
-    add("--machine", help=f"processor, cores and accelerators, {of_old}")
-    add("--revision", help=f"of the code, {of_old}")
-    add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
+    parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         cache_compilations()
@@ -86,6 +75,23 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{what}: {row['psnr']:.3f} dB, {row['psnrb']:.3f} dB, {similarity:.4f}")
 
 
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
+    add("--name", required=True, help="of the network, such as cascnn-qf20")
+    add("--data", required=True, help="what it was trained on, in words")
+    add("--images-dir", default="", help="with live1/ and classic5/; or download")
+    add("--into", type=Path, default=FOLDER, help="default: the package")
+    of_old = "where the workdir does not tell"
+    add("--command", help=f"that trained it, {of_old}")
+    add("--machine", help=f"processor, cores and accelerators, {of_old}")
+    add("--revision", help=f"of the code, {of_old}")
+    add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
+    return parser
+
+
 def ship(
     workdir: Path,
     name: str,
@@ -95,14 +101,14 @@ def ship(
     facts: dict[str, Any],
     images_dir: str,
 ) -> dict[str, Any]:
-    """Score the network of a run and put it into a folder of networks that ship.
+    """Score the network of a run and put it into a folder of shipped networks.
 
     Args:
       workdir: of a finished run.
       name: of the network.
-      folder: with the manifest and the weights of what ships.
+      folder: with the manifest and the weights of the shipped networks.
       data: what it was trained on, in words.
-      facts: `command`, `machine`, `revision` and `wall_time`, as far as the workdir does not tell.
+      facts: `command`, `machine`, `revision` and `wall_time`, if the workdir does not record them.
       images_dir: with the test sets; "" to download them.
 
     Returns:
@@ -110,13 +116,13 @@ def ship(
 
     Raises:
       ValueError: the run or the name does not fit; the message says why.
-      FileNotFoundError: the workdir is of no finished run.
+      FileNotFoundError: the workdir is not that of a finished run.
     """
     manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     config = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
     entry = describe(workdir, config, name, data=data, facts=facts)
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ValueError(f"--name {name}: expected small letters, digits and hyphens")
+        raise ValueError(f"--name {name}: expected lower-case letters, digits and hyphens")
     before = manifest.get(name)
     if before and (before["model"]["name"], before["qualities"]) != (
         entry["model"]["name"],
@@ -157,7 +163,7 @@ def ship(
         save_weights(halved, jax.tree.map(lambda leaf: leaf.astype(np.float16), variables))
         content = halved.read_bytes()
         entry["sha256"] = hashlib.sha256(content).hexdigest()
-        # What is scored is read back from the file: these are the weights that users get.
+        # The weights are read back from the file: these are the ones that users get.
         entry["scores"] = score(halved)
         if multiscale.is_file() and entry["loss"] == "output":
             entry["multiscale_scores"] = score(multiscale)
@@ -183,19 +189,19 @@ def of_row(row: dict[str, Any], images: list[dict[str, Any]], channels: int) -> 
 def describe(
     workdir: Path, config: dict[str, Any], name: str, *, data: str, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """What the manifest says of a network, but for its scores.
+    """Return the manifest's description of a network, without its scores.
 
     Raises:
       ValueError: it was trained for another codec, or a file of the run is damaged.
     """
     run = provenance.of_run(config)
     if run["codec"] != "jpeg":
-        raise ValueError(f"{workdir}: trained for {run['codec']}, and what ships is for JPEG")
+        raise ValueError(f"{workdir}: trained for {run['codec']}, shipped networks are for JPEG")
     parts = read_parts(workdir / RUN_FILE)
     entry = {
         **run,
         "file": f"{name}.safetensors",
-        # Whatever it was trained in: the dtype that every backend runs well.
+        # Whatever dtype it was trained in: every backend runs this one well.
         "model": run["model"] | {"dtype": "float32"},
         "initial_weights": name_of(run["initial_weights"]),
         "data": data,
@@ -214,13 +220,13 @@ def describe(
 
 
 def name_of(initial_weights: str) -> str:
-    """What a network is called that a run began from: that which ships, a workdir, or a file."""
+    """Return the name of a run's initial network: a shipped one, a workdir, or a file."""
     path = Path(initial_weights)
     return path.parent.name if path.name == WEIGHTS_FILE else path.name
 
 
 def earlier(entry: dict[str, Any], before: dict[str, Any], name: str) -> dict[str, Any]:
-    """The trainings that a network under its own name has behind it, oldest first, if any."""
+    """Return earlier trainings of a network under the same name, oldest first, if any."""
     if before["sha256"] == entry["sha256"]:  # the same network, shipped again
         return {"earlier": before["earlier"]} if "earlier" in before else {}
     if entry["initial_weights"] != name:

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Trains a network for each quality factor, the one for 20 first, then the others from it; with a
-# grid, for each combination of other settings too, and one table of all closes it.
-# The same command goes on where an earlier one stopped; finished networks are only scored.
+# Trains a network for each quality factor, first the one for 20, then the others from it; with a
+# grid, also for each combination of other settings, and ends with a table of all results.
+# The same command resumes where an earlier one stopped; finished networks are only scored.
 #
 #   bash launch/sweep.sh            # the paper's: 10, 20, 40, 60, 80
 #   bash launch/sweep.sh quality=5,15 optimizer.name=adam,muon
 #   bash launch/sweep.sh [KEY=VALUE,... ...] [--config.KEY=VALUE ...]
 #
-# KEY=VALUE,... is a grid over keys of the config; --config.KEY=VALUE holds for every network.
-# From the environment:
+# KEY=VALUE,... is a grid over config keys; --config.KEY=VALUE applies to every network.
+# Environment variables:
 #   RUNS       the folder of the workdirs qf10, qf20-optimizer.name=muon, ...; default runs
-#   QUALITIES  those to train beside START where no grid has them; default "10 40 60 80"
-#   START      the quality that the others begin from, of the same setting; default 20.
-#              none: each network begins as its config says
-#   CONFIG     the config, %s standing for the quality; default paper:qf=%s, the paper's
+#   QUALITIES  those to train besides START if no grid has them; default "10 40 60 80"
+#   START      the quality that the others start from, with the same setting; default 20.
+#              none: each network starts as its config says
+#   CONFIG     the config, with %s for the quality; default paper:qf=%s, the paper's
 #   PARALLEL   how many of the others to train at once, each on one GPU; default 1, on all devices
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -26,7 +26,7 @@ if [ "${#qualities[@]}" = 0 ]; then
   read -ra qualities <<<"${QUALITIES:-10 40 60 80}"
 fi
 
-train() { # "QUALITY SETTING" [OVERRIDE ...]; xargs numbers those that run at once by SLOT
+train() { # "QUALITY SETTING" [OVERRIDE ...]; xargs sets SLOT for parallel ones
   if [ "$PARALLEL" -gt 1 ] && [ -n "${SLOT:-}" ]; then
     export CUDA_VISIBLE_DEVICES="$SLOT"
   fi

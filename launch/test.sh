@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All checks from a fresh clone: lint, format, types, and the tests that are not marked slow.
-# Arguments go to pytest:
+# Runs all checks from a fresh clone: lint, format, types, and the tests not marked slow.
+# Arguments are passed to pytest:
 #
 #   bash launch/test.sh -m slow
 #   bash launch/test.sh tests/test_jpeg.py

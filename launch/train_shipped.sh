@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Trains every network that ships with the package and puts it into the package: CAS-CNN for five
-# qualities and for colour, and the networks that the paper compares it with. Meant for one GPU,
-# which three trainings share at a time, so that it need not wait while one of them compiles.
+# qualities and for colour, and the networks that the paper compares it with. Intended for one GPU,
+# shared by three training runs at a time, so that it is not idle while one of them compiles.
 # The same command resumes where an earlier one stopped.
 #
 #   PHOTOS=photographs bash launch/train_shipped.sh [--config.KEY=VALUE ...]
 #
-# From the environment:
-#   MINUTES      that all trainings may take together: how fast this machine trains is measured
-#                first. Without it they take what CUTOUTS takes
-#   CUTOUTS      that the trainings see together, each its share; default 4400000, of which the
+# Environment variables:
+#   MINUTES      time limit for all training together: the speed of this machine is measured
+#                first. Without it, CUTOUTS determines the time
+#   CUTOUTS      number of cut-outs for all training together; default 4400000, of which the
 #                network for 20 sees as many as in the paper's two phases
-#   PHOTOS       a folder of clean photographs in RGB: train/, validation/. Luma learns from those
-#                to train with beside BSDS500's 400, colour from them alone; without it there is
-#                no network for colour
-#   START        what the network for 20 begins from; default: nothing
+#   PHOTOS       a folder of clean RGB photographs: train/, validation/. Luma is trained on train/
+#                and BSDS500's 400 images, colour only on train/; without it there is no network
+#                for colour
+#   START        initial weights of the network for 20; default: none
 #   RUNS         the folder of the workdirs; default runs/shipped
-#   INTO         another folder than the package's for the networks, with a manifest.json
-#   CASJAX_DATA  holds live1/, classic5/ and bsds500/; without it they are downloaded
+#   INTO         a folder for the networks instead of the package's, with a manifest.json
+#   CASJAX_DATA  folder with live1/, classic5/ and bsds500/; without it they are downloaded
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/shipped}"
@@ -30,7 +30,7 @@ fi
 overrides=(--config.evaluation.datasets="()" --config.data.validation_cutouts=1600
   --config.loop.validate_every=1000 --config.loop.checkpoint_every=1000 "$@")
 
-measured() { # cut-outs that CAS-CNN trains on in MINUTES, less a part for compiling and saving
+measured() { # cut-outs that CAS-CNN can see in MINUTES, less some time to compile and save
   local figures="$RUNS/speed.json"
   python -m casjax.benchmark --only train_step --models cascnn --batches "$BATCH" --calls 5 \
     --json "$figures" >&2
@@ -42,13 +42,13 @@ print(round(0.8 * 60 * float(sys.argv[2]) * max(record['median'] for record in f
 share() { # PERCENT: of the cut-outs
   echo $((cutouts * $1 / 100))
 }
-# Trains a network on FIRST cut-outs by all its outputs, then on LAST by the full resolution alone,
-# and puts it into the package: one at a time, since all write the manifest there.
+# Trains a network on FIRST cut-outs with all outputs, then on LAST with full resolution only, and
+# puts it into the package: one at a time, because all write the manifest there.
 train() { # NAME CONFIG START FIRST LAST [OVERRIDE ...]
   local phase seen counts=("$4" "$5") epochs=() i=0
   for phase in multiscale finetune; do
     seen="${counts[i++]}"
-    # Never the same cut-out more often than needed: the file holds up to 240,000.
+    # Avoids repeating cut-outs: the file holds up to 240,000.
     epochs+=("--config.$phase.cutouts=240000"
       "--config.$phase.epochs=$(awk "BEGIN { print $seen / 240000 }")"
       "--config.$phase.warmup_steps=$((seen / BATCH / 20))"
@@ -59,7 +59,7 @@ train() { # NAME CONFIG START FIRST LAST [OVERRIDE ...]
   flock "$RUNS/shipping" python launch/ship.py "$RUNS/$1" --name "${1/#qf/cascnn-qf}" \
     --data "$data" --images-dir "${CASJAX_DATA:-}" ${INTO:+--into "$INTO"}
 }
-luma() { # the network for 20 first; 10 and 40 go on from its first phase, 60 and 80 from its end
+luma() { # the network for 20 first; 10 and 40 start from its first phase, 60 and 80 from its end
   local of_luma=(--config.data.sources="($sources,)") quality
   train qf20 efficient:qf=20 "${START:-}" "$(share 20)" "$(share 30)" "${of_luma[@]}"
   for quality in 40 10; do
@@ -75,7 +75,7 @@ colour() {
     --config.data.sources="('folder:$PHOTOS/train',)" \
     --config.data.validation_sources="('folder:$PHOTOS/validation',)"
 }
-baselines() { # small networks on small cut-outs: a tenth of the cost, whichever it is
+baselines() { # small networks on small cut-outs: each at a tenth of the cost
   local name quality
   for name in l4 l8 arcnn; do
     train "$name-qf20" "$name" "" 0 "$(share 12)" "${of_baselines[@]}"
@@ -91,7 +91,7 @@ of_baselines=(--config.data.sources="($sources,)" --config.optimizer.name=muon)
 
 mkdir -p "$RUNS"
 if [ -n "${MINUTES:-}" ]; then
-  # Of an earlier call, whose trainings are to go on: a config that differs would be refused.
+  # Kept from an earlier call, whose runs resume: a different config would be refused.
   [ -s "$RUNS/cutouts" ] || measured >"$RUNS/cutouts"
   cutouts="$(cat "$RUNS/cutouts")"
 else

@@ -202,9 +202,9 @@ def table() -> str:
     lines = [
         "# What is kept",
         "",
-        "What a restored copy has of its file, for each pair of formats. *Kept* is kept as it was;",
-        "*named* is left out, because the format of the copy cannot hold it, and said in the line",
-        "for the file. Made by `python tests/kept.py > docs/kept.md`; a test compares.",
+        "What a restored copy keeps of its file, for each pair of formats. *Kept* is unchanged;",
+        "*named* is left out, because the format of the copy cannot hold it, and reported in the",
+        "output. Made with `python tests/kept.py > docs/kept.md`; a test compares.",
         "",
         "| file | what | " + " | ".join(f"to {name}" for name in RESULTS) + " |",
         "|---|---|" + "---|" * len(RESULTS),
@@ -218,20 +218,20 @@ def table() -> str:
 
 
 REMARKS = """
-Of JPEG 2000 files the ICC profile and comments are kept. Of EXIF data, what describes the old file
-is set right or taken out: orientation (pixels are turned upright), sizes, thumbnail and previews,
-compression, subject areas of turned pictures; XMP likewise, with motion photos, gain maps and depth
-maps, which are not in the copy, and are named. ICC profiles that are broken, or for another kind of
-pixels than the copy has, are left out and named, as is all other metadata that cannot be read: it
-never costs the picture. `--strip` keeps ICC profiles and what else says which colours are meant.
+For JPEG 2000 files the ICC profile and comments are kept. In EXIF data, whatever describes the old
+file is corrected or removed: orientation (pixels are turned upright), sizes, thumbnail, previews,
+compression, subject areas of turned pictures; likewise in XMP, including motion photos, gain maps
+and depth maps, which are not in the copy and are named. ICC profiles that are broken, or do not fit
+the copy's pixels, are left out and named, as is all other metadata that cannot be read: it never
+prevents restoring the picture. `--strip` keeps ICC profiles and whatever else defines the colours.
 
-| pixels | to |
+| pixels | result |
 |---|---|
-| grey, RGB, palette, black and white | 8 bits of grey or RGB in every format; WebP has RGB only |
+| grey, RGB, palette, black and white | 8-bit grey or RGB in every format; WebP only RGB |
 | transparency | alpha in PNG, WebP and TIFF; refused for JPEG |
-| more than 8 bits a sample | refused |
-| CMYK, XYB | sRGB by the ICC profile of the file, and said; refused without one |
-| several pictures in a file | refused, but the first of MPO; `--frames` has the others |
+| more than 8 bits per sample | refused |
+| CMYK, XYB | sRGB, converted with the file's ICC profile and reported; refused without one |
+| several pictures in a file | refused, except the first of MPO; `--frames` restores others |
 """.strip().splitlines()
 
 

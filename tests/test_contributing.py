@@ -1,5 +1,6 @@
-"""The example of CONTRIBUTING.md: a network in three places, and nowhere else."""
+"""The examples of docs/add.md: a network in three places, a codec and a metric in one each."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -13,12 +14,12 @@ from casjax.images import read_luma, write_png
 from casjax.images.codecs import compress
 
 ROOT = Path(__file__).parent.parent
-TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs/add.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
-    """A copy of the repository with what CONTRIBUTING.md says to add."""
+    """A copy of the repository with what docs/add.md says to add."""
     copy = tmp_path_factory.mktemp("repository")
     for folder in ("casjax", "configs", "docs", "tests"):
         shutil.copytree(
@@ -36,7 +37,18 @@ def repository(tmp_path_factory):
     source = source.replace("from casjax.models.svoboda", f"{line}\nfrom casjax.models.svoboda")
     source = source.replace("\n}\n", f"\n    {entry}\n}}\n", 1)
     table.write_text(source, encoding="utf-8")
+    codec, metric = re.findall(r"```python\n(?!# )(.*?)```", TEXT, re.DOTALL)
+    [line] = re.findall(r'`("mae": \w+,)`', TEXT)
+    append(copy / "casjax/images/codecs.py", "CODECS: ", f"    {codec}")
+    append(copy / "casjax/metrics.py", "METRICS: ", f"    {line}\n", before=f"{metric}\n\n")
     return copy
+
+
+def append(path, table, entry, *, before=""):
+    """Put an entry at the end of a table, and something before it."""
+    head, name, rest = path.read_text(encoding="utf-8").partition(f"\n{table}")
+    rest = rest.replace("\n}\n", f"\n{entry}}}\n", 1)
+    path.write_text(f"{head}\n{before}{name.lstrip()}{rest}", encoding="utf-8")
 
 
 def run(repository, *arguments, cwd):
@@ -86,9 +98,29 @@ def test_the_network_is_trained_restores_and_is_exported_and_measured(repository
 
 
 @pytest.mark.slow
+def test_the_codec_and_the_metric_are_scored(repository, tmp_path):
+    rng = np.random.default_rng(0)
+    smooth = np.kron(rng.integers(0, 256, (4, 6)), np.ones((12, 12))).astype(np.uint8)
+    (tmp_path / "pictures").mkdir()
+    write_png(tmp_path / "pictures/a.png", smooth)
+    command = ["-m", "casjax.cli", "evaluate", "jpeg", "-o", "scores", "--qualities", 20]
+    run(repository, *command, "--datasets", "folder:pictures", cwd=tmp_path)
+    [row] = json.loads((tmp_path / "scores/results.json").read_text())["rows"]
+    decoded, _ = compress(smooth, 20, codec="jpeg")
+    assert row["mae"] == pytest.approx(np.abs(decoded.astype(float) - smooth).mean(), rel=1e-5)
+    program = """
+from casjax.images.codecs import compress
+from casjax.images import read_luma
+print(compress(read_luma("pictures/a.png"), 20, codec="webp6")[1])"""
+    _, bits = compress(smooth, 20, codec="webp")
+    assert 0 < float(run(repository, "-c", program, cwd=tmp_path)) < 1.2 * bits
+
+
+@pytest.mark.slow
 def test_the_checks_ask_for_no_fourth_place(repository):
     for check in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
-        run(repository, "-m", *check, "casjax/models", "configs", cwd=repository)
+        changed = ["casjax/models", "casjax/images", "casjax/metrics.py", "configs"]
+        run(repository, "-m", *check, *changed, cwd=repository)
     tests = ["tests/test_layers.py", "tests/test_configs.py", "tests/test_benchmark.py"]
     tests += ["tests/test_cascnn.py", "-k", "keys or sections or network or layer"]
     run(repository, "-m", "pytest", "-q", "-m", "not slow", *tests, cwd=repository)

@@ -312,7 +312,7 @@ def test_impossible_batches_are_refused():
             batches(qualities=qualities)
         with pytest.raises(ValueError, match=r"within 1\.\.100"):
             batches(recompress_qualities=qualities)
-    with pytest.raises(ValueError, match=r"recompress 1.5 is no share"):
+    with pytest.raises(ValueError, match=r"recompress 1.5 is not a share"):
         batches(recompress=1.5)
     with pytest.raises(ValueError, match="only for the codec jpeg, not for webp"):
         batches(recompress=0.1, codec="webp")

@@ -1,5 +1,6 @@
 """The documentation against what it is about."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "docs"))
-import tables  # noqa: E402, a hook of MkDocs and no module of the package
+import cards  # noqa: E402, no module of the package, as the next, a hook of MkDocs
+import tables  # noqa: E402
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -38,3 +40,40 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(name):
     lines = tables.TABLES[name]().splitlines()
     assert len(lines) > 2
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_every_network_that_ships_has_its_card():
+    text = (ROOT / "docs/cards.md").read_text(encoding="utf-8")
+    assert cards.page(tables.shipped()) == text, "run `python docs/cards.py`"
+    names = re.findall(r"^## (\S+)$", text, re.MULTILINE)
+    assert sorted(names) == sorted(tables.shipped())
+
+
+def test_a_card_has_all_that_the_manifest_knows():
+    """Of a network for colour that was fine-tuned twice, on a machine that told of itself."""
+    manifest = json.loads(json.dumps(tables.shipped()))
+    entry = manifest["cascnn-qf20"]
+    entry["model"] |= {"channels": 3, "condition": 2}
+    entry["qualities"] = [5, 100]
+    entry |= {"wall_time": 5400.5, "versions": {"jax": "1.2"}, "revision": "abc"}
+    rgb = {"dataset": "live1", "qf": 10, "channels": 3, "ssim_gaussian": 0.7654, "psnrb": 25.0}
+    spread = {"ipsnr_se": 0.123, "ipsnr_min": -0.3, "ipsnr_max": 2.5}
+    jpeg, restored = ({"method": m, "psnr": p} | rgb for m, p in (("jpeg", 25.0), ("cascnn", 26.5)))
+    entry["scores"] += [jpeg, restored | spread]
+    entry["multiscale_scores"] = entry["scores"]
+    entry["learning_curve"] = [[100 * i, i / 40] for i in range(41)]
+    card = cards.card("cascnn-qf20", manifest)
+    for expected in (
+        "Y, Cb and Cr, and is told the quantisation tables, of JPEG at qualities 5 to 100",
+        "| wall time | 1 h 31 min |",
+        "| versions | jax 1.2 |",
+        "| LIVE1 in RGB, 10 | 25.00 / 25.00 / 0.765 | 26.50 / 25.00 / 0.765 "
+        "| +1.50 ± 0.12 (-0.30 to +2.50) |",
+        "| cut-outs seen | 0 |",
+        " | 4,000 |",
+        "Before fine-tuning: LIVE1, 20 ",
+        "| trained before | 1,800 steps, 14,400 cut-outs, 2026-11-25: ",
+    ):
+        assert expected in card
+    assert "Y, Cb" not in cards.card("cascnn-qf10", manifest)
+    assert cards.page(manifest).count("\n## ") == len(manifest)

@@ -1,10 +1,15 @@
 """Exported networks, run by ONNX Runtime and by JAX alone, against the networks themselves."""
 
+import dataclasses
+import datetime
 import json
+import shlex
 
 import jax
+import jaxlib
 import numpy as np
 import pytest
+import small
 
 from casjax.benchmark.networks import make_model
 from casjax.export import __main__ as export
@@ -122,7 +127,7 @@ def command(monkeypatch, tmp_path, capsys):
 
 def test_command_writes_what_it_checked_in_a_fresh_process(command, tmp_path):
     pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx")
     status, output, errors = command("small", "-o", "deep/exported")
     assert (status, errors) == (0, "")
     assert output.count("of the network") == 2
@@ -134,9 +139,23 @@ def test_command_writes_what_it_checked_in_a_fresh_process(command, tmp_path):
     facts = json.loads((folder / "small.json").read_text())
     assert "quality 15 to 25" in facts["purpose"]
     assert facts["height and width"] == "any"
+    written = datetime.date.fromisoformat(facts["written"])
+    assert abs((datetime.datetime.now(datetime.UTC).date() - written).days) <= 1
+    assert f"6 months after jaxlib {jaxlib.__version__} was" in facts["stablehlo serves"]
+    model = onnx.load(folder / "small.onnx")
+    opset, ir_version = model.opset_import[0].version, model.ir_version
+    assert f"for opset {opset}, IR version {ir_version}, or later" in facts["onnx serves"]
     status, _, errors = command("small", "-o", "deep/exported")
     assert status == 2
     assert "small.stablehlo exists: --overwrite replaces it" in errors.splitlines()[-1]
+    program, *anew = shlex.split(facts["made anew by"])
+    assert (program, anew.pop(0)) == ("casjax", "export")
+    options = export.make_parser().parse_args(anew)
+    assert (options.network, options.formats, options.overwrite) == (
+        "small",
+        [*export.FORMATS],
+        True,
+    )
 
 
 def test_what_disagrees_is_not_written(command, monkeypatch, tmp_path):
@@ -167,6 +186,15 @@ def test_wrong_usage(command, monkeypatch):
     status, _, errors = command("small")
     assert status == 2
     assert "onnx needs onnx: pip install 'casjax[export]'" in errors.splitlines()[-1]
+
+
+def test_a_network_for_colour_is_refused(command, monkeypatch, tmp_path):
+    colour = dataclasses.replace(network("arcnn"), model=small.SmallColourNetwork())
+    monkeypatch.setattr(pretrained, "load_network", lambda _: colour)
+    status, _, errors = command("colour", "--formats", "stablehlo")
+    assert status == 2
+    assert "colour is for colour, expected a network for luma" in errors.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_without_a_graph_is_refused_before_anything_is_written(

@@ -25,11 +25,11 @@ def content(folder="."):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--failures", "1.jpg", "2.jpg"], "--failures 1.jpg: it exists, and is no such list"),
+        (["--failures", "1.jpg", "2.jpg"], "--failures 1.jpg: it exists, but is no such list"),
         (["--failures", "2.jpg", "2.jpg"], "--failures 2.jpg: that is a picture"),
         (["--failures", "./in/../2.jpg", "2.jpg"], "that is a picture"),
-        (["--failures", "notes.txt", "2.jpg"], "--failures notes.txt: it exists, and is no such"),
-        (["--failures", "other.json", "2.jpg"], "--failures other.json: it exists, and is no such"),
+        (["--failures", "notes.txt", "2.jpg"], "--failures notes.txt: it exists, but is no such"),
+        (["--failures", "other.json", "2.jpg"], "--failures other.json: it exists, but is no such"),
         (["--failures", "2-restored.png", "2.jpg"], "that is a picture"),
         (["--failures", "2-restored-compare.png", "2.jpg", "--compare"], "that is a picture"),
         (["--failures", "in", "2.jpg"], "in"),
@@ -198,7 +198,7 @@ def test_what_suffixes_say_is_no_matter(run):
     Path("in/notes").write_text("no picture")
     status, _, errors = run("in", "-o", "out/")
     assert status == 0
-    assert "left out 1 files that are no JPEG" in errors
+    assert "left out 1 files that are not JPEG" in errors
     assert "6 restored" in errors
     assert {p.stem for p in Path("out").iterdir()} == {"foo", "a", "b", "c", "e", "f"}
 
@@ -219,7 +219,7 @@ def test_a_result_that_is_named_without_o(run):
     save("in.jpg")
     status, _, errors = run("in.jpg", "out.png")
     assert status == 1
-    hint = "as the name of the result, give it by -o out.png"
+    hint = "if it names the result, use -o out.png"
     assert f"error: out.png: no such file or folder; {hint}" in errors
 
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "casjax"
 LAYERS = [
-    layer["rooms"].keys()
+    layer["components"].keys()
     for layer in tomllib.loads((ROOT / "docs" / "layers.toml").read_text())["layers"]
 ]
 # Libraries that only some modules may import.
@@ -45,7 +45,7 @@ HOMES = {
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"]
 
 
-def room(path):
+def component(path):
     """The module or folder directly below the package that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
@@ -66,18 +66,18 @@ def imports(path):
 
 def test_every_module_has_its_layer():
     placed = [name for layer in LAYERS for name in layer]
-    assert sorted(placed) == sorted({room(path) for path in MODULES})
+    assert sorted(placed) == sorted({component(path) for path in MODULES})
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_come_from_lower_layers_or_the_same_room(path):
+def test_imports_come_from_lower_layers_or_the_same_component(path):
     level = {name: i for i, layer in enumerate(LAYERS) for name in layer}
     for name in imports(path):
         library, *rest = name.split(".")
-        if library == "casjax" and rest and rest[0] != room(path):
-            assert level[rest[0]] < level[room(path)], f"{path} imports {name}"
+        if library == "casjax" and rest and rest[0] != component(path):
+            assert level[rest[0]] < level[component(path)], f"{path} imports {name}"
         if library in HOMES:
-            assert room(path) in HOMES[library], f"{path} imports {name}"
+            assert component(path) in HOMES[library], f"{path} imports {name}"
 
 
 def test_no_modules_import_one_another_in_a_circle():

@@ -128,7 +128,7 @@ def test_a_preempted_evaluation_stops_all(tmp_path):
     children[0].send_signal(signal.SIGTERM)
     (first, _, errors), (second, _, others_errors) = finish(children)
     assert (first, second) == (os.EX_TEMPFAIL, 2)
-    assert "SIGTERM: stopped during the evaluation; the same command goes on" in errors
+    assert "SIGTERM: stopped during the evaluation; the same command resumes from there" in errors
     assert "the first process failed: SIGTERM" in others_errors
 
 

@@ -122,7 +122,7 @@ def test_a_picture_that_fails_is_named_left_out_and_tried_again(evaluate, comman
     ("kind", "reason"),
     [
         ("nothing", "wrote no restored.png"),
-        ("text", "no PNG, PNM, JPEG or TIFF file"),
+        ("text", "not a PNG, PNM, JPEG or TIFF file"),
         ("small", r"expected uint8 \[16, 24\] like the input, got uint8 \[8, 8\]"),
         ("sleep", r"took more than 1 seconds \(--timeout\)"),
     ],

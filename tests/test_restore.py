@@ -238,7 +238,7 @@ def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     assert (status, output) == (1, "")
     assert [name for name in files() if name.startswith("out")] == ["out/a.png", "out/deep/b.png"]
     lines = errors.splitlines()
-    assert "left out 1 files that are no JPEG: name them one by one, or give --qf" in lines
+    assert "left out 1 files that are not JPEGs: name them individually, or give --qf" in lines
     assert "error: absent.jpg: no such file or folder" in lines
     assert "error: in/bad.jpg: not an image in a known format" in lines
     assert "2 restored, 2 failed" in lines[-1]
@@ -324,16 +324,16 @@ def test_standard_input_to_standard_output():
         (["empty"], "no pictures to restore in empty"),
         (["photo.jpg", "--qf=0"], "expected 1 to 100, got '0'"),
         (["photo.jpg", "--memory=much"], "expected a size such as 500MB or 2GB, got 'much'"),
-        (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too small for this network"),
+        (["photo.jpg", "--memory=0.001MB", "--model=identity"], "too little for this network"),
         (["photo.jpg", "--model=none"], "none: no network of that name ships"),
         (["photo.jpg", "--strength=1.5"], "expected a number from 0 to 1, got '1.5'"),
         (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
         (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
-        (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg is no png file"),
+        (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg does not match --format png"),
         (["photo.jpg", "-o", "{place}.png"], "expected no other fields than {folder}, {stem}"),
         (["photo.jpg", "photo.png", "-o", "x.png"], "several pictures need a folder"),
         (["photo.jpg", "photo.png"], "would both become photo-restored.png"),
-        (["photo.jpg", "-"], "can only be restored by itself"),
+        (["photo.jpg", "-"], "(-) must be the only input"),
         (["-", "--compare"], "--compare needs a result that is a file"),
         (["-", "-o", "{stem}.png"], "standard input has no name"),
     ],

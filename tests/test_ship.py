@@ -165,7 +165,7 @@ def test_mistakes_are_said_in_a_line_and_nothing_is_written(run, shipped, images
     broken = jax.tree.map(lambda leaf: leaf * np.nan, variables(6))
     for name, change, message in (
         ("arcnn-qf20", None, "it is a arcnn for [20, 20], and this is a arcnn for [40, 40]"),
-        ("../arcnn", None, "--name ../arcnn: expected small letters"),
+        ("../arcnn", None, "--name ../arcnn: expected lower-case letters"),
         ("arcnn-qf40", broken, "not finite"),
     ):
         if change:

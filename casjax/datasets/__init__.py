@@ -80,7 +80,7 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
 def readable_images(
     images: Iterable[tuple[ImageSource, int]],
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Decode images, skipping those that cannot be read with a warning.
+    """Decode images, skipping unreadable ones with a warning.
 
     Args:
       images: sources and indices into them.

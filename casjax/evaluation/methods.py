@@ -1,4 +1,4 @@
-"""Methods by name: JPEG, SA-DCT, networks that ship or from runs, and other people's methods."""
+"""Methods by name: JPEG, SA-DCT, networks that ship or from runs, and third-party methods."""
 
 import re
 from collections.abc import Mapping

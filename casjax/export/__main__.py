@@ -1,14 +1,17 @@
 """Write a network for other programs: ``casjax export cascnn-qf20``.
 
 Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and its like, and NAME.json, which says
-what goes in and what comes out. Each file is first run in a fresh process and compared with the
-network. Exit status: 0 done, 1 a file computes something else, 2 wrong usage.
+what goes in and what comes out, how long the files serve and how they are made anew. Each file is
+first run in a fresh process and compared with the network. Exit status: 0 done, 1 a file computes
+something else, 2 wrong usage.
 """
 
 import argparse
 import dataclasses
+import datetime
 import importlib.util
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -43,9 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
         from casjax.models import vary
         from casjax.networks import compilation, pretrained
+        from casjax.networks.colour import is_for_colour
 
         compilation.cache_compilations()
         network = pretrained.load_network(options.network)
+        if is_for_colour(network.model):
+            raise ValueError(
+                f"{options.network} is for colour, expected a network for luma: other programs "
+                "have no planes and tables to give it"
+            )
         # The formulation for every platform, and exact, whatever the network was trained in.
         model = vary(network.model, convolution="direct", dtype="float32")
         network = dataclasses.replace(network, model=model)
@@ -125,6 +134,7 @@ def export(network: "Network", options: argparse.Namespace) -> None:
                     f"expected at most {TOLERANCE:.0e}"
                 )
         print(f"{path}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of the network")
+    facts |= serving(options)
     with replacing(options.output / f"{name}.json") as temporary:
         temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
@@ -162,6 +172,37 @@ def describe(network: "Network") -> dict[str, str]:
         + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
         "output": "float32 of the shape of what is restored, in its range, clipped to [0, 1]",
         "casjax": casjax.__version__,
+    }
+
+
+def serving(options: argparse.Namespace) -> dict[str, str]:
+    """Return until when each file serves, and how it is made anew: texts by name.
+
+    Sources: JAX's documentation of `jax.export`, "Compatibility guarantees", where what counts is
+    when a jaxlib was built, of which jaxlib itself does not tell; ONNX Runtime's of its versions.
+    """
+    import jaxlib
+
+    until = {
+        "stablehlo": "JAX guarantees it for a jaxlib built up to 6 months after jaxlib "
+        f"{jaxlib.__version__} was, and up to 3 weeks before; what counts is when they were built, "
+        "not when this file was written",
+    }
+    if "onnx" in options.formats:
+        from casjax.export.onnx_graph import IR_VERSION, OPSET
+
+        until["onnx"] = (
+            "no end is set: every ONNX Runtime for "
+            f"opset {OPSET}, IR version {IR_VERSION}, or later"
+        )
+    again = ["casjax", "export", options.network, "-o", str(options.output)]
+    again += ["--overwrite", "--formats", *options.formats]
+    if "stablehlo" in options.formats:
+        again += ["--platforms", *options.platforms]
+    return {
+        "written": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        **{f"{end} serves": until[end] for end in options.formats},
+        "made anew by": shlex.join(again),
     }
 
 

@@ -56,7 +56,7 @@ class Metadata:
       comments: unchanged, mostly UTF-8.
       texts: keywords and texts, as in PNG.
       colour: PNG's chunks that define the colours of the pixels, by name.
-      lost: what the copy cannot keep of the file, or cannot be read; a few words each.
+      lost: what the copy cannot keep, or what cannot be read; a few words each.
     """
 
     icc: bytes = b""

@@ -1,12 +1,13 @@
-"""The networks, by the name that ``config.model.name`` gives.
+"""The networks, by their name in ``config.model.name``.
 
 Every network takes float ``[n, h, w, 1]`` in [0, 1] and returns a tuple of images, finest first,
-so that one loss and one inference path serve them all. One for colour, which has ``channels``,
-takes as many planes, and its ``condition`` after them. Its class says what inference must know:
-``alignment``, the grid it works on, and ``halo``, what it sees around a block of it.
+so that all share one loss and one inference path. A colour network, which has ``channels``, takes
+that many planes, followed by its ``condition``. Its class defines what inference must know:
+``alignment``, the grid it works on, and ``halo``, the pixels it uses around a block of the grid.
 
-This table, its module here and the config of its name are all that a network needs. Twins in other
-libraries are optional: `export.onnx_graph.GRAPHS`, `benchmark.torch_networks.NETWORKS`.
+A network needs only an entry in this table, its module here and a config of the same name.
+Implementations in other libraries are optional: `export.onnx_graph.GRAPHS` and
+`benchmark.torch_networks.NETWORKS`.
 """
 
 import dataclasses

@@ -2,8 +2,7 @@
 
 Both output the degraded picture plus an increment. Every layer pads its input by repeating the edge
 (their paper does not say), and ReLU follows all but the last. Kernels are initialised as in He et
-al. (ICCV 2015), the last one with a hundredth of that variance: training starts near the degraded
-picture.
+al. (ICCV 2015), the last one scaled by a hundredth: training starts near the degraded picture.
 """
 
 from typing import ClassVar, Literal

@@ -1,1 +1,1 @@
-"""What restores photographs, below the command: plain arrays at the bottom, files at the top."""
+"""Restoring photographs, below the command: from plain arrays to files."""

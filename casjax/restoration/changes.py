@@ -1,7 +1,7 @@
-"""What networks change, added to a picture.
+"""Adding a network's changes to a picture.
 
-A network that changes nothing thus gives back every picture to the bit, whatever its coding: no
-conversion there and back leaves a trace.
+A network that changes nothing thus returns every picture bit for bit, whatever its coding: no
+conversion back and forth leaves a trace.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from casjax.images.photographs import Coding
 from casjax.jpeg import planes_to_rgb
 from casjax.restoration import safeguard
 
-ROWS = 256  # that are converted at once, whole blocks of JPEG; bounds the memory
+ROWS = 256  # converted at once, whole JPEG blocks; bounds the memory
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -74,7 +74,7 @@ def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
 
 
 def strips(pixels: Pixels) -> Iterator[slice]:
-    """Yield the rows of a picture, whole rows of blocks of JPEG at a time."""
+    """Yield the rows of a picture, whole rows of JPEG blocks at a time."""
     return (slice(start, min(start + ROWS, len(pixels))) for start in range(0, len(pixels), ROWS))
 
 

@@ -1,4 +1,4 @@
-"""Which network restores a photograph, and what there is to say of the choice."""
+"""Choosing the network that restores a photograph, and explaining the choice."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -12,8 +12,8 @@ from casjax.restoration.quality import Quality, estimate_quality
 from casjax.restoration.traces import Trace, find_trace
 from casjax.restoration.twice import find_former
 
-UNLIKE = 10  # quality factors between a file and its network from which on a note is given
-# Beyond it the network for 80 loses PSNR, 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
+UNLIKE = 10  # difference in quality factor between file and network that gives a note
+# Above it the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
 BEST_RESTORED = 93
 # The like for a network for colour: one in the midst of its training, held to what the file allows,
 # gained 0.7 and 0.2 dB at 80 and 90, and lost 0.8 dB at 94, on crops of LIVE1.
@@ -23,7 +23,7 @@ BEST_GREY = BEST_RESTORED  # quality up to which grey pictures take networks for
 
 
 class Choice(NamedTuple):
-    """How a photograph is restored.
+    """How to restore a photograph.
 
     Attributes:
       model: the network's name.
@@ -53,7 +53,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     show that it was a coarser JPEG before is restored as that one, and not held to what came after.
 
     Raises:
-      ValueError: nothing tells the quality, or the file lacks a table that it names.
+      ValueError: the quality is unknown, or the file lacks a table that it refers to.
     """
     trace = None if photograph.header else find_trace(photograph.pixels)
     former = find_former_of(photograph) if options.qf is None else None
@@ -71,7 +71,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     else:
         raise ValueError(
             f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
-            "trace of JPEG: give the quality of the JPEG that it was by --qf"
+            "trace of JPEG: give the quality of the former JPEG with --qf"
         )
     is_grey = photograph.coding == "grey"
     model = options.model or default_network(factor, luma=options.luma, grey=is_grey)
@@ -127,7 +127,7 @@ def default_network(quality: int, *, luma: bool, grey: bool = False) -> str:
     the `nearest_network`. ``grey`` pictures have that one too up to `BEST_GREY`.
 
     Raises:
-      ValueError: none ships.
+      ValueError: no network ships.
     """
     is_for_luma = luma or (grey and quality <= BEST_GREY)
     return (None if is_for_luma else colour_network()) or nearest_network(quality)
@@ -139,7 +139,7 @@ def best_restored(model: str) -> int:
 
 
 def colour_network() -> str | None:
-    """Return the name of the network for colour that ships, if one does."""
+    """Return the name of the shipped colour network, if there is one."""
     for name, entry in pretrained.manifest().items():
         if _is_for_colour(entry) and not entry.get("baseline"):
             return name
@@ -151,14 +151,14 @@ def _is_for_colour(entry: Mapping[str, Any]) -> bool:
 
 
 def nearest_network(quality: int) -> str:
-    """Return the name of the network for luma that ships whose quality factor is nearest.
+    """Return the name of the shipped luma network whose quality factor is nearest.
 
-    One made for a single quality, kept within what the file allows, does better on those in between
-    too than the blind network. Of two as near the milder is taken, for the higher quality. Those
-    that ship as baselines, to compare with, are not chosen.
+    A network for a single quality, kept within what the file allows, is better than the blind
+    network even at qualities in between. Of two equally near networks, the milder one is taken,
+    for the higher quality. Networks that ship as baselines, for comparison, are not chosen.
 
     Raises:
-      ValueError: none ships.
+      ValueError: no network ships.
     """
     manifest = pretrained.manifest()
     networks = {
@@ -177,10 +177,10 @@ def nearest_network(quality: int) -> str:
 
 
 def estimate_qualities(photograph: Photograph) -> list[Quality]:
-    """Estimate the quality factors of luma and, where there is any, chroma; none without tables.
+    """Estimate the quality factors of luma and of any chroma; none without tables.
 
     Raises:
-      ValueError: the file lacks a table that it names.
+      ValueError: the file lacks a table that it refers to.
     """
     if photograph.header is None:
         return []
@@ -190,7 +190,7 @@ def estimate_qualities(photograph: Photograph) -> list[Quality]:
 
 
 def explain(name: str, photograph: Photograph, choice: Choice) -> str:
-    """Describe in lines what was read from a file and what was chosen for it."""
+    """Describe in a few lines what was read from a file and which network was chosen."""
     height, width = photograph.pixels.shape[:2]
     header = photograph.header
     coding = header.coding if header else photograph.coding

@@ -1,8 +1,8 @@
 """The command's jobs on many machines: Ray Data, with workers that load their network once.
 
-A task is a few pictures. Where a worker dies, Ray starts another one and gives it the same task;
-pictures with results are skipped, as with --resume, so that each is restored once, whatever dies.
-All machines need the package and see the same files by the same paths.
+A task is a few pictures. If a worker dies, Ray starts another one and gives it the same task;
+pictures with results are skipped, as with --resume, so that each is restored only once. All
+machines need the package and must see the same files under the same paths.
 """
 
 import dataclasses
@@ -21,21 +21,21 @@ from casjax.restoration.jobs import ClusterError, Job
 from casjax.restoration.options import Options
 from casjax.restoration.running import Outcome, prepare, run_job
 
-TASK = 32  # pictures at most: outcomes come, and work is dealt, by the task
-DEATHS = 3  # of workers at one task, until its pictures are tried one by one
-OBJECT_STORE = 200 * 2**20  # bytes, of a local cluster: paths and outcomes are all that travels
+TASK = 32  # pictures at most: outcomes arrive, and work is assigned, by the task
+DEATHS = 3  # of workers on one task, until its pictures are tried one by one
+OBJECT_STORE = 200 * 2**20  # bytes, of a local cluster: it only transfers paths and outcomes
 
 
 def run_jobs(
     jobs: Sequence[Job], options: Options, *, address: str, workers: int | None
 ) -> Iterator[Outcome]:
-    """Run jobs on a Ray cluster, and yield their outcomes as they come.
+    """Run jobs on a Ray cluster, and yield their outcomes as they arrive.
 
-    Every job gets an outcome, also one that kills each worker that takes it.
+    Every job gets an outcome, even one that kills every worker that takes it.
 
     Args:
       jobs: with files as sources and destinations.
-      options: of all; results that exist are skipped in any case.
+      options: of all jobs; existing results are always skipped.
       address: of the cluster; `local` starts one on this machine.
       workers: how many; None is one for each GPU or, without any, for each machine.
 
@@ -54,7 +54,7 @@ def run_jobs(
             yield Outcome("failed", name, f"{name}: its worker died {DEATHS} times")
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError) as error:
         *_, reason = [type(error).__name__, *filter(str.strip, str(error).splitlines())]
-        # Before the last line there is the whole traceback of a worker.
+        # Before the last line there is a worker's whole traceback.
         raise ClusterError(f"--ray {address}: {reason.strip()}") from error
     finally:
         ray.shutdown()
@@ -64,7 +64,7 @@ class Worker:
     """A process of the cluster that restores pictures."""
 
     def __init__(self, options: Options) -> None:
-        """Load the network, if it is known which."""
+        """Load the network, if it is already known."""
         self._options = options
         prepare(options)
 
@@ -97,7 +97,7 @@ def _connect(address: str, workers: int | None) -> int:
         )
     else:
         ray.init(address=address, **quiet)
-    # A worker's death is told by the outcome of its pictures, not by Ray's own traceback.
+    # A worker's death is reported by the outcome of its pictures, not by Ray's traceback.
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
@@ -116,7 +116,7 @@ def _absolute(job: Job) -> Job:
 def _outcomes(
     jobs: Sequence[Job], options: Options, *, workers: int, task: int
 ) -> Iterator[Outcome]:
-    """Run jobs in tasks of so many pictures; yield what became of those whose worker lived."""
+    """Run jobs in tasks of this many pictures; yield outcomes from workers that survived."""
     sent = dataclasses.replace(options, resume=True)
     if sent.model and Path(sent.model).is_dir():
         sent = dataclasses.replace(sent, model=str(Path(sent.model).absolute()))
@@ -139,7 +139,7 @@ def _outcomes(
 
 
 def _row(job: Job) -> dict[str, Any]:
-    """A job as Arrow holds it: paths as bytes, for they need not be UTF-8."""
+    """Return a job as Arrow stores it: paths as bytes, because they need not be UTF-8."""
     return {
         "source": os.fsencode(str(job.source)),
         "destination": os.fsencode(str(job.destination)),

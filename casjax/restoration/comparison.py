@@ -1,20 +1,20 @@
-"""A picture of what restoration did: before, after, difference, and where it changed most."""
+"""A picture of the effect of restoration: before, after, difference, and the largest change."""
 
 import numpy as np
 import numpy.typing as npt
 
 CROP = 96  # pixels: side of the part that is shown enlarged
-GAIN = 8  # levels shown for each level of difference, about middle grey
+GAIN = 8  # levels shown per level of difference, around middle grey
 GAP = 8  # white pixels between pictures
 
 Pixels = npt.NDArray[np.uint8]
 
 
 def compare(before: Pixels, after: Pixels) -> Pixels:
-    """Set before, after and difference side by side, and below them the part that changed most.
+    """Show before, after and difference side by side, and below them the part that changed most.
 
-    The difference is middle grey where nothing changed and eight times as strong as it is. The
-    part below is a square of 96 pixels at most, enlarged by repeating pixels to the same width.
+    The difference is amplified eight times around middle grey. The part below is a square of at
+    most 96 pixels, enlarged by repeating pixels to the same width.
 
     Args:
       before: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
@@ -63,7 +63,7 @@ def _most_changed(change: npt.NDArray[np.integer]) -> tuple[slice, slice]:
 
 
 def _side_by_side(pictures: list[Pixels], width: int) -> Pixels:
-    """Join pictures of one height, each on white of the given width."""
+    """Join pictures of equal height, each on white of the given width."""
     height = len(pictures[0])
     joined = np.full((height, len(pictures) * (width + GAP) - GAP, 3), 255, np.uint8)
     for i, picture in enumerate(pictures):

@@ -1,4 +1,4 @@
-"""Which files a command is to restore, and where each result goes."""
+"""The files that a command restores, and where each result goes."""
 
 import dataclasses
 import glob
@@ -19,11 +19,11 @@ JPEG_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"})
 
 
 class UsageError(ValueError):
-    """A command line that cannot be followed; the message is one line that says why."""
+    """A command line that cannot be executed; the message says why in one line."""
 
 
 class ClusterError(RuntimeError):
-    """A cluster that cannot do the work, or no longer; the message is one line that says why."""
+    """A cluster that cannot, or can no longer, do the work; the message says why in one line."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What to call the picture in messages."""
+        """The picture's name in messages."""
         return "standard input" if self.source is None else str(self.source)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a command line amounts to.
+    """The work that a command line asks for.
 
     Attributes:
       jobs: the pictures to restore.
-      missing: inputs that lead to no file, each with the reason.
-      other_formats: how many files in folders were left out that are no JPEG.
-      results: how many files were left out that earlier runs wrote.
+      missing: inputs without a file, each with the reason.
+      other_formats: how many files in folders were left out because they are not JPEGs.
+      results: how many files were left out because earlier runs wrote them.
     """
 
     jobs: list[Job]
@@ -78,20 +78,20 @@ def plan(
     Args:
       inputs: files, folders (searched through), glob patterns, or `-`, standard input.
       output: a file, a folder, a pattern with `{folder}`, `{subfolder}`, `{stem}` or `{name}`, or
-        `-`, standard output. None: beside each picture, `-restored` added to its name.
-      file_format: of the results; None is what the output's suffix says, or PNG.
-      only_jpeg: leave out other files that lie in folders.
-      overwrite: results replace what is there.
-      companions: endings in place of a result's suffix, of files that are written beside it.
-      is_framed: results may get numbers, as `frame_path` adds them.
+        `-`, standard output. None: beside each picture, with `-restored` added to its name.
+      file_format: of the results; None is that of the output's suffix, or PNG.
+      only_jpeg: leave out other files in folders.
+      overwrite: whether results replace existing files.
+      companions: endings, in place of a result's suffix, of files that are written beside it.
+      is_framed: whether results may get numbers, as `frame_path` adds them.
 
     Raises:
-      UsageError: inputs and output do not fit together, or a file would be written over another
-        one of the command's.
+      UsageError: inputs and output do not fit together, or one file of the command would
+        overwrite another.
     """
     if STANDARD in inputs:
         if len(inputs) > 1:
-            raise UsageError("standard input (-) can only be restored by itself")
+            raise UsageError("standard input (-) must be the only input")
         return Plan([_job_of_standard_input(output, file_format)], {})
     search = _find(inputs, output, only_jpeg=only_jpeg)
     several = len(search.sources) != 1 or any(Path(text).is_dir() for text in inputs)
@@ -103,18 +103,18 @@ def plan(
 
 
 def frame_path(path: Path, number: int) -> Path:
-    """Return where the result of a file's picture of this number goes, from 1 on."""
+    """Return where the result of a file's picture with this number goes, from 1."""
     return path.with_name(f"{path.stem}-frame{number}{path.suffix}")
 
 
 def companion_path(path: Path, ending: str) -> Path:
-    """Return where what is written beside a result goes, such as a comparison."""
+    """Return the path of a file beside a result, such as a comparison."""
     return path.with_name(path.stem + ending)
 
 
 @dataclasses.dataclass
 class _Search:
-    """What inputs lead to: pictures, each with the folder that its name in a folder begins at."""
+    """The pictures found for inputs, each with the folder that its relative path starts from."""
 
     sources: dict[Path, Path] = dataclasses.field(default_factory=dict)
     missing: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -137,13 +137,13 @@ def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Sea
             search.sources |= {p: path for p in chosen}
         elif path.is_file():
             search.sources[path] = path.parent
-        elif path.exists():  # a device, say, with no end
+        elif path.exists():  # a device, say, without an end
             search.missing[text] = "neither a file nor a folder"
         else:
             matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
             search.sources |= {match: match.parent for match in matches if match.is_file()}
             if not matches:
-                hint = f"; as the name of the result, give it by -o {text}"
+                hint = f"; if it names the result, use -o {text}"
                 is_result = (
                     output is None and len(inputs) > 1 and path.suffix.lower() in FORMAT_OF_SUFFIX
                 )
@@ -152,7 +152,7 @@ def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Sea
 
 
 def _output_folder_below(folder: Path, output: str | None) -> Path | None:
-    """Return the folder that all results go to, if it lies below an input folder, not at it."""
+    """Return the folder that all results go to, if it lies below an input folder."""
     if output is None or output == STANDARD:
         return None
     start, brace, _ = output.partition("{")
@@ -166,7 +166,7 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _is_jpeg(path: Path) -> bool:
-    """Whether a file is a JPEG by its content or, where that tells nothing, by its name."""
+    """Return whether a file is a JPEG by its content or, if that is unclear, by its name."""
     kind = kind_of(path)
     return kind == "JPEG" or (kind is None and path.suffix.lower() in JPEG_SUFFIXES)
 
@@ -176,8 +176,8 @@ def _without_results(
 ) -> tuple[list[Job], int]:
     """Leave out what earlier runs wrote; return the other jobs, and the number left out.
 
-    A file is a result if another picture of this command would without -o have become it, in any
-    format, or becomes it now, unless it would be replaced; so are comparisons.
+    A file is a result if it is where another picture's result would go without -o, in any format,
+    or goes now, unless it would be replaced; comparisons likewise.
     """
     results: set[Path] = set()
     for job in jobs:
@@ -200,9 +200,9 @@ def _without_frame(path: Path) -> Path:
 def _refuse_collisions(
     jobs: Sequence[Job], output: str | None, companions: Sequence[str], *, is_framed: bool
 ) -> None:
-    """Refuse to write two files of one name, or a file over a picture that is to be restored.
+    """Refuse to write two files of the same name, or to overwrite a picture to be restored.
 
-    A result in the place of its own picture is left to the job: the others are done.
+    A result that would replace its own picture is left to the job, so that the others run.
     """
     sources = {os.path.realpath(job.source): job for job in jobs if job.source}
     written: dict[str, Job] = {}
@@ -226,7 +226,7 @@ def _refuse_collisions(
 
 
 def _pattern_of_names(output: str | None, suffix: str) -> str:
-    """Return the pattern like an output by which results of one stem keep apart."""
+    """Return a pattern like the output that keeps results with the same stem apart."""
     if output is None:
         return f"{{folder}}/{{name}}{ENDING}{suffix}"
     if "{" in output:
@@ -238,14 +238,14 @@ def _job_of_standard_input(output: str | None, file_format: str | None) -> Job:
     if output is None or output == STANDARD:
         return Job(None, None, file_format or "png")
     if _is_folder(output) or "{" in output:
-        raise UsageError(f"-o {output}: expected a file, for standard input has no name")
+        raise UsageError(f"-o {output}: expected a file, because standard input has no name")
     return Job(None, Path(output), _format_of(output, file_format))
 
 
 def _naming(
     output: str | None, file_format: str | None, *, several: bool
 ) -> tuple[Callable[[Path, Path], Path | None], str]:
-    """Return the function from a picture and its root to where the result goes; and the format."""
+    """Return the function from a picture and its root to its result's path; and the format."""
     result_format = file_format or "png"
     suffix = SUFFIXES[result_format]
     if output is None:
@@ -278,10 +278,10 @@ def _fill_in(pattern: str, path: Path, root: Path) -> Path:
 
 
 def _format_of(output: str, file_format: str | None) -> str:
-    """Return the format that a file's suffix asks for, which must be the one asked for."""
+    """Return the format of a file's suffix, which must agree with the requested one."""
     suffix = Path(output).suffix.lower()
     if suffix not in FORMAT_OF_SUFFIX:
         raise UsageError(f"-o {output}: expected a name that ends in {', '.join(FORMAT_OF_SUFFIX)}")
     if file_format not in (None, FORMAT_OF_SUFFIX[suffix]):
-        raise UsageError(f"-o {output} is no {file_format} file, which --format asks for")
+        raise UsageError(f"-o {output} does not match --format {file_format}")
     return FORMAT_OF_SUFFIX[suffix]

@@ -1,4 +1,4 @@
-"""How pictures are to be restored and written: what a command line asks for, in types."""
+"""How pictures are to be restored and written: the options of the command line."""
 
 import dataclasses
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of the command that concern a single picture; each field is one of the same name.
+    """The options of the command that concern a single picture, under the same names.
 
     Attributes:
       qf: the JPEG quality factor, 1..100, in place of the file's own.
@@ -21,16 +21,16 @@ class Options:
       memory: bytes for a tile; None is a share of what is free.
       output_quality: of JPEG and lossy WebP, 1..100; None is 95, and WebP without loss.
       subsampling: of a JPEG's chroma: "4:4:4", "4:2:2" or "4:2:0".
-      strip: write no metadata but what says which colours the pixels mean.
+      strip: write no metadata except what defines the colours.
       compare: write a comparison beside each result.
       keep_date: give results the date of their files.
-      frames: of files that hold several pictures: "first", or "each", in a result of its own. None
-        is the first of several photographs (MPO), and no other such file.
+      frames: of files with several pictures: "first", or "each" as a separate result. None takes
+        the first of several photographs (MPO), and refuses other such files.
       overwrite: replace results that exist.
       resume: skip results that exist.
-      salvage: restore damaged files as far as they go.
+      salvage: restore damaged files as far as possible.
       max_megapixels: larger pictures are refused.
-      explain: print what was read from each file and chosen for it.
+      explain: print what was read from each file and which network was chosen.
     """
 
     qf: int | None = None

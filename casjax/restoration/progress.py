@@ -9,7 +9,7 @@ ERASE_LINE = "\r\x1b[K"
 
 
 def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
-    """Print on a stream; where nobody reads it any more, this and all else on it is dropped."""
+    """Print to a stream; if nobody reads it any more, drop this and all further output."""
     try:
         print(text, file=stream, end=end, flush=True)
     except BrokenPipeError:
@@ -17,13 +17,13 @@ def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
 
 
 def mute(stream: TextIO) -> None:
-    """Let all that is still written to a stream go nowhere, as Python does when it ends."""
+    """Discard everything that is still written to a stream, including by Python at exit."""
     with contextlib.suppress(OSError, ValueError), open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
 
 class Progress:
-    """Counts what is done and says so on a stream.
+    """Counts finished files and reports them on a stream.
 
     Attributes:
       restored: number of files.
@@ -32,7 +32,7 @@ class Progress:
     """
 
     def __init__(self, stream: TextIO, *, sizes: list[int], quiet: bool) -> None:
-        """Begin; `sizes` in bytes of all files tell how much is left."""
+        """Start; the `sizes` in bytes of all files show how much is left."""
         self.restored = self.skipped = self.failed = 0
         self._stream, self._quiet, self._sizes = stream, quiet, sizes
         self._is_terminal = stream.isatty()
@@ -42,7 +42,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many files were looked at."""
+        """How many files were processed."""
         return self.restored + self.skipped + self.failed
 
     def begin(self, name: str) -> None:
@@ -54,7 +54,7 @@ class Progress:
             say(f"{ERASE_LINE}{'  '.join(state)}"[:200], self._stream, end="")
 
     def restore(self, message: str, *, pixels: int) -> None:
-        """Count a restored picture and say what came of it."""
+        """Count a restored picture and report it."""
         self._restored_bytes += self._sizes[self.done]
         self.restored += 1
         self._pixels += pixels
@@ -66,12 +66,12 @@ class Progress:
         self._say(f"[{self.done}/{len(self._sizes)}] {message}")
 
     def fail(self, message: str) -> None:
-        """Count a failure; it is said however quiet the command is."""
+        """Count a failure and report it, even if the command is quiet."""
         self.failed += 1
         self._write(f"error: {message}")
 
     def summarise(self) -> None:
-        """Say the counts, the pixels and the speed."""
+        """Report the counts, the pixels and the speed."""
         counts = [f"{self.restored} restored"]
         counts += [f"{self.skipped} skipped"] if self.skipped else []
         counts += [f"{self.failed} failed"] if self.failed else []

@@ -8,16 +8,16 @@ import numpy.typing as npt
 from casjax.jpeg import ANNEX_K_LUMA, scaled_table
 
 FAR = 0.1
-"""Root mean square deviation above which a table is no rounding of a scaled Annex K table."""
+"""Root mean square deviation above which a table is not a rounded, scaled Annex K table."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Quality:
-    """What quality factor a quantisation table amounts to.
+    """The quality factor that a quantisation table corresponds to.
 
     Attributes:
       factor: the libjpeg quality factor in 1..100 whose table is nearest.
-      deviation: root mean square of the steps' relative difference from that table; 0 where the
+      deviation: root mean square of the steps' relative difference from that table; 0 if the
         table is libjpeg's own.
     """
 
@@ -26,7 +26,7 @@ class Quality:
 
     @property
     def is_far(self) -> bool:
-        """Whether the table is no libjpeg table of any quality, and `factor` a mere likeness."""
+        """Whether the table is no libjpeg table of any quality, so that `factor` is only rough."""
         return self.deviation > FAR
 
     def __str__(self) -> str:
@@ -40,8 +40,8 @@ def estimate_quality(
 ) -> Quality:
     """Estimate the quality factor by a least-squares match to libjpeg's tables.
 
-    The squares are of logarithms: a step of 2 in place of 1 weighs as much as 80 in place of 40.
-    A file that was turned without decoding it has its tables transposed, which is as near.
+    The squares are of logarithms: a step of 2 instead of 1 counts as much as 80 instead of 40. A
+    file that was turned without decoding has transposed tables, which match equally well.
     Tables with 16-bit steps are matched to libjpeg's without the limit of 255.
 
     Args:

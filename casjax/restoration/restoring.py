@@ -1,8 +1,8 @@
-"""One picture in, one picture out: a network made for luma, on pictures in colour.
+"""One picture in, one picture out: a luma network on colour pictures.
 
-Each component is restored by itself, at the resolution that its file holds it in, and what the
-network *changed* is added to the picture. So a network that changes nothing gives back every
-picture to the bit, whatever its coding: no conversion there and back leaves a trace.
+Each component is restored separately, at the resolution in which its file holds it, and the
+network's *changes* are added to the picture. So a network that changes nothing returns every
+picture bit for bit, whatever its coding: no conversion back and forth leaves a trace.
 """
 
 import functools
@@ -223,7 +223,7 @@ def shown(photograph: Photograph) -> Pixels:
 
 
 def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
-    """Return luma and, if asked for, the two chroma components, all uint8 [h, w]."""
+    """Return luma and, if wanted, the two chroma components, all uint8 [h, w]."""
     if coding == "grey":
         return [pixels]
     count = 3 if chroma else 1
@@ -248,7 +248,7 @@ def _change(
     grid: tuple[int, int] = (0, 0),
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
-    if grid != (0, 0):  # networks expect it at the top left: the edge is continued to there
+    if grid != (0, 0):  # networks expect it at the top left: extend the edge to there
         margins = [(-place % 8, 0) for place in grid]
         (top, _), (left, _) = margins
         continued = np.pad(component, margins, mode="edge")
@@ -274,5 +274,5 @@ def _change(
     return change
 
 
-# Networks know luma from 16 to 235.
+# Networks use luma from 16 to 235.
 _TO_STUDIO_RANGE = rounded(full_to_studio_range(np.arange(256)))

@@ -1,4 +1,4 @@
-"""One job of the command done: a file read, its network chosen, restored, the result written."""
+"""Running one job of the command: read a file, choose the network, restore, write the result."""
 
 import dataclasses
 import os
@@ -25,12 +25,12 @@ from casjax.restoration.progress import say
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """The outcome of a job.
 
     Attributes:
-      kind: `skipped` where the result was there before.
+      kind: `skipped` if the result already existed.
       name: of the job.
-      message: what to say of it, in one line.
+      message: to the user, in one line.
       pixels: how many were restored.
     """
 
@@ -71,10 +71,10 @@ def restore_file(
 
 
 def prepare(options: Options) -> None:
-    """Load the network if it is known which.
+    """Load the network if it is already known.
 
     Raises:
-      ValueError: the network is damaged, or `options.memory` too small for it.
+      ValueError: the network is damaged, or `options.memory` is too small for it.
       OSError: there is no such network.
     """
     compilation.cache_compilations()
@@ -89,7 +89,7 @@ def prepare(options: Options) -> None:
 
 
 def run_job(job: Job, options: Options) -> Outcome:
-    """Restore one file as the command's options ask for; whatever fails is in the outcome.
+    """Restore one file according to the command's options; any failure is in the outcome.
 
     Raises:
       BrokenPipeError: nobody reads the picture on standard output any more.
@@ -106,7 +106,7 @@ def run_job(job: Job, options: Options) -> Outcome:
     except BrokenPipeError:
         if job.destination is None:
             raise
-        return Outcome("failed", job.name, f"{job.name}: a pipe is broken")
+        return Outcome("failed", job.name, f"{job.name}: broken pipe")
     except Exception as error:  # whatever happens to one file, the others are restored
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if job.name in reason else f"{job.name}: {reason}"
@@ -118,7 +118,7 @@ def run_job(job: Job, options: Options) -> Outcome:
 
 
 def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -> tuple[int, str]:
-    """Restore one picture and write it; return its number of pixels and what to say of it."""
+    """Restore one picture and write it; return its number of pixels and a message."""
     check_destinations(job, options)
     photograph = read_photograph(
         data,
@@ -166,7 +166,7 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
 
 
 def check_destinations(job: Job, options: Options) -> None:
-    """Refuse to write over what is there, and always over the picture itself."""
+    """Refuse to overwrite existing files, and always the picture itself."""
     if job.destination is None:
         return
     if job.source and job.destination.exists() and job.destination.samefile(job.source):
@@ -186,10 +186,10 @@ def write(
     restored: npt.NDArray[np.uint8],
     options: Options,
 ) -> list[str]:
-    """Write the restored picture, upright, and with it what was asked for.
+    """Write the restored picture, upright, and any comparison.
 
     Returns:
-      What of the file is not in the result and was not to be left out, in words.
+      What could not be kept of the file, in words, apart from what was not wanted.
     """
     metadata = photograph.metadata
     if options.strip:
@@ -225,14 +225,14 @@ def _read(job: Job) -> bytes:
 
 
 def _frames(job: Job, data: bytes, options: Options) -> list[tuple[Job, int | None]]:
-    """Return the jobs of a file, one for each of its pictures that is asked for."""
+    """Return the jobs of a file, one for each of its pictures that is wanted."""
     if options.frames == "first":
         return [(job, 0)]
     count = count_frames(data) if options.frames == "each" else 1
     if count == 1:
         return [(job, None)]
     if job.destination is None:
-        raise ValueError(f"{job.name}: its {count} pictures need files: name them by -o")
+        raise ValueError(f"{job.name}: its {count} pictures need files: name them with -o")
     destinations = (frame_path(job.destination, i + 1) for i in range(count))
     return [(dataclasses.replace(job, destination=d), i) for i, d in enumerate(destinations)]
 

@@ -1,8 +1,8 @@
-"""The JPEG quality that a picture was once saved with, told from its pixels alone.
+"""The JPEG quality that a picture was once saved with, estimated from its pixels alone.
 
-Quantisation leaves DCT coefficients at multiples of the steps, give or take what rounding to uint8
-adds. Each quality factor says where its multiples lie; the likeliest one wins if it explains the
-coefficients better than no quantisation does (after Fan and de Queiroz, "Identification of bitmap
+Quantisation leaves DCT coefficients at multiples of the steps, plus the error of rounding to uint8.
+Each quality factor has its own multiples; the likeliest one wins if it explains the coefficients
+better than no quantisation does (after Fan and de Queiroz, "Identification of bitmap
 compression history", IEEE Transactions on Image Processing 2003).
 """
 
@@ -16,23 +16,23 @@ from casjax.jpeg import ANNEX_K_LUMA
 from casjax.networks.consistency import ORTHONORMAL_DCT
 from casjax.restoration.quality import libjpeg_tables
 
-BLOCKS = 512  # that are looked at, spread over the picture
-NOISE = 0.35  # deviation of a coefficient: of rounding luma, and then R, G and B, to integers
-ODD = 0.05  # share of coefficients that lie anywhere, whatever the reason
-SMALL = 1.5  # coefficients up to here are as good as zero, and say nothing about their step
-FEWEST = 8  # coefficients from which on a frequency is looked at
-# What is found must be likelier than its rivals, among them no quantisation at all, by this: in
-# nats, over all coefficients, and over none for each of them. Clean photographs have -0.1.
+BLOCKS = 512  # analysed, spread over the picture
+NOISE = 0.35  # deviation of a coefficient from rounding luma, and then R, G and B, to integers
+ODD = 0.05  # share of coefficients that may lie anywhere, for whatever reason
+SMALL = 1.5  # coefficients up to here are practically zero, and say nothing about their step
+FEWEST = 8  # coefficients needed to use a frequency
+# By how many nats the result must be likelier than its rivals, including no quantisation: over all
+# coefficients, and per coefficient against no quantisation. Clean photographs have -0.1.
 MARGIN, MARGIN_OF_EACH = 20.0, 0.1
-ALIKE = 3  # quality factors that far apart are no rivals
+ALIKE = 3  # quality factors this close are not rivals
 
 
 class Trace(NamedTuple):
-    """What pixels show of a former JPEG.
+    """The traces of a former JPEG in pixels.
 
     Attributes:
       quality: the libjpeg quality factor of luma, 1..100.
-      grid: row and column, 0..7, where its first whole block begins.
+      grid: row and column, 0..7, where its first whole block starts.
     """
 
     quality: int
@@ -42,15 +42,15 @@ class Trace(NamedTuple):
 def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     """Estimate the quality factor of a decoded JPEG, which may be turned, mirrored or transposed.
 
-    The grid of blocks then begins at the top left or, where a border of cut blocks has come to the
-    top or the left, as far from there as that is wide.
+    The block grid then starts at the top left or, if a border of cut-off blocks has moved to the
+    top or the left, behind that border.
 
     Args:
       picture: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
 
     Returns:
       None if the pixels show no trace of one, as above quality 98, or after scaling or another
-      compression, or too few tell.
+      compression, or if too few can be used.
     """
     rows, columns = ({0, size % 8} for size in picture.shape[:2])
     grids = [(row, column) for row in sorted(rows) for column in sorted(columns)]
@@ -67,7 +67,7 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
 def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the DCT coefficients of luma in some blocks: float32 [blocks, 8, 8].
 
-    Where a pixel is clipped to 0 or 255, its block's coefficients lie hidden.
+    Blocks with a pixel clipped to 0 or 255 are left out, because their coefficients are unknown.
     """
     rows, columns = picture.shape[0] // 8, picture.shape[1] // 8
     chosen = np.linspace(0, rows * columns, min(rows * columns, BLOCKS), endpoint=False)
@@ -78,7 +78,7 @@ def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     whole = [block for block in blocks if block.min() > 0 and block.max() < 255]
     if not whole:
         return np.zeros((0, 8, 8), np.float32)
-    # Equal blocks, of drawings and plain backgrounds, are one witness.
+    # Equal blocks, as in drawings and plain backgrounds, count once.
     distinct = np.unique(np.stack(whole), axis=0)
     luma = distinct if picture.ndim == 2 else rgb_to_ycbcr(distinct)[..., 0]
     d = ORTHONORMAL_DCT
@@ -86,9 +86,9 @@ def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _evidence(coefficients: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], int]:
-    """Return how much likelier each quality is than none, in nats, and the number of witnesses.
+    """Return how much likelier each quality is than none, in nats, and the coefficients used.
 
-    The former is [2, 100]: for blocks that are straight, and for transposed ones.
+    The former is [2, 100]: for upright blocks, and for transposed ones.
     """
     tables = libjpeg_tables(ANNEX_K_LUMA, limit=255)
     evidence, count = np.zeros((2, 100)), 0
@@ -123,7 +123,7 @@ def _log_ratios(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.fl
 
 
 def _log_ratios_of_mean(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
-    """Return the like for the lowest frequency, where all multiples are about as frequent."""
+    """Return the same for the lowest frequency, where all multiples are about equally frequent."""
     offsets = values - np.rint(values / step) * step
     return np.log((1 - ODD) * step * _noise(offsets, step) + ODD)
 

@@ -84,7 +84,7 @@ class JsonLines:
         self._path = workdir / METRICS_FILE
         if self._path.exists():
             self._forget_after(first_step)
-        self._lines = self._path.open("ab", buffering=0)  # drops what could not be written
+        self._lines = self._path.open("ab", buffering=0)  # a failed write is not kept
 
     def write(self, step: int, kind: str, values: Values) -> None:
         """Add a line; see `Writer.write`."""

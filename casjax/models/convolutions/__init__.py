@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from casjax.models.convolutions import onednn, probe, winograd
 from casjax.models.convolutions.activation import Activation, activate
-from casjax.models.convolutions.onednn import sum_of_shifts
+from casjax.models.convolutions.onednn import as_columns, split_by_input, sum_of_shifts
 
 Formulation = Literal["auto", "direct", "winograd", "onednn"]
 
@@ -158,9 +158,11 @@ def _convolve(
             activation = Activation(*(jnp.broadcast_to(v, kernel.shape[3]) for v in activation))
         y = winograd.convolve(_laid_side_by_side(wide_parts), wide, activation)
         return (y if padding else y[:, 1:-1, 1:-1]).astype(kernel.dtype)
-    x = jnp.concatenate(parts, axis=-1)
-    convolve = onednn.convolve if chosen == "onednn" else _convolve_directly
-    return activate(convolve(x, kernel, padding, x.dtype), activation)
+    if chosen == "onednn":
+        y = onednn.convolve(tuple(parts), kernel, padding, kernel.dtype)
+    else:
+        y = _convolve_directly(jnp.concatenate(parts, axis=-1), kernel, padding)
+    return activate(y, activation)
 
 
 def _float32(x: jax.Array) -> jax.Array:
@@ -177,9 +179,7 @@ def _laid_side_by_side(parts: Sequence[jax.Array]) -> jax.Array:
     return functools.reduce(jnp.add, placed)
 
 
-def _convolve_directly(
-    x: jax.Array, kernel: jax.Array, padding: int, dtype: DTypeLike
-) -> jax.Array:
+def _convolve_directly(x: jax.Array, kernel: jax.Array, padding: int) -> jax.Array:
     def convolve(x: jax.Array, kernel: jax.Array, below: int) -> jax.Array:
         # Padded beforehand: with padding in the convolution itself, a 2x2 kernel's gradient
         # misses XLA's fast path on CPU.
@@ -188,7 +188,7 @@ def _convolve_directly(
         y = lax.conv_general_dilated(
             x, kernel, (1, 1), ((0, below), (0, 0)), dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-        return y[:, : x.shape[1] + 1 - len(kernel)].astype(dtype)
+        return y[:, : x.shape[1] + 1 - len(kernel)]
 
     # XLA's CPU backend runs a convolution without any padding up to five times slower than one
     # padded by a row, which is then cut off. A 1x1 kernel is a matrix product anyway.
@@ -216,19 +216,10 @@ def conv_to_few(
       ``[n, h, w, c_out]`` float32.
     """
     rim = len(kernel) // 2
-    ends = np.cumsum([part.shape[-1] for part in parts])
-    kernels = [
-        kernel[:, :, end - part.shape[-1] : end] for part, end in zip(parts, ends, strict=True)
-    ]
     if resolve(formulation, parts[0].dtype, kernel.shape) == "onednn":
-        convolved = (
-            onednn.convolve(part, taps, rim, jnp.float32)
-            for part, taps in zip(parts, kernels, strict=True)
-        )
-        return functools.reduce(jnp.add, convolved)
-    planes = (
-        _project(part, onednn.as_columns(taps)) for part, taps in zip(parts, kernels, strict=True)
-    )
+        return onednn.convolve(tuple(parts), kernel, rim, jnp.float32)
+    kernels = split_by_input(kernel, parts)
+    planes = (_project(part, as_columns(taps)) for part, taps in zip(parts, kernels, strict=True))
     return sum_of_shifts(functools.reduce(jnp.add, planes), len(kernel), rim)
 
 

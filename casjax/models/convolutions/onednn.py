@@ -15,11 +15,14 @@ lies in memory. Its products are as large as those of the forward pass, and as f
 """
 
 import functools
+import itertools
 import json
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
@@ -27,65 +30,89 @@ CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
 # In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached.
 PIXELS_PER_STRIP = 2048
 FEW_CHANNELS = 3  # of an image
-# With fewer input channels, AMX's convolutions by tall kernels are wrong (oneDNN 3.7.3 in jaxlib
-# 0.10.2: those of 8 by 12 rows) or cannot be made (15 by 137), which aborts the process.
-LEAST_COLUMNS = 16
+PLANES_AT_ONCE = 32  # copies of a plane that may exist in full
+# Columns are the input channels of a tall convolution, which AMX does half as fast again where they
+# are a multiple of this. With fewer, oneDNN 3.7.3 (jaxlib 0.10.2) computes some wrongly, as 8 by 12
+# rows, and cannot make others, as 15 by 137, which aborts the process.
+COLUMNS_MULTIPLE = 16
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def convolve(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
-    """Convolve with stride 1, summing all taps in float32.
+def convolve(parts: tuple[Array, ...], kernel: Array, padding: int, dtype: DTypeLike) -> Array:
+    """Convolve the concatenation of ``parts`` with stride 1, summing all taps in float32.
 
     Args:
-      x: bfloat16 or float32 [n, h, w, ci].
+      parts: bfloat16 or float32 [n, h, w, c_i], whose c_i add up to ci. Gradients are taken of each
+        by itself: 257 channels, an image among them, would be slow.
       kernel: [k, k, ci, co], the same dtype.
       padding: rows and columns of zeros on each side of an image, less than k.
-      dtype: of the result: that of `x`, or float32.
+      dtype: of the result: that of the parts, or float32.
 
     Returns:
       [n, h + 1 - k + 2 padding, w + 1 - k + 2 padding, co].
 
     Raises:
-      TypeError: `x` and `kernel` differ in dtype, for which oneDNN would abort the process.
+      TypeError: parts and kernel differ in dtype, for which oneDNN would abort the process.
     """
-    if x.dtype != kernel.dtype:
-        raise TypeError(f"expected a picture and a kernel of one dtype: {x.dtype}, {kernel.dtype}")
+    for part in parts:
+        if part.dtype != kernel.dtype:
+            raise TypeError(
+                f"expected pictures and a kernel of one dtype: {part.dtype}, {kernel.dtype}"
+            )
     if kernel.shape[-1] <= FEW_CHANNELS:
-        return _convolve_to_few(x, kernel, padding).astype(dtype)
-    return _convolution(x, kernel, padding, dtype)
+        return _convolve_to_few(parts, kernel, padding).astype(dtype)
+    return _convolution(jnp.concatenate(parts, axis=-1), kernel, padding, dtype)
 
 
 def _convolve_forward(
-    x: Array, kernel: Array, padding: int, dtype: DTypeLike
-) -> tuple[Array, tuple[Array, Array]]:
-    return convolve(x, kernel, padding, dtype), (x, kernel)
+    parts: tuple[Array, ...], kernel: Array, padding: int, dtype: DTypeLike
+) -> tuple[Array, tuple[tuple[Array, ...], Array]]:
+    return convolve(parts, kernel, padding, dtype), (parts, kernel)
 
 
 def _convolve_backward(
-    padding: int, _: DTypeLike, residuals: tuple[Array, Array], dy: Array
-) -> tuple[Array, Array]:
-    x, kernel = residuals
-    dy = dy.astype(x.dtype)
-    opposite = len(kernel) - 1 - padding
-    dx = _convolution(dy, kernel[::-1, ::-1].swapaxes(2, 3), opposite, x.dtype)
-    if x.shape[-1] <= dy.shape[-1]:
-        dkernel = _correlate(x, dy, len(kernel), padding)
-    else:  # The operand with fewer channels is the one copied.
-        turned = _correlate(dy, x, len(kernel), opposite)
-        dkernel = turned[::-1, ::-1].swapaxes(2, 3)
-    return dx, dkernel.astype(kernel.dtype)
+    padding: int, _: DTypeLike, residuals: tuple[tuple[Array, ...], Array], dy: Array
+) -> tuple[tuple[Array, ...], Array]:
+    parts, kernel = residuals
+    dy = dy.astype(kernel.dtype)
+    padding_back = len(kernel) - 1 - padding
+    dparts, dkernels, first = [], [], 0
+    for are_images, group in itertools.groupby(parts, lambda x: x.shape[-1] <= FEW_CHANNELS):
+        xs = tuple(group)
+        ends = list(itertools.accumulate(x.shape[-1] for x in xs))
+        taps = kernel[::-1, ::-1, first : first + ends[-1]].swapaxes(2, 3)
+        if are_images:
+            dxs = _convolve_to_few((dy,), taps, padding_back).astype(dy.dtype)
+        else:
+            dxs = _convolution(dy, taps, padding_back, dy.dtype)
+        dparts += jnp.split(dxs, ends[:-1], axis=-1)
+        dkernels.append(_gradient_of_kernel(xs, dy, len(kernel), padding))
+        first += ends[-1]
+    return tuple(dparts), jnp.concatenate(dkernels, axis=2).astype(kernel.dtype)
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def _convolve_to_few(x: Array, kernel: Array, padding: int) -> Array:
+def split_by_input(kernel: Array, parts: Sequence[Array]) -> list[Array]:
+    """Split a kernel [k, k, ci, co] into those of the parts of its input."""
+    ends = list(itertools.accumulate(part.shape[-1] for part in parts))
+    return jnp.split(kernel, ends[:-1], axis=2)
+
+
+def _convolve_to_few(parts: tuple[Array, ...], kernel: Array, padding: int) -> Array:
     """Multiply all pixels by all taps at once and sum shifted images, in float32.
 
     That is several times as fast as a convolution, which computes at least 16 channels.
     """
-    planes = _matmul(x.reshape(-1, x.shape[-1]), as_columns(kernel), jnp.float32)
-    return sum_of_shifts(planes.reshape(*x.shape[:3], -1), len(kernel), padding)
+    planes = functools.reduce(
+        jnp.add,
+        (
+            _matmul(part.reshape(-1, part.shape[-1]), as_columns(taps), jnp.float32)
+            for part, taps in zip(parts, split_by_input(kernel, parts), strict=True)
+        ),
+    )
+    return sum_of_shifts(planes.reshape(*parts[0].shape[:3], -1), len(kernel), padding)
 
 
 def as_columns(kernel: Array) -> Array:
@@ -113,20 +140,31 @@ def sum_of_shifts(planes: Array, size: int, padding: int) -> Array:
     return functools.reduce(jnp.add, shifted)
 
 
-def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
+def _gradient_of_kernel(xs: tuple[Array, ...], dy: Array, size: int, padding: int) -> Array:
+    """Return that of a kernel between xs [n, h, w, c_i] and dy: float32 [size, size, ci, co]."""
+    if sum(x.shape[-1] for x in xs) <= dy.shape[-1]:
+        return _correlate(xs, dy, size, padding)
+    turned = (_correlate((dy,), x, size, size - 1 - padding) for x in xs)  # fewer copies
+    return jnp.concatenate([taps[::-1, ::-1].swapaxes(2, 3) for taps in turned], axis=2)
+
+
+def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) -> Array:
     """Sum `moved[r + i - padding, c + j - padding, a] still[r, c, b]` over rows, columns, images.
 
     Args:
-      moved: [n, h, w, a], taken as zero outside.
+      moved: [n, h, w, a_i], zero outside, whose a_i add up to a.
       still: [n, h + 2 padding + 1 - size, w + 2 padding + 1 - size, b], the same dtype.
-      size: of i and j.
+      size: the number of values of i and of j.
       padding: rows and columns before the first.
 
     Returns:
       float32 [size, size, a, b].
     """
-    (n, h, w, a), (_, _, columns, b), dtype = moved.shape, still.shape, moved.dtype
-    width = max(columns, LEAST_COLUMNS)
+    (n, h, w, _), (*_, columns, b), dtype = moved[0].shape, still.shape, still.dtype
+    channels = [x.shape[-1] for x in moved]
+    if size**2 * sum(channels) <= PLANES_AT_ONCE:
+        return _correlate_at_once(moved, still, size, padding)
+    width = math.ceil(columns / COLUMNS_MULTIPLE) * COLUMNS_MULTIPLE
     pitch = h + padding  # The images are stacked vertically, with zeros in between.
     rows = n * pitch
     strips = math.ceil(rows * width / PIXELS_PER_STRIP)
@@ -135,18 +173,42 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     strip = min(range(longest, shortest - 1, -1), key=lambda length: -rows % length)
     total = math.ceil(rows / strip) * strip
     sides = (padding, width + size - 1 - w - padding)
-    moved = _stack(_words(moved), pitch, sides, padding, total + size - 1)
+    stacks = [_stack(_words(x), pitch, sides, padding, total + size - 1) for x in moved]
+    stacks = [stack.swapaxes(1, 2) for stack in stacks]
     still = _stack(_words(still), pitch, (0, width - columns), 0, total)
 
     def add_strip(index: Array, sums: Array) -> Array:
-        seen = lax.dynamic_slice_in_dim(moved, index * strip, strip + size - 1).swapaxes(1, 2)
-        seen = jnp.concatenate([seen[:, :, j : j + width] for j in range(size)], axis=1)
+        # Put in its place piece by piece: a concatenation takes XLA several times as long.
+        seen = jnp.zeros((strip + size - 1, size * sum(channels), width), still.dtype)
+        first = 0
+        for stack in stacks:
+            above = lax.dynamic_slice_in_dim(stack, index * strip, strip + size - 1)
+            for j in range(size):
+                copy = above[:, :, j : j + width]
+                seen = lax.dynamic_update_slice_in_dim(seen, copy, first, axis=1)
+                first += copy.shape[1]
         window = lax.dynamic_slice_in_dim(still, index * strip, strip)
-        seen, window = (lax.bitcast_convert_type(words, dtype) for words in (seen, window))
-        return sums + _convolution(seen[None], window[:, None], 0, jnp.float32)
+        x, kernel = (lax.bitcast_convert_type(words, dtype) for words in (seen, window))
+        return sums + _convolution(x[None], kernel[:, None], 0, jnp.float32)
 
-    sums = jnp.zeros((1, size, size * a, b))
-    return lax.fori_loop(0, total // strip, add_strip, sums).reshape(size, size, a, b)
+    sums = jnp.zeros((1, size, size * sum(channels), b))
+    sums = lax.fori_loop(0, total // strip, add_strip, sums)
+    ends = np.cumsum([size * c for c in channels])
+    of_each = jnp.split(sums, ends[:-1], axis=2)
+    return jnp.concatenate([taps.reshape(size, size, -1, b) for taps in of_each], axis=2)
+
+
+def _correlate_at_once(moved: tuple[Array, ...], still: Array, size: int, padding: int) -> Array:
+    """Do what `_correlate` does, for an image, as one matrix product with all its shifts."""
+    _, height, width, b = still.shape
+    sides = padding, padding
+    planes = jnp.concatenate([_words(x).transpose(3, 0, 1, 2) for x in moved])
+    planes = jnp.pad(planes, ((0, 0), (0, 0), sides, sides))
+    places = itertools.product(range(size), repeat=2)
+    shifted = jnp.stack([planes[..., i : i + height, j : j + width] for i, j in places])
+    shifted = shifted.reshape(size**2 * len(planes), -1)
+    shifted = lax.bitcast_convert_type(shifted, still.dtype)
+    return _matmul(shifted, still.reshape(-1, b), jnp.float32).reshape(size, size, -1, b)
 
 
 def _stack(x: Array, pitch: int, sides: tuple[int, int], above: int, rows: int) -> Array:
