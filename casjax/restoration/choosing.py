@@ -153,9 +153,9 @@ def _is_for_colour(entry: Mapping[str, Any]) -> bool:
 def nearest_network(quality: int) -> str:
     """Return the name of the shipped luma network whose quality factor is nearest.
 
-    A network for a single quality, kept within what the file allows, is better than the blind
-    network even at qualities in between. Of two equally near networks, the milder one is taken,
-    for the higher quality. Networks that ship as baselines, for comparison, are not chosen.
+    Networks for a single quality come before those for several. Of two equally near networks, the
+    milder one is taken, for the higher quality. Networks that ship as baselines, for comparison,
+    are not chosen.
 
     Raises:
       ValueError: no network ships.
