@@ -1,7 +1,6 @@
 """Score a network that ships with the package: ``--config=pretrained:qf=20``.
 
-``qf=QUALITY``, or ``qf=5-95`` for the blind one, selects a CAS-CNN; others are given by full name:
-``pretrained:l4-qf20``.
+``qf=QUALITY`` selects a CAS-CNN; others are given by full name: ``pretrained:l4-qf20``.
 Trains nothing. Writes the rows for LIVE1 in ``casjax/networks/shipped/manifest.json``.
 """
 

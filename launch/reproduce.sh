@@ -59,7 +59,7 @@ if [ "$budget" = small ]; then
   place="" networks=$(python -c 'from casjax.networks.pretrained import manifest
 for name, entry in manifest().items():
     lowest, highest = entry["qualities"]
-    if lowest == highest:  # the blind one is not in the paper
+    if lowest == highest:  # others are not in the paper
         print(name)')
   # For Figure 2: the networks ship without their training logs.
   train curves efficient:qf=20,cutouts=800 --config.model.dtype=$dtype \

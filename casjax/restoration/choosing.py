@@ -152,9 +152,9 @@ def _is_for_colour(entry: Mapping[str, Any]) -> bool:
 def nearest_network(quality: int) -> str:
     """Return the name of the shipped luma network whose quality factor is nearest.
 
-    A network for a single quality, kept within what the file allows, is better than the blind
-    network even at qualities in between. Of two equally near networks the milder one, for the
-    higher quality, is chosen. Networks shipped as baselines for comparison are never chosen.
+    Networks for a single quality come before those for several. Of two equally near networks the
+    milder one, for the higher quality, is chosen. Networks shipped as baselines for comparison are
+    never chosen.
 
     Raises:
       ValueError: no network ships.
