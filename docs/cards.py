@@ -1,7 +1,7 @@
-"""The cards of the networks that ship: ``python docs/cards.py`` writes docs/cards.md.
+"""The cards of the shipped networks: ``python docs/cards.py`` writes docs/cards.md.
 
-All of it is from the manifest of these networks, from their files, and from the paper's Table II; a
-test sees that the page is up to date.
+Everything comes from these networks' manifest and files, and from the paper's Table II; a test
+checks that the page is up to date.
 """
 
 import json
@@ -20,31 +20,31 @@ HEAD = """\
 # Model cards
 
 ```bash
-python docs/cards.py      # writes this page anew, from the manifest of the networks that ship
+python docs/cards.py      # rewrites this page from the manifest of the shipped networks
 ```
 
 Every network here restores photographs that were saved as JPEG, baseline or progressive. None
-brings back texture that is gone, and none was made for drawings, screenshots, or pictures that were
-scaled or edited after they had been compressed. `casjax evaluate NAME -o FOLDER --qualities N`
-measures the scores again, and `casjax restore photo.jpg --model NAME` takes that network. All are
-float16 files under the licence of the code.
+brings back lost texture, and none was made for drawings, screenshots, or pictures that were scaled
+or edited after compression. `casjax evaluate NAME -o FOLDER --qualities N` measures the scores
+again, and `casjax restore photo.jpg --model NAME` uses that network. All are float16 files under
+the licence of the code.
 
-**Data.** BSDS500 is downloaded by `casjax train`. The other photographs are named one by one, with
-source, scaling and licence, in [photographs.tsv](photographs.tsv). For each there is Git's name of
-its content, by which it is found again, but for seven that are in packages of Debian 12:
+**Data.** `casjax train` downloads BSDS500. [photographs.tsv](photographs.tsv) lists every other
+photograph, with source, scaling and licence, and the Git hash of its content, by which it can be
+found again, except for seven from packages of Debian 12:
 
 ```bash
 python launch/photographs.py photographs               # in colour: train/ and validation/
-python launch/photographs.py luma --set luma           # for the networks for luma
+python launch/photographs.py luma --set luma           # for the luma networks
 ```
 
-Licences are as their sources state them: for whole repositories mostly, and unknown for some
+Licences are as the sources state them: mostly for whole repositories, and unknown for some
 pictures. No photograph is part of this project.
 
 **Scores.** PSNR in dB / PSNR-B in dB / SSIM, means over the images of a test set; the gain is in
-PSNR over JPEG with its standard error and, in brackets, the least and the largest gain of an image.
-In RGB pictures are saved with halved chroma, and SSIM is over Gaussian windows. Gains on the
-learning curve are on cut-outs for validation.
+PSNR over JPEG, with its standard error and, in brackets, the smallest and largest gain for an
+image. For RGB, pictures are saved with halved chroma, and SSIM is over Gaussian windows. Gains on
+the learning curve are for validation cut-outs.
 """
 
 
@@ -54,13 +54,13 @@ def main() -> None:
 
 
 def page(manifest: dict[str, Any]) -> str:
-    """Return the page of all cards: CAS-CNN first, then what it is compared with."""
+    """Return the page of all cards: CAS-CNN first, then the baselines."""
     names = sorted(manifest, key=lambda name: (manifest[name].get("baseline", False), name))
     return "\n".join([HEAD, *(card(name, manifest) for name in names)])
 
 
 def card(name: str, manifest: dict[str, Any]) -> str:
-    """Return the card of a network."""
+    """Return a network's card."""
     entry = manifest[name]
     parts = [
         f"## {name}\n",
@@ -78,40 +78,40 @@ def card(name: str, manifest: dict[str, Any]) -> str:
 
 
 def what_it_is(entry: dict[str, Any]) -> str:
-    """Its architecture and size, and what it takes."""
-    takes = "Y, Cb and Cr, and is told the quantisation tables" if in_colour(entry) else "luma"
+    """Say a network's architecture, size and input."""
+    takes = "Y, Cb and Cr and the quantisation tables" if in_colour(entry) else "luma"
     count = parameters(tables.ROOT / "casjax/networks/shipped" / entry["file"])
     return (
-        f"{TITLES[entry['model']['name']]} with {count:,} parameters. It takes {takes}, of JPEG at "
+        f"{TITLES[entry['model']['name']]} with {count:,} parameters. It takes {takes} of JPEGs at "
         f"{qualities(entry)}."
     )
 
 
 def what_for(name: str, manifest: dict[str, Any]) -> str:
-    """What it is good and bad at, as far as scores and purpose say."""
+    """Say a network's strengths and weaknesses, as far as scores and purpose tell."""
     entry = manifest[name]
     lowest, highest = entry["qualities"]
     if entry.get("baseline"):
         better = compared(name, manifest)
-        return f"It is there to compare CAS-CNN with, and `restore` never chooses it: {better}."
+        return f"It is a baseline for CAS-CNN, and `restore` never chooses it: {better}."
     if in_colour(entry):
-        return "One network for all files, grey ones too; it restores chroma as well."
+        return "One network for all files, including grey ones; it also restores chroma."
     if lowest != highest:
         better = compared(name, manifest)
-        return f"One network for all qualities, at a price: {better}. Chroma stays as it is."
+        return f"One network for all qualities, at a price: {better}. Chroma is left unchanged."
     [ours] = luma(entry, "live1", lowest)
     paper = tables.published().get(lowest, {}).get("CAS-CNN FT")
-    words = "Good at its own quality and near it"
+    words = "Good at and near its own quality"
     if paper:
         words += f": {ours['psnr'] - float(paper['psnr']):+.2f} dB against the paper's on LIVE1"
     return (
-        f"{words}. Files of much higher quality lose by it, unless it is held to their "
-        "coefficients, as `restore` holds it. Chroma stays as it is."
+        f"{words}. It makes files of much higher quality worse, unless it is held to their "
+        "coefficients, as `restore` does. Chroma is left unchanged."
     )
 
 
 def compared(name: str, manifest: dict[str, Any]) -> str:
-    """By how much the best network for luma of a single quality gains more on LIVE1."""
+    """Say by how much the best luma network for a single quality gains more on LIVE1."""
     words = []
     for row in manifest[name]["scores"]:
         if row["method"] == "jpeg" or row["dataset"] != "live1" or "channels" in row:
@@ -125,23 +125,23 @@ def compared(name: str, manifest: dict[str, Any]) -> str:
         ]
         if rivals:
             difference, rival = max(rivals)
-            words.append(f"{difference:.2f} dB at {quality} (`{rival}`)")
-    return f"on LIVE1 the network for one quality is ahead by {', '.join(words)}"
+            words.append(f"{difference:.2f} dB behind `{rival}` at {quality}")
+    return f"on LIVE1 it is {', '.join(words)}"
 
 
 def facts(entry: dict[str, Any]) -> list[list[str]]:
-    """How it came about, as far as it is known."""
+    """Return how a network was made, as far as it is known."""
     rows = [["data", entry["data"]]]
     rows.append(
-        ["began from", f"`{entry['initial_weights']}`" if entry["initial_weights"] else "nothing"]
+        ["started from", f"`{entry['initial_weights']}`" if entry["initial_weights"] else "scratch"]
     )
     size = entry["cutouts"] // entry["steps"]
-    by = {"output": ", the last ones by the full resolution alone", "multi-scale": ""}
-    words = f"{entry['steps']:,} by {size} cut-outs, {entry['cutouts']:,} in all"
+    by = {"output": ", the last ones on the full resolution alone", "multi-scale": ""}
+    words = f"{entry['steps']:,} of {size} cut-outs, {entry['cutouts']:,} in all"
     rows.append(["steps", words + by.get(entry.get("loss", ""), "")])
     for before in entry.get("earlier", []):
         words = f"{before['steps']:,} steps, {before['cutouts']:,} cut-outs, {before['date']}"
-        rows.append(["trained before", f"{words}: {before['data']}"])
+        rows.append(["earlier training", f"{words}: {before['data']}"])
     time = "not recorded"
     if "wall_time" in entry:
         minutes = math.ceil(entry["wall_time"] / 60)
@@ -161,7 +161,7 @@ def facts(entry: dict[str, Any]) -> list[list[str]]:
 
 
 def scores(rows: list[dict[str, Any]]) -> str:
-    """Its scores beside those of JPEG."""
+    """Return a table of a network's scores beside those of JPEG."""
     jpegs = {place(row): row for row in rows if row["method"] == "jpeg"}
     lines = []
     for row in rows:
@@ -176,12 +176,12 @@ def scores(rows: list[dict[str, Any]]) -> str:
 
 
 def place(row: dict[str, Any]) -> str:
-    """What a row of scores is of."""
+    """Return the test set and quality of a row of scores."""
     return f"{SETS[row['dataset']]}{' in RGB' if 'channels' in row else ''}, {row['qf']}"
 
 
 def learning(points: list[list[float]]) -> str:
-    """Some points of a learning curve, the first and the last among them."""
+    """Return a table of some points of a learning curve, including the first and the last."""
     last = len(points) - 1
     count = min(len(points), CURVE_POINTS)
     chosen = [points[round(i * last / max(1, count - 1))] for i in range(count)]
@@ -192,7 +192,7 @@ def learning(points: list[list[float]]) -> str:
 
 
 def luma(entry: dict[str, Any], test_set: str, quality: int) -> list[dict[str, Any]]:
-    """The rows of a network's scores in luma: one, or none."""
+    """Return the rows of a network's luma scores: one, or none."""
     return [
         row
         for row in entry["scores"]
@@ -203,18 +203,18 @@ def luma(entry: dict[str, Any], test_set: str, quality: int) -> list[dict[str, A
 
 
 def in_colour(entry: dict[str, Any]) -> bool:
-    """Whether it takes three planes."""
+    """Return whether a network takes three planes."""
     return entry["model"].get("channels", 1) == 3
 
 
 def qualities(entry: dict[str, Any]) -> str:
-    """For which it was trained."""
+    """Return the qualities that a network was trained for."""
     lowest, highest = entry["qualities"]
     return f"quality {lowest}" if lowest == highest else f"qualities {lowest} to {highest}"
 
 
 def parameters(weights: Path) -> int:
-    """Count the trained values in a safetensors file: what its head says of shapes."""
+    """Return the number of trained values in a safetensors file, from its header."""
     with weights.open("rb") as file:
         head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     names = [name for name in head if name.startswith("params/")]

@@ -1,9 +1,9 @@
-"""Which pictures does restoring make worse: ``python launch/do_no_harm.py -o harm.json``.
+"""List the pictures that restoring makes worse: ``python launch/do_no_harm.py -o harm.json``.
 
-Restores LIVE1, classic5, drawings (launch/drawings.py) and photographs of one's own as ``casjax
+Restores LIVE1, classic5, drawings (launch/drawings.py) and your own photographs as ``casjax
 restore`` does by default, at low and high qualities, and lists each picture that comes back more
-than 0.02 dB of PSNR worse than the JPEG (of RGB; of grey files, luma), with the mean gain for each
-set and quality. Finished sets and qualities in FILE are not done again.
+than 0.02 dB of PSNR worse than the JPEG (in RGB; for grey files, in luma), with the mean gain for
+each set and quality. Sets and qualities already in FILE are skipped.
 Exit status: 0 none is worse, 1 some are, 2 wrong usage.
 """
 
@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("-o", "--output", type=Path, required=True, metavar="FILE", help="results, as JSON")
-    add("--photographs", type=Path, metavar="FOLDER", help="clean ones, as a further set")
+    add("--photographs", type=Path, metavar="FOLDER", help="clean ones, as another set")
     add("--sets", default="live1,classic5,drawings", help="default: all three")
-    add("--qualities", metavar="N,...", help="default: those that each set is meant for")
-    add("--every", type=int, default=1, metavar="N", help="every n-th picture alone; default: 1")
-    add("--model", help="network; default: as casjax restore chooses it")
+    add("--qualities", metavar="N,...", help="default: those defined for each set")
+    add("--every", type=int, default=1, metavar="N", help="only every n-th picture; default: 1")
+    add("--model", help="network; default: the choice of casjax restore")
     add("--images-dir", default=os.environ.get("CASJAX_DATA", ""), help="with live1/, classic5/")
     options = parser.parse_args(arguments)
     try:
@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return for each picture of a set its `image`, PSNR as `jpeg`, and what was gained and said.
+    """Return for each picture of a set its `image`, the JPEG's PSNR as `jpeg`, `gain` and `said`.
 
-    Infinite gains, of pictures that were the clean ones or became so, count as none.
+    Infinite gains, of pictures that equal the clean ones before or after, count as zero.
     """
     records = []
     for number, (image, clean) in enumerate(pictures(name, options)):
@@ -107,7 +107,7 @@ def pictures(name: str, options: argparse.Namespace) -> Iterator[tuple[str, Pixe
 
 
 def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:
-    """Restore a file by default; return its pixels, and network and notes in words."""
+    """Restore a file by default; return its pixels, and the network and notes in words."""
     photograph = read_photograph(file, name="picture", max_pixels=10**9)
     asked = Options(model=options.model)
     choice = choose_network(photograph, asked)
@@ -122,12 +122,12 @@ def psnr(pixels: Pixels, clean: Pixels) -> float:
 
 
 def is_worse(record: dict[str, Any]) -> bool:
-    """Whether a picture lost more than is allowed."""
+    """Return whether a picture lost more than is allowed."""
     return record["gain"] < -ALLOWED
 
 
 def in_words(key: str, records: list[dict[str, Any]]) -> str:
-    """Say what became of a set at a quality."""
+    """Summarise the results of a set at a quality."""
     found = [record["gain"] for record in records]
     jpeg = np.mean([record["jpeg"] for record in records])
     count = sum(map(is_worse, records))
@@ -138,7 +138,7 @@ def in_words(key: str, records: list[dict[str, Any]]) -> str:
 
 
 def keep(path: Path, results: dict[str, Any]) -> None:
-    """Write all results, complete or not at all."""
+    """Write all results, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

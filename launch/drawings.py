@@ -1,8 +1,8 @@
 """Draw 24 screenshots, drawings and texts: ``python launch/drawings.py FOLDER``.
 
-What networks that learnt from photographs never saw: flat areas, sharp edges, lines of a pixel,
-text in Pillow's own font. The same pixels wherever it runs with the same Pillow; heights and widths
-are odd, and two pictures grey.
+They show what networks trained on photographs never saw: flat areas, sharp edges, one-pixel lines,
+text in Pillow's own font. The pixels are the same wherever Pillow is the same; heights and widths
+are odd, and two pictures are grey.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def drawings() -> dict[str, npt.NDArray[np.uint8]]:
 
 
 def text(generator: np.random.Generator) -> Image.Image:
-    """A page of text, dark on pale or pale on dark, at several sizes."""
+    """Draw a page of text, dark on pale or pale on dark, at several sizes."""
     paper, ink = _pair(generator)
     image, pen = _blank(generator, paper)
     y = 8
@@ -54,7 +54,7 @@ def text(generator: np.random.Generator) -> Image.Image:
 
 
 def window(generator: np.random.Generator) -> Image.Image:
-    """A window with title, menu, side bar, lines of code and buttons."""
+    """Draw a window with title, menu, side bar, lines of code and buttons."""
     paper, ink = _pair(generator)
     image, pen = _blank(generator, paper)
     accent, font = _one(generator, VIVID), ImageFont.load_default(12)
@@ -77,7 +77,7 @@ def window(generator: np.random.Generator) -> Image.Image:
 
 
 def chart(generator: np.random.Generator) -> Image.Image:
-    """Axes, a grid, bars and curves a pixel or two wide, with a legend."""
+    """Draw axes, a grid, bars and curves one to three pixels wide, with labels."""
     image, pen = _blank(generator, "#ffffff")
     width, height = image.size
     font = ImageFont.load_default(10)
@@ -100,7 +100,7 @@ def chart(generator: np.random.Generator) -> Image.Image:
 
 
 def map_of_streets(generator: np.random.Generator) -> Image.Image:
-    """Blocks, water, and streets with names."""
+    """Draw blocks, water, and streets with names."""
     image, pen = _blank(generator, "#f2efe9")
     width, height = image.size
     for _ in range(30):
@@ -120,7 +120,7 @@ def map_of_streets(generator: np.random.Generator) -> Image.Image:
 
 
 def diagram(generator: np.random.Generator) -> Image.Image:
-    """Boxes and ellipses joined by lines."""
+    """Draw boxes and ellipses joined by lines."""
     image, pen = _blank(generator, _one(generator, PALE))
     width, height = image.size
     places = [(int(generator.integers(60, width - 60)), 40 + 52 * i) for i in range(height // 60)]
@@ -135,7 +135,7 @@ def diagram(generator: np.random.Generator) -> Image.Image:
 
 
 def table(generator: np.random.Generator) -> Image.Image:
-    """Rows of numbers between lines of a pixel, every second one shaded."""
+    """Draw rows of numbers between one-pixel lines, every second row shaded."""
     image, pen = _blank(generator, "#ffffff")
     width, height = image.size
     font = ImageFont.load_default(11)
@@ -151,7 +151,7 @@ def table(generator: np.random.Generator) -> Image.Image:
 
 
 def icons(generator: np.random.Generator) -> Image.Image:
-    """Flat symbols in full colours on a background, stars and rings among them."""
+    """Draw flat, vividly coloured symbols on a background, including discs and stars."""
     image, pen = _blank(generator, _one(generator, [*PALE, *DARK]))
     for top in range(8, image.height - 50, 56):
         for left in range(8, image.width - 50, 56):
@@ -174,7 +174,7 @@ def icons(generator: np.random.Generator) -> Image.Image:
 
 
 def gradient(generator: np.random.Generator) -> Image.Image:
-    """A smooth rise of colour, without noise, under a headline: a slide."""
+    """Draw a slide: a smooth colour gradient, without noise, behind a headline and lines."""
     width, height = _size(generator)
     y, x = np.mgrid[:height, :width]
     first, last = generator.integers(0, 256, (2, 3))
@@ -197,13 +197,13 @@ def _blank(generator: np.random.Generator, paper: str) -> tuple[Image.Image, Ima
 
 
 def _size(generator: np.random.Generator) -> tuple[int, int]:
-    """Width and height, odd both."""
+    """Return a width and height, both odd."""
     width, height = generator.integers((190, 140), (250, 190))
     return 2 * int(width) + 1, 2 * int(height) + 1
 
 
 def _pair(generator: np.random.Generator) -> tuple[str, str]:
-    """Two colours that are read well on each other."""
+    """Return paper and ink, two colours that contrast well."""
     paper, ink = _one(generator, PALE), _one(generator, DARK)
     return (ink, paper) if generator.random() < 0.3 else (paper, ink)
 

@@ -1,13 +1,12 @@
-"""Get the photographs again that the networks learnt from: ``python launch/photographs.py --help``.
+"""Get the photographs that the networks were trained on: ``python launch/photographs.py --help``.
 
-``docs/photographs.tsv`` names each by its repository on GitHub and the first digits of Git's name
-for its content, so that it is found wherever it lies in the history, and is known to be the same
-file. Of each repository the history is cloned without files, and then these files alone are
-fetched. They are scaled to the size that was trained on and written as PNG. The same command goes
-on where an earlier one stopped.
+``docs/photographs.tsv`` names each by its GitHub repository and the first digits of its Git hash,
+so that it is found anywhere in the history and known to be the same file. Each repository's history
+is cloned without files, and then only these files are fetched. They are scaled to the size used in
+training and written as PNG. The same command resumes where an earlier one stopped.
 
-The filter that the networks' photographs were scaled by is not recorded; Lanczos's is used here, so
-that the pictures are the same and their pixels nearly so.
+The filter used to scale the training photographs is not recorded; Lanczos is used here, so the
+pictures are the same and their pixels nearly so.
 """
 
 import argparse
@@ -29,14 +28,14 @@ Row = dict[str, str]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit status: 0 all are there, 1 some are not, 2 wrong use."""
+    """Run the command and return its exit status: 0 all found, 1 some missing, 2 wrong usage."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     size = f"{options.set}_size"
     missing = 0
     wanted: dict[str, list[Row]] = {}
     if not shutil.which("git"):
-        parser.error("there is no git, which gets the photographs: install it")
+        parser.error("git is needed to get the photographs and was not found: install it")
     try:
         table = read_table(options.table)
     except OSError as error:
@@ -66,13 +65,13 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     add = parser.add_argument
-    add("output", type=Path, metavar="FOLDER", help="for the photographs, and for what is cloned")
+    add("output", type=Path, metavar="FOLDER", help="for the photographs and the cloned histories")
     add(
         "--set",
         choices=("luma", "colour"),
         default="colour",
-        help="those that the networks for luma learnt from, or that for colour (default), which "
-        "go to train/ and validation/",
+        help="those for the luma networks, or for the colour network (default), which go to "
+        "train/ and validation/",
     )
     add("--table", type=Path, default=TABLE, help="default: docs/photographs.tsv")
     add("--host", default="https://github.com/", help="default: %(default)s")
@@ -80,18 +79,19 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def read_table(path: Path) -> list[Row]:
-    """Read a table of photographs: a line each, cells between tabs, the first line has the names.
+    """Read a table of photographs: one per line, tab-separated, with names in the first line.
 
-    Used are `name`, `source` (OWNER/REPOSITORY, or where else it is from), `blob` (the first digits
-    of Git's SHA-1; empty if it is not in a repository), `path` (as far as known), `luma_size` and
-    `colour_size` (WIDTHxHEIGHT, or empty where it is not in the set) and `colour_split`.
+    The columns used are `name`, `source` (OWNER/REPOSITORY, or where else it is from), `blob` (the
+    first digits of Git's SHA-1; empty if it is not in a repository), `path` (as far as known),
+    `luma_size` and `colour_size` (WIDTHxHEIGHT, or empty if it is not in the set) and
+    `colour_split`.
     """
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def path_of(row: Row, options: argparse.Namespace) -> Path:
-    """Where a photograph goes."""
+    """Return where a photograph is written."""
     folder = row["colour_split"] if options.set == "colour" else ""
     return options.output / folder / f"{row['name']}.png"
 
@@ -102,7 +102,7 @@ def fetch(
     """Get files of a repository.
 
     Yields:
-      Each row with the content of its file, or else the reason why there is none.
+      Each row with its file's content, or with the reason why there is none.
     """
     known: Iterable[str] = ()
     reason = "not in a repository: get it by hand"
@@ -125,7 +125,7 @@ def fetch(
 
 
 def names_of_contents(url: str, repository: Path) -> set[str]:
-    """Clone a history without files, or bring it up to date: Git's names for all its contents."""
+    """Clone a history without files, or update it, and return the Git hashes of all its files."""
     git("init", "--quiet", "--bare", repository)
     for key, value in {
         "url": url,
@@ -135,7 +135,7 @@ def names_of_contents(url: str, repository: Path) -> set[str]:
     }.items():
         git("-C", repository, "config", f"remote.origin.{key}", value)
     git("-C", repository, "fetch", "--quiet", "origin")
-    # From trees alone: asking for the objects themselves would fetch them one by one.
+    # Read from trees alone: asking for the objects themselves would fetch them one by one.
     how = ("--all", "-m", "--raw", "--no-abbrev", "--no-renames", "--format=")
     log = git("-C", repository, "log", *how)
     changes = [line.split() for line in log.splitlines() if line.startswith(b":")]
@@ -143,10 +143,10 @@ def names_of_contents(url: str, repository: Path) -> set[str]:
 
 
 def git(*arguments: str | Path) -> bytes:
-    """Run Git, which never asks for a password, and return what it prints.
+    """Run Git without password prompts and return its output.
 
     Raises:
-      subprocess.CalledProcessError: it failed; `stderr` says why.
+      subprocess.CalledProcessError: Git failed; `stderr` says why.
     """
     return subprocess.run(
         ["git", *map(str, arguments)],
@@ -157,7 +157,7 @@ def git(*arguments: str | Path) -> bytes:
 
 
 def write_scaled(path: Path, content: bytes, size: tuple[int, ...]) -> None:
-    """Write a picture of another size, width and height, as PNG in RGB."""
+    """Write a picture, scaled to a width and height, as an RGB PNG."""
     with Image.open(io.BytesIO(content)) as picture:
         scaled = picture.convert("RGB").resize((size[0], size[1]), Image.Resampling.LANCZOS)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """Put the network of a finished run into the package: ``python launch/ship.py --help``.
 
-Writes its weights as float16 beside the other networks that ship, and into the manifest there what
-it is, how it came about, and what the weights, as they ship, score on LIVE1 and classic5; of a
-network for colour on LIVE1 in RGB as well. A run with fine-tuning is scored as it was before, too;
-those weights do not ship. Nothing is written before all of it is there.
+Writes its weights as float16 beside the other shipped networks, and adds to the manifest there what
+it is, how it was made, and what the shipped weights score on LIVE1 and classic5, and for a colour
+network on LIVE1 in RGB as well. A run with fine-tuning is also scored as it was before; those
+weights are not shipped. Nothing is written until everything is complete.
 """
 
 import argparse
@@ -38,11 +38,11 @@ from casjax.networks.workdir import (
 )
 from casjax.training.run_record import read_parts
 
-# Of each row of scores: what it is of, the means, and the gain's standard error over images.
-# Beside them are the least and the largest gain of an image.
+# Kept of each row of scores: what was scored, the means, and the gain's standard error over images.
+# The smallest and the largest gain of an image are added.
 KEPT = ("dataset", "method", "qf", "images", "psnr", "psnrb", "ipsnr", "ipsnr_se")
 SIMILARITIES = {1: ("ssim",), 3: ("ssim_gaussian", "ssim_gaussian_luma")}  # by channels
-# Of a network that was trained further under its own name.
+# Kept of a network that was trained further under its own name.
 KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
 CURVE = "learning_curve"
 
@@ -79,13 +79,13 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("workdir", type=Path, help="of a finished run, by this version of casjax or another")
+    add("workdir", type=Path, help="of a finished run, by this or another version of casjax")
     add("--name", required=True, help="of the network, such as cascnn-qf20")
     add("--data", required=True, help="what it was trained on, in words")
-    add("--images-dir", default="", help="with live1/ and classic5/; or download")
+    add("--images-dir", default="", help="with live1/ and classic5/; default: download them")
     add("--into", type=Path, default=FOLDER, help="default: the package")
-    of_old = "where the workdir does not tell"
-    add("--command", help=f"that trained it, {of_old}")
+    of_old = "if the workdir does not record it"
+    add("--command", help=f"training command, {of_old}")
     add("--machine", help=f"processor, cores and accelerators, {of_old}")
     add("--revision", help=f"of the code, {of_old}")
     add("--wall-time", type=float, metavar="SECONDS", help=f"of the training, {of_old}")
@@ -116,7 +116,7 @@ def ship(
 
     Raises:
       ValueError: the run or the name does not fit; the message says why.
-      FileNotFoundError: the workdir is not that of a finished run.
+      FileNotFoundError: the workdir is not one of a finished run.
     """
     manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     config = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
@@ -163,7 +163,7 @@ def ship(
         save_weights(halved, jax.tree.map(lambda leaf: leaf.astype(np.float16), variables))
         content = halved.read_bytes()
         entry["sha256"] = hashlib.sha256(content).hexdigest()
-        # The weights are read back from the file: these are the ones that users get.
+        # Scored as read back from the file: these are the weights that users get.
         entry["scores"] = score(halved)
         if multiscale.is_file() and entry["loss"] == "output":
             entry["multiscale_scores"] = score(multiscale)
@@ -178,7 +178,7 @@ def ship(
 
 
 def of_row(row: dict[str, Any], images: list[dict[str, Any]], channels: int) -> dict[str, Any]:
-    """What the manifest says of a row of scores, given those of all images."""
+    """Return the manifest's entry for a row of scores, given the scores of all images."""
     kept = {key: row[key] for key in (*KEPT, *SIMILARITIES[channels])}
     same = ("dataset", "method", "qf")
     gains = [i["ipsnr"] for i in images if all(i[key] == row[key] for key in same)]
@@ -192,7 +192,7 @@ def describe(
     """Return the manifest's description of a network, without its scores.
 
     Raises:
-      ValueError: it was trained for another codec, or a file of the run is damaged.
+      ValueError: the network was trained for another codec, or a file of the run is damaged.
     """
     run = provenance.of_run(config)
     if run["codec"] != "jpeg":
@@ -201,7 +201,7 @@ def describe(
     entry = {
         **run,
         "file": f"{name}.safetensors",
-        # Whatever dtype it was trained in: every backend runs this one well.
+        # Whatever dtype it was trained in, every backend runs this one well.
         "model": run["model"] | {"dtype": "float32"},
         "initial_weights": name_of(run["initial_weights"]),
         "data": data,

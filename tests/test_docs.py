@@ -67,7 +67,7 @@ def test_a_card_has_all_that_the_manifest_knows():
     entry["learning_curve"] = [[100 * i, i / 40] for i in range(41)]
     card = cards.card("cascnn-qf20", manifest)
     for expected in (
-        "Y, Cb and Cr, and is told the quantisation tables, of JPEG at qualities 5 to 100",
+        "Y, Cb and Cr and the quantisation tables of JPEGs at qualities 5 to 100",
         "| wall time | 1 h 31 min |",
         "| versions | jax 1.2 |",
         "| LIVE1 in RGB, 10 | 25.00 / 25.00 / 0.765 | 26.50 / 25.00 / 0.765 "
@@ -75,7 +75,7 @@ def test_a_card_has_all_that_the_manifest_knows():
         "| cut-outs seen | 0 |",
         " | 4,000 |",
         "Before fine-tuning: LIVE1, 20 ",
-        "| trained before | 1,800 steps, 14,400 cut-outs, 2026-11-25: ",
+        "| earlier training | 1,800 steps, 14,400 cut-outs, 2026-11-25: ",
     ):
         assert expected in card
     assert "Y, Cb" not in cards.card("cascnn-qf10", manifest)

@@ -371,7 +371,7 @@ def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
     save("photo.jpg", quality=quality)
     status, output, errors = run("photo.jpg", "--explain")
     assert status == 0
-    assert ("left as it is, because no network betters a file so good" in errors) == (quality > 93)
+    assert ("left unchanged: no network improves a file this good" in errors) == (quality > 93)
     assert ("chosen     none" in output) == (quality > 93)
     assert ("identity" in errors) == (quality <= 93)
     assert quality == 93 or difference("photo-restored.png", opened("photo.jpg")) == 0

@@ -118,7 +118,7 @@ def test_the_network_is_told_the_tables_of_the_file():
     grey = tables_of(photograph_of(clean_picture()[..., 0]), None)
     np.testing.assert_array_equal(grey, libjpegs)
     flat = np.full((64, 64), 200, np.uint8)
-    with pytest.raises(ValueError, match="nothing tells the JPEG quality"):
+    with pytest.raises(ValueError, match="the JPEG quality, which the network needs"):
         tables_of(photograph_of(flat, format="PNG"), None)
 
 

@@ -1,7 +1,7 @@
 """Write a network for other programs: ``casjax export cascnn-qf20``.
 
-Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and its like, and NAME.json, which says
-what goes in and what comes out, how long the files serve and how they are made anew. Each file is
+Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and similar runtimes, and NAME.json, which
+describes inputs and output, how long the files can be used and how to make them again. Each file is
 first run in a fresh process and compared with the network. Exit status: 0 done, 1 a file computes
 something else, 2 wrong usage.
 """
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
     from casjax.networks.pretrained import Network
 
-# With the libraries that each one needs beside the package's own.
+# With the libraries that each needs besides the package's own.
 FORMATS = {"stablehlo": (), "onnx": ("onnx", "onnxruntime")}
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-TOLERANCE = 1e-4  # of pixels in [0, 1]: a fortieth of a level of uint8
-SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; any network's alignment
+TOLERANCE = 1e-4  # for pixels in [0, 1]: a fortieth of a uint8 level
+SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; fit any alignment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{options.network} is for colour, expected a network for luma: other programs "
                 "have no planes and tables to give it"
             )
-        # The formulation for every platform, and exact, whatever the network was trained in.
+        # Every platform runs this formulation, and it is exact, whatever was used in training.
         model = vary(network.model, convolution="direct", dtype="float32")
         network = dataclasses.replace(network, model=model)
         if "onnx" in options.formats:
@@ -83,7 +83,7 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("network", help="one that ships, by name, or the workdir of a finished run")
+    add("network", help="name of a shipped network, or the workdir of a finished run")
     add("-o", "--output", type=Path, default=Path(), metavar="FOLDER", help="default: this one")
     add("--formats", nargs="+", choices=FORMATS, default=list(FORMATS), help="default: both")
     add(
@@ -91,14 +91,14 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=PLATFORMS,
         default=["cpu", "cuda", "tpu"],
-        help="that the StableHLO file runs on; default: cpu cuda tpu",
+        help="for the StableHLO file; default: cpu cuda tpu",
     )
-    add("--overwrite", action="store_true", help="replace files that exist")
+    add("--overwrite", action="store_true", help="replace existing files")
     return parser
 
 
 def name_of(options: argparse.Namespace) -> str:
-    """Return what the files are called: the network's name, or that of its workdir."""
+    """Return the name of the files: the network's, or that of its workdir."""
     return Path(options.network).resolve().name
 
 
@@ -109,7 +109,7 @@ def require_libraries(formats: Sequence[str]) -> None:
             if importlib.util.find_spec(library) is None:
                 raise ValueError(
                     f"{file_format} needs {library}: pip install 'casjax[export]', or leave it "
-                    "out by --formats"
+                    "out with --formats"
                 )
 
 
@@ -117,7 +117,7 @@ def export(network: "Network", options: argparse.Namespace) -> None:
     """Write the files, each one only if it agrees with the network.
 
     Raises:
-      ValueError: one does not, or there is no way to write this network.
+      ValueError: a file does not agree, or this network cannot be written.
     """
     name, facts = name_of(options), describe(network)
     inputs = noise(network)
@@ -140,13 +140,13 @@ def export(network: "Network", options: argparse.Namespace) -> None:
 
 
 def describe(network: "Network") -> dict[str, str]:
-    """Return what a user of the files must know, as ONNX files hold it: texts by name."""
+    """Return what users of the files must know, as texts by name, the form of ONNX's metadata."""
     from casjax.networks.colour import is_for_colour
     from casjax.networks.inference import context
 
     lowest, highest = network.qualities
     alignment, overlap = network.model.alignment, context(network.model)
-    sizes = f"multiples of {alignment}; continue others by their edge, at the bottom and the right"
+    sizes = f"multiples of {alignment}; pad others with their edge, at the bottom and the right"
     purpose = f"removes the artifacts of JPEG quality {lowest} to {highest} from"
     if is_for_colour(network.model):
         seen = {
@@ -167,32 +167,32 @@ def describe(network: "Network") -> dict[str, str]:
         "network": network.name,
         **seen,
         "height and width": sizes if alignment > 1 else "any",
-        "context": f"{overlap} pixels: tiles leave no seams if, of each, what lies nearer than "
-        "that to a border inside the picture is left out"
+        "context": f"{overlap} pixels: tiles leave no seams if each is cropped by that much at "
+        "borders inside the picture"
         + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
-        "output": "float32 of the shape of what is restored, in its range, clipped to [0, 1]",
+        "output": "float32 of the input's shape and range, clipped to [0, 1]",
         "casjax": casjax.__version__,
     }
 
 
 def serving(options: argparse.Namespace) -> dict[str, str]:
-    """Return until when each file serves, and how it is made anew: texts by name.
+    """Return how long each file can be used, and how to make it again, as texts by name.
 
-    Sources: JAX's documentation of `jax.export`, "Compatibility guarantees", where what counts is
-    when a jaxlib was built, of which jaxlib itself does not tell; ONNX Runtime's of its versions.
+    Sources: JAX's documentation of `jax.export`, "Compatibility guarantees", which counts from when
+    a jaxlib was built (jaxlib itself does not say when); ONNX Runtime's documentation of versions.
     """
     import jaxlib
 
     until = {
         "stablehlo": "JAX guarantees it for a jaxlib built up to 6 months after jaxlib "
-        f"{jaxlib.__version__} was, and up to 3 weeks before; what counts is when they were built, "
+        f"{jaxlib.__version__} was, or up to 3 weeks before; what counts is when they were built, "
         "not when this file was written",
     }
     if "onnx" in options.formats:
         from casjax.export.onnx_graph import IR_VERSION, OPSET
 
         until["onnx"] = (
-            "no end is set: every ONNX Runtime for "
+            "without a fixed end: every ONNX Runtime for "
             f"opset {OPSET}, IR version {IR_VERSION}, or later"
         )
     again = ["casjax", "export", options.network, "-o", str(options.output)]
@@ -220,7 +220,7 @@ def serialize(
 
 
 def noise(network: "Network") -> list[list["np.ndarray"]]:
-    """Return what a network is called with: noise in [0, 1], in which no error can hide."""
+    """Return the inputs of each test call: noise in [0, 1], in which no error can hide."""
     import numpy as np
 
     from casjax.models import example_inputs
@@ -232,7 +232,7 @@ def noise(network: "Network") -> list[list["np.ndarray"]]:
 
 
 def restore(network: "Network", inputs: list[list["np.ndarray"]]) -> list["np.ndarray"]:
-    """Return what the network itself gives for each call."""
+    """Return the network's own output for each call."""
     import jax
     import numpy as np
 
@@ -246,10 +246,10 @@ def largest_difference(
     inputs: list[list["np.ndarray"]],
     expected: list["np.ndarray"],
 ) -> float:
-    """Run a file in a fresh process, and return how far it is off at the worst pixel.
+    """Run a file in a fresh process and return its error at the worst pixel.
 
     Raises:
-      ValueError: it does not run.
+      ValueError: the file does not run.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
 """A network as an ONNX graph, written by hand: few operators, all sizes dynamic.
 
-Inside, features are [batch, channels, height, width], as ONNX has them, and kernels [channels out,
-channels in, height, width].
+Inside, features are [batch, channels, height, width] and kernels [channels out, channels in,
+height, width], as in ONNX.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
 from casjax.models.svoboda import L4, L8
 
-OPSET, IR_VERSION = 17, 8  # of 2022: old enough for all that runs ONNX today
+OPSET, IR_VERSION = 17, 8  # from 2022: old enough for everything that runs ONNX today
 INPUT, TOLD, OUTPUT = "degraded", "condition", "restored"
 BATCH_NORM_EPSILON = 1e-5  # flax's
 
@@ -31,8 +31,8 @@ def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str
 
     Args:
       model: the network.
-      variables: what its `apply` takes.
-      metadata: what the file says of itself.
+      variables: the variables that its `apply` takes.
+      metadata: what the file says about itself.
 
     Raises:
       ValueError: there is no graph for this kind of network.
@@ -51,21 +51,21 @@ def require_graph(model: nn.Module) -> None:
     """Refuse a kind of network that has no graph here.
 
     Raises:
-      ValueError: there is none; the message says what can be done.
+      ValueError: it has none; the message says what to do.
     """
     if type(model) not in GRAPHS:
         raise ValueError(
             f"{type(model).__name__} has no graph in casjax/export/onnx_graph.py: leave ONNX out "
-            "by --formats stablehlo"
+            "with --formats stablehlo"
         )
 
 
 class Graph:
-    """An ONNX graph in the making. Values go by name; `add` returns that of its result.
+    """An ONNX graph under construction. Values are referred to by name; `add` returns its result's.
 
     Attributes:
-      planes: of the input and the output.
-      told: how many numbers the condition has, the second input; 0 for none.
+      planes: number of planes of the input and the output.
+      told: how many numbers the condition, the second input, has; 0 for none.
     """
 
     def __init__(self, *, planes: int, told: int) -> None:
@@ -130,7 +130,7 @@ def _l8(graph: Graph, model: L8, variables: Tree, degraded: str) -> str:
 
 
 def _chain(graph: Graph, layers: Tree, names: Sequence[str], x: str) -> str:
-    """Add layers one after the other, ReLU behind all but the last."""
+    """Add layers in sequence, with ReLU after all but the last."""
     *hidden, last = names
     for name in hidden:
         x = _hidden(graph, layers[name], x)
@@ -192,7 +192,7 @@ def _told_everywhere(graph: Graph, degraded: str) -> str:
 
 
 def _without_batch_norm(variables: Tree, name: str) -> dict[str, npt.NDArray[np.float32]]:
-    """Return a layer's weights with the normalisation by running statistics merged into them."""
+    """Return a layer's weights, with batch normalisation by running statistics merged in."""
     layer = dict(variables["params"][name])
     scale = layer.pop("BatchNorm_0", {}).get("scale")
     if scale is None:
@@ -215,7 +215,7 @@ def _convolution(graph: Graph, weights: Tree, x: str, *, padding: str) -> str:
 
 
 def _full_convolution(graph: Graph, weights: Tree, x: str, *, padding: str) -> str:
-    """Add a 4x4 convolution that doubles height and width; ONNX has its kernel the other way."""
+    """Add a 4x4 convolution that doubles height and width; ONNX wants its kernel flipped."""
     crop = 1
     if padding == "edge":
         x, crop = _continued(graph, x, 1), 3
@@ -242,7 +242,7 @@ def _upsample(graph: Graph, x: str) -> str:
     )
 
 
-# What each kind of network is made of.
+# The function that adds each kind of network to a graph.
 GRAPHS: dict[type[nn.Module], Callable[[Graph, Any, Tree, str], str]] = {
     ARCNN: _arcnn,
     CASCNN: _cascnn,

@@ -1,7 +1,7 @@
 """Run an exported file: ``python -m casjax.export.run FORMAT FILE INPUTS.npz OUTPUTS.npz``.
 
-Uses none of what made the file, so that what runs here runs elsewhere. The arrays of INPUTS.npz are
-called by the number of a call and, behind a point, of the input: 0.0, and 0.1 of a second one.
+Uses nothing of the code that made the file, so that what runs here runs elsewhere. The arrays in
+INPUTS.npz are named CALL.INPUT by number: 0.0 is the first call's first input, 0.1 its second.
 """
 
 import sys

@@ -15,13 +15,13 @@ def export_stablehlo(
 ) -> bytes:
     """Return the function of `casjax.export` for any batch, height and width, weights included.
 
-    ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax and without casjax; a
-    network for colour takes the condition as well, ``call(degraded, condition)``.
+    ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax or casjax; a colour
+    network takes the condition as well, ``call(degraded, condition)``.
 
     Args:
       model: the network, in a formulation that suits all platforms.
-      variables: what its `apply` takes.
-      platforms: as JAX calls them: "cpu", "cuda", "rocm", "tpu".
+      variables: the variables that its `apply` takes.
+      platforms: JAX's names: "cpu", "cuda", "rocm", "tpu".
     """
     batch, height, width = jax.export.symbolic_shape("batch, height, width")
     degraded, *told = example_inputs(model, count=1, size=model.alignment)

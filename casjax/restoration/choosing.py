@@ -13,13 +13,12 @@ from casjax.restoration.traces import Trace, find_trace
 from casjax.restoration.twice import find_former
 
 UNLIKE = 10  # difference in quality factor between file and network that gives a note
-# Above it the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
+# Above this the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
 BEST_RESTORED = 93
-# The like for a network for colour: one in the midst of its training, held to what the file allows,
-# gained 0.7 and 0.2 dB at 80 and 90, and lost 0.8 dB at 94, on crops of LIVE1.
-# launch/do_no_harm.py measures it.
+# The same for a colour network: a partly trained one, held to what the file allows, gained 0.7 and
+# 0.2 dB at 80 and 90, and lost 0.8 dB at 94, on crops of LIVE1. launch/do_no_harm.py measures it.
 BEST_IN_COLOUR = 90
-BEST_GREY = BEST_RESTORED  # quality up to which grey pictures take networks for luma
+BEST_GREY = BEST_RESTORED  # quality up to which grey pictures use luma networks
 
 
 class Choice(NamedTuple):
@@ -29,11 +28,11 @@ class Choice(NamedTuple):
       model: the network's name.
       quality: of the photograph, in words.
       consistent: see `restoring.restore_photograph`.
-      notes: what the user should know of it; a few words each.
-      grid: of another file than a JPEG, or of a JPEG before it was saved again, row and column of
-        its first whole block.
-      told: the quality factor that a network for colour is told in place of the file's tables.
-      is_left: the photograph is left as it is, because no network would better it.
+      notes: what the user should know about it; a few words each.
+      grid: row and column of the first whole block of the former JPEG, if the file is not a JPEG or
+        was saved twice.
+      told: the quality factor that a colour network is told instead of the file's tables.
+      is_left: the photograph is left unchanged, because no network would improve it.
     """
 
     model: str
@@ -48,9 +47,9 @@ class Choice(NamedTuple):
 def choose_network(photograph: Photograph, options: Options) -> Choice:
     """Choose the network for a photograph, and whether to hold it to the file's coefficients.
 
-    A network made for another quality is held to them where it can be: on files of a higher
-    quality it would take details for artifacts. One for colour is so always. A file whose pixels
-    show that it was a coarser JPEG before is restored as that one, and not held to what came after.
+    A network made for another quality is held to them if possible: on files of higher quality it
+    would mistake details for artifacts. A colour network always is. A file whose pixels show that
+    it was a coarser JPEG before is restored as that JPEG, and not held to the later coefficients.
 
     Raises:
       ValueError: the quality is unknown, or the file lacks a table that it refers to.
@@ -76,7 +75,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     is_grey = photograph.coding == "grey"
     model = options.model or default_network(factor, luma=options.luma, grey=is_grey)
     if options.model is None and factor > best_restored(model):
-        left = "left as it is, because no network betters a file so good"
+        left = "left unchanged: no network improves a file this good"
         return Choice(model, described, consistent=False, notes=[left], is_left=True)
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
     notes = []
@@ -102,15 +101,15 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
 
 
 def can_be_held(photograph: Photograph) -> bool:
-    """Whether results can be kept to what a file's coefficients allow."""
+    """Return whether results can be kept to what a file's coefficients allow."""
     try:
         return photograph.has_steps and bool(photograph.header and photograph.header.factors)
-    except ValueError:  # its components are sampled at fractions of each other
+    except ValueError:  # a component is sampled at a fraction of the finest one
         return False
 
 
 def find_former_of(photograph: Photograph) -> Trace | None:
-    """Find the coarser JPEG that a JPEG file was before, see `twice.find_former`; else None."""
+    """Return the coarser JPEG that a JPEG file was before, if any; see `twice.find_former`."""
     if not photograph.header or not can_be_held(photograph):
         return None
     if photograph.header.factors[0] != (1, 1):
@@ -121,10 +120,10 @@ def find_former_of(photograph: Photograph) -> Trace | None:
 
 
 def default_network(quality: int, *, luma: bool, grey: bool = False) -> str:
-    """Return the name of the network that restores pictures of a quality if none is named.
+    """Return the name of the network that restores pictures of a quality by default.
 
-    That is the one for colour that ships, or where there is none, or one for ``luma`` is wanted,
-    the `nearest_network`. ``grey`` pictures have that one too up to `BEST_GREY`.
+    That is the shipped colour network or, if there is none or ``luma`` is set, the
+    `nearest_network`, which also restores ``grey`` pictures up to `BEST_GREY`.
 
     Raises:
       ValueError: no network ships.
@@ -134,7 +133,7 @@ def default_network(quality: int, *, luma: bool, grey: bool = False) -> str:
 
 
 def best_restored(model: str) -> int:
-    """Return the quality factor beyond which pictures are better left than restored by default."""
+    """Return the quality factor beyond which pictures are left unchanged by default."""
     return BEST_IN_COLOUR if is_for_colour(model) else BEST_RESTORED
 
 
@@ -153,9 +152,9 @@ def _is_for_colour(entry: Mapping[str, Any]) -> bool:
 def nearest_network(quality: int) -> str:
     """Return the name of the shipped luma network whose quality factor is nearest.
 
-    Networks for a single quality come before those for several. Of two equally near networks, the
-    milder one is taken, for the higher quality. Networks that ship as baselines, for comparison,
-    are not chosen.
+    Networks for a single quality come before those for several. Of two equally near networks the
+    milder one, for the higher quality, is chosen. Networks shipped as baselines for comparison are
+    never chosen.
 
     Raises:
       ValueError: no network ships.

@@ -1,4 +1,4 @@
-"""One picture in, one picture out: a network for colour, told the quantisation tables."""
+"""Restoring a whole picture with a colour network, which is told the quantisation tables."""
 
 import functools
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from casjax.restoration.sampling import Factors, keep_to, tolerance_of
 from casjax.restoration.traces import find_trace
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
-GRID = 8  # pixels: the period of its blocks
-TURNS = 8  # quarter turns, and the same in the mirror
+GRID = 8  # pixels: the period of JPEG's blocks
+TURNS = 8  # quarter turns, mirrored and not
 NEUTRAL = 128  # the chroma of grey
 
 Tables = npt.NDArray[np.int32]
 """The quantisation steps of luma and chroma, [2, 8, 8]."""
 
 Limit = tuple[npt.NDArray[np.int32], Factors]
-"""Of a component the quantisation steps, [8, 8], and rows and columns of pixels a sample."""
+"""A component's quantisation steps, [8, 8], and its rows and columns of pixels per sample."""
 
 
 def restore_in_colour(
@@ -39,22 +39,22 @@ def restore_in_colour(
     strength: float = 1,
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
-    """Restore a photograph, all planes in one pass; what the network changes is added to it.
+    """Restore a photograph, all planes in one pass, by adding the network's changes to it.
 
     Args:
-      photograph: the picture; a grey one is taken for one of neutral chroma.
+      photograph: the picture; a grey one is treated as having neutral chroma.
       restorer: made by `load_colour_restorer`.
       tables: see `tables_of`.
       consistent: keep to the pictures that the file allows, see `sampling.keep_to`.
-      ensemble: average the eight flips and turns.
+      ensemble: average over the eight flips and rotations.
       strength: see `changes.changed`.
       grid: row and column of the first whole block, see `choosing.Choice`.
 
     Returns:
-      uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
+      uint8 [h, w] or, in RGB, [h, w, 3], in the file's orientation.
 
     Raises:
-      ValueError: `consistent` without the file's own components.
+      ValueError: `consistent` is set, but the file's own components are not available.
     """
     header = photograph.header
     limits: list[Limit] = []
@@ -85,9 +85,9 @@ def restore_pixels(
     limits: Sequence[Limit] = (),
     grid: tuple[int, int] = (0, 0),
 ) -> Pixels:
-    """Restore pixels, uint8 [h, w] (grey) or [h, w, 3]; as `restore_in_colour`, which see.
+    """Restore pixels, uint8 [h, w] (grey) or [h, w, 3], as `restore_in_colour` does.
 
-    With ``limits`` the first components keep to what they allow.
+    The first components are kept to what ``limits`` allow, one limit for each.
     """
     planes = _planes(pixels, coding)
     top, left = (-place % GRID for place in grid)  # networks expect it at the top left
@@ -102,14 +102,14 @@ def restore_pixels(
 
 
 def tables_of(photograph: Photograph, quality: int | None) -> Tables:
-    """Find the quantisation tables of a photograph.
+    """Return the quantisation tables of a photograph.
 
-    Those of its file, or libjpeg's of a quality factor, which is told from the pixels if it is not
-    given and the file has no tables. A grey file's table goes with libjpeg's for chroma of the
-    quality that is nearest to it.
+    They are the file's own, or libjpeg's for a quality factor, which is estimated from the pixels
+    if it is not given and the file has no tables. A grey file's table is combined with libjpeg's
+    chroma table of the nearest quality.
 
     Raises:
-      ValueError: nothing tells the quality, or the file lacks a table that it names.
+      ValueError: the quality is unknown, or the file lacks a table that it refers to.
     """
     if quality is None and photograph.header is not None:
         luma, *others = photograph.header.steps
@@ -120,23 +120,23 @@ def tables_of(photograph: Photograph, quality: int | None) -> Tables:
     if quality is None:
         trace = find_trace(photograph.pixels)
         if trace is None:
-            raise ValueError("nothing tells the JPEG quality that the network is to be told")
+            raise ValueError("the JPEG quality, which the network needs, is unknown: give --qf")
         quality = trace.quality
     return np.asarray(quantization_tables(quality))
 
 
 def is_for_colour(model: str) -> bool:
-    """Whether a network, named as for `pretrained.load_network`, is there and for colour."""
+    """Return whether a network, named as in `pretrained.load_network`, exists and is for colour."""
     try:
         options = pretrained.describe_network(model).get("model", {})
-    except FileNotFoundError:  # to be said by who loads it
+    except FileNotFoundError:  # reported when it is loaded
         return False
     return options.get("channels", 1) > 1
 
 
 @functools.cache
 def load_colour_restorer(model: str, memory: int | None) -> ColourRestorer:
-    """Load a network and make its restorer, with the largest tile for `memory` bytes.
+    """Load a network and return its restorer, with the largest tile for `memory` bytes.
 
     Raises:
       ValueError: the network is for luma alone.
@@ -167,12 +167,12 @@ def _planes(pixels: Pixels, coding: Coding) -> Pixels:
 
 
 def _turned(restorer: ColourRestorer, planes: Pixels, tables: Tables) -> npt.NDArray[np.float16]:
-    """Return the mean of the changes of the eight flips and turns of a picture, [h, w, 3]."""
+    """Return the mean change over the eight flips and rotations of a picture, [h, w, 3]."""
     total = np.zeros(planes.shape, np.float32)
     for turn in range(TURNS):
         mirrored = planes[:, ::-1] if turn >= 4 else planes
         seen = np.ascontiguousarray(np.rot90(mirrored, turn))
-        # Tables turn with the picture, but the network is told of no directions in them.
+        # Tables would turn with the picture, but the network is told nothing of their directions.
         change = np.rot90(restorer(seen[None], tables)[0], -turn)
         total += change[:, ::-1] if turn >= 4 else change
     return (total / TURNS).astype(np.float16)

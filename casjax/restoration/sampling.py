@@ -1,7 +1,7 @@
-"""Components with fewer samples than the picture has pixels, and libjpeg's way back to pixels.
+"""Subsampled components, and how libjpeg enlarges them to pixels.
 
-Libjpeg doubles the samples of a row or column by a triangle filter (jdsample.c, "fancy
-upsampling"): a pixel is 3/4 of its own sample and 1/4 of the neighbour on its side. With other
+Libjpeg doubles the samples of a row or column with a triangle filter (jdsample.c, "fancy
+upsampling"): a pixel is 3/4 of its own sample plus 1/4 of the neighbour on its side. For other
 factors it repeats samples.
 """
 
@@ -13,11 +13,11 @@ import numpy.typing as npt
 from casjax.networks.consistency import project
 
 # At the worst frequency a round leaves 1/2 of an error with one doubled axis, 3/4 with two. More
-# rounds of the latter would rather amplify what was rounded in the pixels.
+# rounds for the latter would mainly amplify the pixels' rounding errors.
 ROUNDS = 8
 
-STRIP = 256  # rows of samples that are kept to what is allowed at once
-MARGIN = 16  # and those beyond, from which on what is there does not change what is found
+STRIP = 256  # rows of samples that are projected at once
+MARGIN = 16  # rows beyond a strip that can influence its samples
 
 Factors = tuple[int, int]
 """Rows and columns of pixels for each sample."""
@@ -26,12 +26,12 @@ Factors = tuple[int, int]
 def upsample(
     samples: npt.NDArray[np.floating], factors: Factors, *, shape: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """Enlarge samples [h, w] to pixels as libjpeg does, before its rounding.
+    """Enlarge samples [h, w] to pixels as libjpeg does, without its rounding.
 
     Args:
       samples: float [h, w], any range.
       factors: rows and columns of pixels for each sample.
-      shape: height and width of the picture; what lies beyond is cut off.
+      shape: height and width of the picture; anything beyond is cropped.
 
     Returns:
       float32 of that shape.
@@ -43,10 +43,10 @@ def upsample(
 
 
 def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDArray[np.uint8]:
-    """Find the samples that `upsample` enlarges to these pixels.
+    """Return the samples that `upsample` enlarges to these pixels.
 
-    Solved by repeated correction (Van Cittert), because the mean of a sample's pixels would be a
-    blurred sample: what was rounded in the pixels leaves errors of a level at most, in practice.
+    They are found by repeated correction (Van Cittert), because the mean of a sample's pixels would
+    be blurred. In practice the pixels' rounding leaves errors of at most one level.
 
     Args:
       pixels: uint8 [h, w] in 0..255.
@@ -62,7 +62,7 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
     if 2 in factors:
         shape = pixels.shape[0], pixels.shape[1]
         for _ in range(ROUNDS):
-            # Zeros beyond the picture: what no pixel shows is not corrected.
+            # Zeros beyond the picture: nothing is corrected that no pixel shows.
             error = np.pad(pixels - upsample(samples, factors, shape=shape), padding)
             samples += _mean(error, factors)
     return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
@@ -76,25 +76,25 @@ def keep_to(
     *,
     tolerance: float,
 ) -> None:
-    """Change what is added to a component so that its file allows the result, in place.
+    """Correct the changes to a component, in place, so that its file allows the result.
 
-    Allowed are the pictures that the encoder makes samples of, as means over so many pixels, whose
-    DCT coefficients lie within half a step of the file's; see `consistency.project`. The nearest
-    of them has the means corrected to the nearest samples that are allowed, each pixel as much as
-    its sample: for taking means over squares that do not overlap, repeating them is the
-    pseudo-inverse. So one projection of the samples is that of the picture, and none is repeated.
-    The picture that libjpeg's decoder shows is not among them: its filter blurs.
+    A picture is allowed if the samples that the encoder makes of it, means over blocks of pixels,
+    have DCT coefficients within half a step of the file's; see `consistency.project`. To reach the
+    nearest allowed picture, move the samples to the nearest allowed ones, and each pixel by as much
+    as its sample: the pseudo-inverse of taking means over disjoint blocks is repeating them. So a
+    single projection of the samples also projects the picture. The picture that libjpeg decodes is
+    itself not allowed, because its filter blurs.
 
     Args:
-      changes: [h, w], in levels; is overwritten.
-      pixels: uint8 [h, w] in 0..255, of the component as the decoder enlarges it.
+      changes: [h, w], in levels; overwritten.
+      pixels: uint8 [h, w] in 0..255, the component as the decoder enlarges it.
       steps: integers [8, 8], its quantisation steps.
       factors: rows and columns of pixels for each of its samples.
       tolerance: see `tolerance_of`.
     """
     height, width = pixels.shape
-    band = STRIP * factors[0]  # whole blocks; bounds the memory
-    # Libjpeg's samples are found by a filter: a strip sees some rows beyond its own.
+    band = STRIP * factors[0]  # whole blocks; limits the memory
+    # Samples are found with libjpeg's filter, so a strip needs some rows beyond its own.
     for start in range(0, height, band):
         near = slice(max(0, start - MARGIN * factors[0]), start + band + MARGIN * factors[0])
         samples = undo_upsampling(pixels[near], factors)
@@ -110,17 +110,17 @@ def keep_to(
 
 
 def tolerance_of(factors: Factors, *, as_coded: bool) -> float:
-    """Return by how many levels samples may lie off what follows from coefficients.
+    """Return by how many levels samples may differ from those that the coefficients give.
 
     Args:
       factors: rows and columns of pixels for each sample.
-      as_coded: whether pixels are components as the decoder gives them, and not found from RGB.
+      as_coded: whether pixels are components as decoded, rather than computed from RGB.
     """
-    return 1 if as_coded and factors == (1, 1) else 2  # by one rounding, or two
+    return 1 if as_coded and factors == (1, 1) else 2  # for one rounding, or two
 
 
 def _continued(pixels: npt.NDArray[Any], factors: Factors) -> npt.NDArray[Any]:
-    """Continue a picture by its edge to whole samples."""
+    """Pad a picture with its edge to whole samples."""
     padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
     return np.pad(pixels, padding, mode="edge")
 

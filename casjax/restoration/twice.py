@@ -1,9 +1,9 @@
-"""A JPEG file that was a coarser JPEG before, told from its pixels.
+"""Recognising from its pixels that a JPEG file was a coarser JPEG before.
 
-The coefficients of the first file's grid of blocks, wherever it lies after cropping, still gather
-about multiples of its steps, blurred by what the second one rounded. Each former quality factor
-and grid says where they gather; the likeliest one counts if it explains them better than values
-that fall off smoothly (as in `traces`, after Fan and de Queiroz 2003).
+On the first file's block grid, wherever it lies after cropping, coefficients still cluster around
+multiples of its steps, blurred by the second file's rounding. Each former quality factor and grid
+predicts where they cluster; the likeliest is taken if it explains them better than a smoothly
+decaying distribution (as in `traces`, after Fan and de Queiroz 2003).
 """
 
 import itertools
@@ -16,27 +16,26 @@ from casjax.restoration.quality import libjpeg_tables
 from casjax.restoration.traces import ODD, Trace, coefficients
 
 GRID = 8  # pixels: the period of blocks
-COARSER = 1.4  # times the file's steps are former ones, in the mean, that can be told and matter
+COARSER = 1.4  # ratio of former to present steps, on average, above which they show and matter
 LOW = [(row, column) for row in range(4) for column in range(4) if row + column < 4]
-LINES = 512  # of pixels, that are looked at for the borders of blocks
-FEWEST = 8  # coefficients from which on a frequency is looked at
-ROUNDED = 0.4  # deviation of a coefficient by rounding pixels to integers
-BLUR = 1.5  # times that of uniform errors over the file's steps, on another grid than the file's
-# What is found must be likelier than no former JPEG by this, in nats, over all coefficients and
-# for each of them.
+LINES = 512  # of pixels that are searched for block borders
+FEWEST = 8  # coefficients that a frequency needs to be considered
+ROUNDED = 0.4  # standard deviation of a coefficient from rounding pixels to integers
+BLUR = 1.5  # times that of uniform errors over the file's steps, on a grid other than the file's
+# A former JPEG must be likelier than none by this, in nats, over all coefficients and for each one.
 MARGIN, MARGIN_OF_EACH = 20.0, 0.1
 
 
 def find_former(luma: npt.NDArray[np.uint8], steps: npt.NDArray[np.int32]) -> Trace | None:
-    """Estimate what a JPEG file was saved with before it was saved as it is.
+    """Estimate how a JPEG file had been saved before it was saved again.
 
     Args:
-      luma: uint8 [h, w], as the decoder shows it.
+      luma: uint8 [h, w], as decoded.
       steps: integers [8, 8], its quantisation steps, vertical frequency first.
 
     Returns:
-      The quality factor of libjpeg that it had and the grid of blocks then; None if the pixels show
-      no coarser former JPEG, as where there was none.
+      The former libjpeg quality factor and block grid; None if the pixels show no coarser former
+      JPEG, for example because there was none.
     """
     tables = libjpeg_tables(ANNEX_K_LUMA, limit=255)
     coarser = np.exp(np.mean(np.log(tables) - np.log(steps), axis=(1, 2))) > COARSER
@@ -56,9 +55,9 @@ def find_former(luma: npt.NDArray[np.uint8], steps: npt.NDArray[np.int32]) -> Tr
 
 
 def _borders(luma: npt.NDArray[np.uint8]) -> list[int]:
-    """Return in which columns, 0..7, blocks may begin: in 0, and the two likeliest others.
+    """Return the columns, 0..7, where blocks may begin: 0, and the two likeliest others.
 
-    At borders of blocks neighbours differ by more than they do beside them.
+    Neighbouring pixels differ more across block borders than beside them.
     """
     lines = luma[:: max(1, len(luma) // LINES)].astype(np.float32)
     if lines.shape[1] < 3 * GRID:
@@ -77,7 +76,7 @@ def _evidence(
     *,
     is_aligned: bool,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return how much likelier each table is than none, in nats, and of how many coefficients."""
+    """Return how much likelier each table is than none, in nats, and from how many coefficients."""
     evidence, count = np.zeros(len(tables)), np.zeros(len(tables), int)
     for row, column in LOW:
         values = np.abs(coefficients[:, row, column])
@@ -106,8 +105,8 @@ def _ratios(
 ) -> npt.NDArray[np.float64]:
     """Return p(value | former step) / p(value) for magnitudes.
 
-    Those of the lowest frequency are about as frequent everywhere; others fall off exponentially,
-    their multiples geometrically, at the likeliest rates.
+    Magnitudes at the lowest frequency are taken as uniform; others decay exponentially, and their
+    multiples geometrically, at the likeliest rates.
     """
     nearest = np.rint(values / former)
     stop = 1.0 if is_mean else min(1 / max(nearest.mean(), 1), 1 - 1e-6)
@@ -117,7 +116,7 @@ def _ratios(
         if blur:
             noise = np.exp(-0.5 * (offset / blur) ** 2) / (blur * np.sqrt(2 * np.pi))
         else:  # the second file rounded to multiples of its own step
-            # The normal distribution function is near to (1 + tanh 0.85 x) / 2.
+            # The normal distribution function is close to (1 + tanh 0.85 x) / 2.
             above, below = (np.tanh(0.85 * (offset + s * own / 2) / ROUNDED) for s in (1, -1))
             noise = (above - below) / 2 / own
         chance = former if is_mean else stop * (1 - stop) ** (np.maximum(multiple, 1) - 1)
