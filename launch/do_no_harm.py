@@ -44,15 +44,7 @@ Pixels = npt.NDArray[np.uint8]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    add = parser.add_argument
-    add("-o", "--output", type=Path, required=True, metavar="FILE", help="results, as JSON")
-    add("--photographs", type=Path, metavar="FOLDER", help="clean ones, as another set")
-    add("--sets", default="live1,classic5,drawings", help="default: all three")
-    add("--qualities", metavar="N,...", help="default: those defined for each set")
-    add("--every", type=int, default=1, metavar="N", help="only every n-th picture; default: 1")
-    add("--model", help="network; default: the choice of casjax restore")
-    add("--images-dir", default=os.environ.get("CASJAX_DATA", ""), help="with live1/, classic5/")
+    parser = make_parser()
     options = parser.parse_args(arguments)
     try:
         compilation.cache_compilations()
@@ -76,6 +68,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for record in records:
             print(f"worse: {record['image']}, {key}: {record['gain']:+.3f} dB, {record['said']}")
     return 1 if any(worse.values()) else 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("-o", "--output", type=Path, required=True, metavar="FILE", help="results, as JSON")
+    add("--photographs", type=Path, metavar="FOLDER", help="clean ones, as another set")
+    add("--sets", default="live1,classic5,drawings", help="default: all three")
+    add("--qualities", metavar="N,...", help="default: those defined for each set")
+    add("--every", type=int, default=1, metavar="N", help="only every n-th picture; default: 1")
+    add("--model", help="network; default: the choice of casjax restore")
+    add("--images-dir", default=os.environ.get("CASJAX_DATA", ""), help="with live1/, classic5/")
+    return parser
 
 
 def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str, Any]]:

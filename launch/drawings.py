@@ -212,10 +212,15 @@ def _one(generator: np.random.Generator, colours: list[str]) -> str:
     return str(generator.choice(colours))
 
 
-if __name__ == "__main__":
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="for the PNG files")
-    folder = parser.parse_args().folder
+    return parser
+
+
+if __name__ == "__main__":
+    folder = make_parser().parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name, pixels in drawings().items():
         Image.fromarray(pixels).save(folder / f"{name}.png")

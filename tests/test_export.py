@@ -1,6 +1,5 @@
 """Exported networks, run by ONNX Runtime and by JAX alone, against the networks themselves."""
 
-import dataclasses
 import datetime
 import json
 import shlex
@@ -9,7 +8,6 @@ import jax
 import jaxlib
 import numpy as np
 import pytest
-import small
 
 from casjax.benchmark.networks import make_model
 from casjax.export import __main__ as export
@@ -186,15 +184,6 @@ def test_wrong_usage(command, monkeypatch):
     status, _, errors = command("small")
     assert status == 2
     assert "onnx needs onnx: pip install 'casjax[export]'" in errors.splitlines()[-1]
-
-
-def test_a_network_for_colour_is_refused(command, monkeypatch, tmp_path):
-    colour = dataclasses.replace(network("arcnn"), model=small.SmallColourNetwork())
-    monkeypatch.setattr(pretrained, "load_network", lambda _: colour)
-    status, _, errors = command("colour", "--formats", "stablehlo")
-    assert status == 2
-    assert "colour is for colour, expected a network for luma" in errors.splitlines()[-1]
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_network_without_a_graph_is_refused_before_anything_is_written(

@@ -46,15 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
         from casjax.models import vary
         from casjax.networks import compilation, pretrained
-        from casjax.networks.colour import is_for_colour
 
         compilation.cache_compilations()
         network = pretrained.load_network(options.network)
-        if is_for_colour(network.model):
-            raise ValueError(
-                f"{options.network} is for colour, expected a network for luma: other programs "
-                "have no planes and tables to give it"
-            )
         # Every platform runs this formulation, and it is exact, whatever was used in training.
         model = vary(network.model, convolution="direct", dtype="float32")
         network = dataclasses.replace(network, model=model)
