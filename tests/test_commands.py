@@ -170,6 +170,7 @@ def require_understood(program, *arguments, monkeypatch):
         return
     # To import another's __main__ would run it.
     assert module.startswith(("casjax.", "launch.")), f"{module} is neither ours nor in OTHERS"
+    monkeypatch.syspath_prepend(str(ROOT / "launch"))  # as a script's own folder is
     is_folder = found.submodule_search_locations is not None
     parsing = importlib.import_module(f"{module}.__main__" if is_folder else module)
     parsing.make_parser().parse_args(arguments)
