@@ -1,6 +1,6 @@
 """Tables of the documentation, made from what they are about; MkDocs puts them into the pages.
 
-``python docs/tables.py`` writes the one of the README anew; a test sees that it is up to date.
+``python docs/tables.py`` writes those of the README anew; a test sees that they are up to date.
 """
 
 import csv
@@ -17,7 +17,7 @@ MISSING = {
     "SA-DCT": "no network: see [Results](results.md#other-methods-of-table-ii)",
     "CAS-CNN MS loss": "missing: not scored before fine-tuning; by `launch/reproduce.sh`",
 }
-MARKED = re.compile(r"(<!-- table: scores -->\n).*?(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -81,6 +81,33 @@ def reproduction() -> str:
             )
     titles = ["quality", "line of Table II", "paper", "ours", "state, or ours less the paper's"]
     return table(titles, rows)
+
+
+def colour_scores() -> str:
+    """What the network for colour that ships scores on LIVE1 in RGB, beside published scores."""
+    [ours] = [
+        [row for row in entry["scores"] if "channels" in row]
+        for entry in shipped().values()
+        if entry["model"].get("channels") == 3
+    ]
+    with (ROOT / "casjax/report/field.tsv").open(encoding="utf-8") as file:
+        others = {
+            (int(row["qf"]), row["method"]): row
+            for row in csv.DictReader(file, delimiter="\t")
+            if row["pictures"] == "colour"
+        }
+    columns = {
+        (row["qf"], row["method"]): f"{row['psnr']:.2f} / {row['psnrb']:.2f}" for row in ours
+    } | {
+        place: f"{row['psnr']} / {row['psnrb']}"
+        for place, row in others.items()
+        if place[1] != "JPEG"
+    }
+    methods = ("jpeg", "cascnn", "QGAC", "FBCNN")
+    rows = [
+        [qf, *(columns[qf, method] for method in methods)] for qf in sorted({r["qf"] for r in ours})
+    ]
+    return table(["quality", "JPEG", "casjax", "QGAC", "FBCNN"], rows)
 
 
 def of_shipped(algorithm: str, quality: int) -> dict[str, Any] | None:
@@ -179,6 +206,7 @@ def table(titles: list[str], rows: Iterator[list[Any]] | list[list[Any]]) -> str
 TABLES = {
     "layers": layers,
     "scores": scores,
+    "colour_scores": colour_scores,
     "reproduction": reproduction,
     "peers": peers,
     "sources": sources,
@@ -187,8 +215,8 @@ WORDS = {"peers_processor": peers_processor}
 
 
 def with_tables(readme: str) -> str:
-    """Put the table of scores between its marks."""
-    return MARKED.sub(lambda match: f"{match[1]}\n{scores()}\n\n{match[2]}", readme)
+    """Put each table between its marks."""
+    return MARKED.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", readme)
 
 
 if __name__ == "__main__":
