@@ -64,6 +64,7 @@ for method in $METHODS; do
     for quality in 10 20 40; do
       evaluate "cascnn-qf$quality" "cascnn-qf$quality"
     done
+    evaluate cascnn-colour colour/cascnn --colour --qualities 10,40
     ;;
   *)
     echo "METHODS: there is no $method" >&2
