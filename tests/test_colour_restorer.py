@@ -1,12 +1,16 @@
 """Networks for colour on pictures of any size: tiles, tables, and what comes back."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from casjax import jpeg
-from casjax.networks.colour_restorer import make_colour_restorer
+from casjax.models import create_model, variable_shapes
+from casjax.models.convolutions import onednn
+from casjax.networks import graphs, pretrained
+from casjax.networks.colour_restorer import change_batch, make_colour_restorer
 
 
 class Smoother(nn.Module):
@@ -74,3 +78,12 @@ def test_other_arrays_are_refused(shape):
 def test_tiles_without_an_inside_are_refused():
     with pytest.raises(ValueError, match="tile=16: expected a multiple of 8 pixels above 16"):
         make_colour_restorer(Smoother(), VARIABLES, tile=16)
+
+
+def test_jax_can_keep_the_compilation_of_the_shipped_network(monkeypatch):
+    monkeypatch.setattr(graphs, "_folder", lambda: None)  # traced, here, without being kept
+    model = create_model(**pretrained.manifest()["cascnn-colour"]["model"])
+    shapes = [jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8), jax.ShapeDtypeStruct((1, 2), "f4")]
+    program = str(jax.make_jaxpr(change_batch(model))(variable_shapes(model), *shapes))
+    assert "conv" in program or "dot_general" in program
+    assert not any(target in program for target in onednn.TARGETS)

@@ -10,7 +10,7 @@ import numpy as np
 
 from casjax.networks.colour import condition_of, from_network, to_network
 from casjax.networks.graphs import kept_call
-from casjax.networks.inference import checked, fill_in_tiles, require_tile
+from casjax.networks.inference import checked, fill_in_tiles, in_form, require_tile
 
 ColourRestorer: TypeAlias = Callable[[np.ndarray | jax.Array, np.ndarray | jax.Array], np.ndarray]
 """Returns what to add to planes, uint8 [n, h, w, 3], that were coded with tables, integers
@@ -59,5 +59,6 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
         finest, *_ = model.apply(variables, to_network(planes), condition)
         return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
 
+    model = in_form(model)
     is_own = type(model).__module__.startswith("casjax.")
     return kept_call(change, name=f"change by {model!r}") if is_own else jax.jit(change)
