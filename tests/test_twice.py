@@ -1,6 +1,7 @@
 """Files that were saved twice are told from those that were saved once."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,19 @@ def twice(pixels, first, second, *, shift=(0, 0)):
 @pytest.mark.parametrize("quality", [5, 12, 25, 50, 75, 88, 95, 99])
 def test_a_file_saved_once_raises_no_alarm(name, quality):
     assert find_former_of(opened(saved(PICTURES[name], quality))) is None
+
+
+@pytest.mark.parametrize("quality", [60, 90, 97])
+def test_drawings_saved_once_raise_no_alarm(quality, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "launch"))
+    from drawings import drawings
+
+    alarms = [
+        name
+        for name, pixels in drawings().items()
+        if find_former_of(opened(saved(pixels, quality))) is not None
+    ]
+    assert alarms == []
 
 
 @pytest.mark.parametrize("name", PICTURES)

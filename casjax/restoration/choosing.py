@@ -15,8 +15,9 @@ from casjax.restoration.twice import find_former
 UNLIKE = 10  # difference in quality factor between file and network that gives a note
 # Above this the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
 BEST_RESTORED = 93
-# The same for the colour network: on six images of LIVE1 it gained 0.79 dB at 80, 0.39 dB at 90 (the
-# worst lost 0.018 dB) and 0.26 dB at 92 (the worst lost 0.20 dB). launch/do_no_harm.py measures it.
+# The same for the colour network: on six images of LIVE1 it gained 0.79 dB at 80, 0.39 dB at 90
+# (the worst lost 0.018 dB) and 0.26 dB at 92 (the worst lost 0.20 dB). launch/do_no_harm.py
+# measures it.
 BEST_IN_COLOUR = 90
 # Quality up to which grey pictures use luma networks: on LIVE1 in luma they are 0.27, 0.25 and 0.31
 # dB ahead of the colour network at 10, 20 and 40.

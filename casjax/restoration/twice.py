@@ -24,6 +24,9 @@ ROUNDED = 0.4  # standard deviation of a coefficient from rounding pixels to int
 BLUR = 1.5  # times that of uniform errors over the file's steps, on a grid other than the file's
 # A former JPEG must be likelier than none by this, in nats, over all coefficients and for each one.
 MARGIN, MARGIN_OF_EACH = 20.0, 0.1
+# Coefficients that must take part: drawings have few distinct blocks, whose values may lie at such
+# multiples by chance.
+ENOUGH = 200
 
 
 def find_former(luma: npt.NDArray[np.uint8], steps: npt.NDArray[np.int32]) -> Trace | None:
@@ -42,14 +45,14 @@ def find_former(luma: npt.NDArray[np.uint8], steps: npt.NDArray[np.int32]) -> Tr
     tables = tables[coarser]
     if not len(tables):
         return None
-    best = -np.inf, -np.inf, 0, (0, 0)
+    best = -np.inf, 0, 0, (0, 0)
     for grid in itertools.product(_borders(luma.T), _borders(luma)):
         found = coefficients(luma[grid[0] :, grid[1] :])
-        evidence, count = _evidence(found, tables, steps, is_aligned=grid == (0, 0))
+        evidence, counts = _evidence(found, tables, steps, is_aligned=grid == (0, 0))
         which = int(np.argmax(evidence))
-        best = max(best, (evidence[which], evidence[which] / max(1, count[which]), which, grid))
-    total, of_each, which, grid = best
-    if total < MARGIN or of_each < MARGIN_OF_EACH:
+        best = max(best, (evidence[which], int(counts[which]), which, grid))
+    total, count, which, grid = best
+    if count < ENOUGH or total < max(MARGIN, MARGIN_OF_EACH * count):
         return None
     return Trace(int(np.flatnonzero(coarser)[which]) + 1, grid)
 
