@@ -90,12 +90,11 @@ def colour_scores() -> str:
         for entry in shipped().values()
         if entry["model"].get("channels") == 3
     ]
-    with (ROOT / "casjax/report/field.tsv").open(encoding="utf-8") as file:
-        others = {
-            (int(row["qf"]), row["method"]): row
-            for row in csv.DictReader(file, delimiter="\t")
-            if row["pictures"] == "colour"
-        }
+    others = {
+        (int(row["qf"]), row["method"]): row
+        for row in rows_of("field.tsv")
+        if row["pictures"] == "colour"
+    }
     columns = {
         (row["qf"], row["method"]): f"{row['psnr']:.2f} / {row['psnrb']:.2f}" for row in ours
     } | {
@@ -175,10 +174,15 @@ def sources() -> str:
 def published() -> dict[int, dict[str, dict[str, str]]]:
     """The paper's Table II by quality and method."""
     values: dict[int, dict[str, dict[str, str]]] = {}
-    with (ROOT / "casjax/report/table2.tsv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            values.setdefault(int(row["qf"]), {})[row["algorithm"]] = row
+    for row in rows_of("table2.tsv"):
+        values.setdefault(int(row["qf"]), {})[row["algorithm"]] = row
     return values
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    """The rows of a table of published scores that the report has."""
+    with (ROOT / "casjax/report" / name).open(encoding="utf-8") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
 
 
 def shipped() -> dict[str, Any]:
