@@ -16,7 +16,7 @@ from jax.typing import DTypeLike
 
 from casjax.models.convolutions import onednn, probe, winograd
 from casjax.models.convolutions.activation import Activation, activate
-from casjax.models.convolutions.onednn import as_columns, split_by_input, sum_of_shifts
+from casjax.models.convolutions.onednn import as_columns, split_by_input, sum_of_shifts, words
 
 Formulation = Literal["auto", "direct", "winograd", "onednn"]
 
@@ -134,12 +134,29 @@ def full_conv4x4(
     c_in, c_out = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, c_in, c_out)[:, ::-1, :, ::-1]
     taps = taps.transpose(0, 2, 4, 1, 3, 5).reshape(2, 2, c_in, 4 * c_out)
-    if activation is not None:
-        activation = Activation(*(jnp.tile(jnp.broadcast_to(v, c_out), 4) for v in activation))
-    cases = _convolve(parts, taps, 1, formulation, activation)
-    n, h, w, _ = cases.shape
-    image = cases.reshape(n, h, w, 2, 2, c_out).transpose(0, 1, 3, 2, 4, 5)
-    return image.reshape(n, 2 * h, 2 * w, c_out)[:, 1:-1, 1:-1]
+    return activate(_interleave(_convolve(parts, taps, 1, formulation, None)), activation)
+
+
+@jax.custom_vjp
+def _interleave(cases: jax.Array) -> jax.Array:
+    """Move cases ``[n, h, w, 4 * c]`` to pixels ``[n, 2h - 2, 2w - 2, c]``, cutting off the rim."""
+    n, h, w, channels = cases.shape
+    image = cases.reshape(n, h, w, 2, channels // 2).swapaxes(2, 3)
+    return image.reshape(n, 2 * h, 2 * w, channels // 4)[:, 1:-1, 1:-1]
+
+
+def _interleave_backward(_: None, dy: jax.Array) -> tuple[jax.Array]:
+    n, h, w, c = dy.shape
+    rim = (1, 1)
+    pairs = jnp.pad(words(dy), ((0, 0), rim, rim, (0, 0))).reshape(n, h // 2 + 1, 2, -1, 2 * c)
+    # Put in place, because XLA's CPU backend takes several times as long to transpose them.
+    cases = jnp.zeros((n, h // 2 + 1, w // 2 + 1, 4 * c), pairs.dtype)
+    for row in range(2):
+        cases = lax.dynamic_update_slice_in_dim(cases, pairs[:, :, row], 2 * c * row, axis=3)
+    return (lax.bitcast_convert_type(cases, dy.dtype),)
+
+
+_interleave.defvjp(lambda cases: (_interleave(cases), None), _interleave_backward)
 
 
 def _convolve(

@@ -10,8 +10,8 @@ channels and the channels of one operand as columns, that is a convolution too:
 
     dkernel[i, j, a, b] = sum over rows r, columns c of x[r + i, c + j, a] dy[r, c, b]
 
-convolves S[row, (j, a), column] = x[row, column + j, a], k transposed copies of x, with dy as it
-lies in memory. Its products are as large as those of the forward pass, and as fast.
+convolves x[row, a, column], transposed in memory, with dy, which is moved by j columns. Such
+convolutions are large enough to be as fast as those of the forward pass are.
 """
 
 import functools
@@ -22,19 +22,19 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.typing import DTypeLike
 
 CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
 # In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached.
-PIXELS_PER_STRIP = 2048
+PIXELS_PER_STRIP = 2500
 FEW_CHANNELS = 3  # of an image
 PLANES_AT_ONCE = 32  # copies of a plane that may exist in full
-# Columns are the input channels of a tall convolution, which AMX does half as fast again where they
-# are a multiple of this. With fewer, oneDNN 3.7.3 (jaxlib 0.10.2) computes some wrongly, as 8 by 12
-# rows, and cannot make others, as 15 by 137, which aborts the process.
-COLUMNS_MULTIPLE = 16
+# Columns, the input channels of a tall convolution, lie below one another in groups of this many,
+# which AMX does 1.3 (128 maps) to 1.5 times (512 maps) as fast as 128 columns side by side. With
+# fewer than 16, oneDNN 3.7.3 (jaxlib 0.10.2) computes some wrongly, as 8 by 12 rows, and cannot
+# make others, as 15 by 137, which aborts the process.
+COLUMNS = 32
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -61,7 +61,7 @@ def convolve(parts: tuple[Array, ...], kernel: Array, padding: int, dtype: DType
             )
     if kernel.shape[-1] <= FEW_CHANNELS:
         return _convolve_to_few(parts, kernel, padding).astype(dtype)
-    return _convolution(jnp.concatenate(parts, axis=-1), kernel, padding, dtype)
+    return _convolution(_concatenate(parts), kernel, padding, dtype)
 
 
 def _convolve_forward(
@@ -76,18 +76,15 @@ def _convolve_backward(
     parts, kernel = residuals
     dy = dy.astype(kernel.dtype)
     padding_back = len(kernel) - 1 - padding
-    dparts, dkernels, first = [], [], 0
-    for are_images, group in itertools.groupby(parts, lambda x: x.shape[-1] <= FEW_CHANNELS):
-        xs = tuple(group)
-        ends = list(itertools.accumulate(x.shape[-1] for x in xs))
-        taps = kernel[::-1, ::-1, first : first + ends[-1]].swapaxes(2, 3)
-        if are_images:
-            dxs = _convolve_to_few((dy,), taps, padding_back).astype(dy.dtype)
+    dparts, dkernels = [], []
+    for x, taps in zip(parts, split_by_input(kernel, parts), strict=True):
+        turned = taps[::-1, ::-1].swapaxes(2, 3)
+        if x.shape[-1] <= FEW_CHANNELS:
+            dparts.append(_convolve_to_few((dy,), turned, padding_back).astype(dy.dtype))
         else:
-            dxs = _convolution(dy, taps, padding_back, dy.dtype)
-        dparts += jnp.split(dxs, ends[:-1], axis=-1)
-        dkernels.append(_gradient_of_kernel(xs, dy, len(kernel), padding))
-        first += ends[-1]
+            dparts.append(_convolution(dy, turned, padding_back, dy.dtype))
+    for _, group in itertools.groupby(parts, lambda x: x.shape[-1] <= FEW_CHANNELS):
+        dkernels.append(_gradient_of_kernel(tuple(group), dy, len(kernel), padding))
     return tuple(dparts), jnp.concatenate(dkernels, axis=2).astype(kernel.dtype)
 
 
@@ -143,16 +140,16 @@ def sum_of_shifts(planes: Array, size: int, padding: int) -> Array:
 def _gradient_of_kernel(xs: tuple[Array, ...], dy: Array, size: int, padding: int) -> Array:
     """Return that of a kernel between xs [n, h, w, c_i] and dy: float32 [size, size, ci, co]."""
     if sum(x.shape[-1] for x in xs) <= dy.shape[-1]:
-        return _correlate(xs, dy, size, padding)
-    turned = (_correlate((dy,), x, size, size - 1 - padding) for x in xs)  # fewer copies
+        return _correlate(_concatenate(xs), dy, size, padding)
+    turned = (_correlate(dy, x, size, size - 1 - padding) for x in xs)  # fewer copies
     return jnp.concatenate([taps[::-1, ::-1].swapaxes(2, 3) for taps in turned], axis=2)
 
 
-def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) -> Array:
+def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     """Sum `moved[r + i - padding, c + j - padding, a] still[r, c, b]` over rows, columns, images.
 
     Args:
-      moved: [n, h, w, a_i], zero outside, whose a_i add up to a.
+      moved: [n, h, w, a], zero outside.
       still: [n, h + 2 padding + 1 - size, w + 2 padding + 1 - size, b], the same dtype.
       size: the number of values of i and of j.
       padding: rows and columns before the first.
@@ -160,11 +157,11 @@ def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) 
     Returns:
       float32 [size, size, a, b].
     """
-    (n, h, w, _), (*_, columns, b), dtype = moved[0].shape, still.shape, still.dtype
-    channels = [x.shape[-1] for x in moved]
-    if size**2 * sum(channels) <= PLANES_AT_ONCE:
+    (n, h, w, a), (*_, columns, b) = moved.shape, still.shape
+    if size**2 * a <= PLANES_AT_ONCE:
         return _correlate_at_once(moved, still, size, padding)
-    width = math.ceil(columns / COLUMNS_MULTIPLE) * COLUMNS_MULTIPLE
+    groups = math.ceil((columns + size - 1) / COLUMNS)
+    width = groups * COLUMNS
     pitch = h + padding  # The images are stacked vertically, with zeros in between.
     rows = n * pitch
     strips = math.ceil(rows * width / PIXELS_PER_STRIP)
@@ -172,38 +169,31 @@ def _correlate(moved: tuple[Array, ...], still: Array, size: int, padding: int) 
     longest, shortest = math.ceil(rows / strips), math.ceil(rows / (2 * strips))
     strip = min(range(longest, shortest - 1, -1), key=lambda length: -rows % length)
     total = math.ceil(rows / strip) * strip
-    sides = (padding, width + size - 1 - w - padding)
-    stacks = [_stack(_words(x), pitch, sides, padding, total + size - 1) for x in moved]
-    stacks = [stack.swapaxes(1, 2) for stack in stacks]
-    still = _stack(_words(still), pitch, (0, width - columns), 0, total)
+    moved = _stack(words(moved), pitch, (padding, width - w - padding), padding, total + size - 1)
+    moved = moved.reshape(-1, groups, COLUMNS, a).swapaxes(2, 3)
+    padded = _stack(words(still), pitch, (size - 1, width - columns), 0, total)
 
-    def add_strip(index: Array, sums: Array) -> Array:
-        # Put in its place piece by piece: a concatenation takes XLA several times as long.
-        seen = jnp.zeros((strip + size - 1, size * sum(channels), width), still.dtype)
-        first = 0
-        for stack in stacks:
-            above = lax.dynamic_slice_in_dim(stack, index * strip, strip + size - 1)
-            for j in range(size):
-                copy = above[:, :, j : j + width]
-                seen = lax.dynamic_update_slice_in_dim(seen, copy, first, axis=1)
-                first += copy.shape[1]
-        window = lax.dynamic_slice_in_dim(still, index * strip, strip)
-        x, kernel = (lax.bitcast_convert_type(words, dtype) for words in (seen, window))
-        return sums + _convolution(x[None], kernel[:, None], 0, jnp.float32)
+    def add_strip(index: Array, sums: list[Array]) -> list[Array]:
+        top = index * strip
+        seen = lax.dynamic_slice_in_dim(moved, top, strip + size - 1)
+        x = lax.bitcast_convert_type(seen.reshape(1, -1, a, COLUMNS), still.dtype)
 
-    sums = jnp.zeros((1, size, size * sum(channels), b))
-    sums = lax.fori_loop(0, total // strip, add_strip, sums)
-    ends = np.cumsum([size * c for c in channels])
-    of_each = jnp.split(sums, ends[:-1], axis=2)
-    return jnp.concatenate([taps.reshape(size, size, -1, b) for taps in of_each], axis=2)
+        def gradient(j: int) -> Array:
+            window = lax.dynamic_slice(padded, (top, size - 1 - j, 0), (strip, width, b))
+            kernel = lax.bitcast_convert_type(window.reshape(-1, 1, COLUMNS, b), still.dtype)
+            return _convolution(x, kernel, 0, jnp.float32, rows_between=groups)
+
+        return [so_far + gradient(j) for j, so_far in enumerate(sums)]
+
+    sums = lax.fori_loop(0, total // strip, add_strip, [jnp.zeros((1, size, a, b))] * size)
+    return jnp.concatenate(sums).swapaxes(0, 1)
 
 
-def _correlate_at_once(moved: tuple[Array, ...], still: Array, size: int, padding: int) -> Array:
+def _correlate_at_once(moved: Array, still: Array, size: int, padding: int) -> Array:
     """Do what `_correlate` does, for an image, as one matrix product with all its shifts."""
     _, height, width, b = still.shape
     sides = padding, padding
-    planes = jnp.concatenate([_words(x).transpose(3, 0, 1, 2) for x in moved])
-    planes = jnp.pad(planes, ((0, 0), (0, 0), sides, sides))
+    planes = jnp.pad(words(moved).transpose(3, 0, 1, 2), ((0, 0), (0, 0), sides, sides))
     places = itertools.product(range(size), repeat=2)
     shifted = jnp.stack([planes[..., i : i + height, j : j + width] for i, j in places])
     shifted = shifted.reshape(size**2 * len(planes), -1)
@@ -218,7 +208,13 @@ def _stack(x: Array, pitch: int, sides: tuple[int, int], above: int, rows: int) 
     return jnp.pad(x, ((above, rows - above - n * pitch), (0, 0), (0, 0)))
 
 
-def _words(x: Array) -> Array:
+def _concatenate(parts: tuple[Array, ...]) -> Array:
+    """Concatenate channels, in words."""
+    joined = jnp.concatenate([words(part) for part in parts], axis=-1)
+    return lax.bitcast_convert_type(joined, parts[0].dtype)
+
+
+def words(x: Array) -> Array:
     """Reinterpret bfloat16 as integers for moving it: XLA's CPU backend would compute with it."""
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
@@ -230,17 +226,23 @@ def _matmul(a: Array, b: Array, dtype: DTypeLike) -> Array:
     return _call(MATMUL, config, result, a, b)
 
 
-def _convolution(x: Array, kernel: Array, padding: int, dtype: DTypeLike) -> Array:
-    """Convolve [n, h, w, ci] with [kh, kw, ci, co], summing in float32, to a dtype."""
+def _convolution(
+    x: Array, kernel: Array, padding: int, dtype: DTypeLike, *, rows_between: int = 1
+) -> Array:
+    """Convolve [n, h, w, ci] with [kh, kw, ci, co], summing in float32, to a dtype.
+
+    Results are `rows_between` rows of the input apart.
+    """
     n, h, w, _ = x.shape
     height, width, _, co = kernel.shape
-    shape = n, h + 2 * padding + 1 - height, w + 2 * padding + 1 - width, co
+    last = h + 2 * padding - height
+    shape = n, last // rows_between + 1, w + 2 * padding + 1 - width, co
     images = {"data": {"batch_dim": 0, "feature_dim": 3, "spatial_dims": [1, 2]}}
     taps = {"filter": {"input_feature_dim": 2, "output_feature_dim": 3, "spatial_dims": [0, 1]}}
     window = {
         "pad_left": [padding, padding],
         "pad_right": [padding, padding],
-        "strides": [1, 1],
+        "strides": [rows_between, 1],
         "window_dilations": [1, 1],
     }
     config = {
