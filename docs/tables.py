@@ -27,10 +27,12 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Put drawings into the page itself, and mark names and options.
+    """Put drawings into the page itself, and say where lines must not break.
 
-    Drawings then take the page's colours, light or dark, and no line breaks within ``--an-option``.
+    Drawings then take the page's colours, light or dark. No line breaks within ``--an-option``, or
+    begins with the slash or the sign between two numbers.
     """
+    html = re.sub(r"(?<=\d) (?=[/±] [-+\d])", "&nbsp;", html)
     html = re.sub(
         r'<img [^>]*src="[./]*(figures/\w+\.svg)"[^>]*>',
         lambda match: (ROOT / "docs" / match[1]).read_text(encoding="utf-8"),
