@@ -17,6 +17,7 @@ MISSING = {
     "SA-DCT": "no network: see [Results](results.md#other-methods-of-table-ii)",
     "CAS-CNN MS loss": "missing: not scored before fine-tuning; by `launch/reproduce.sh`",
 }
+WORD = re.compile(r"(?<=[ >])[^ <>]{1,40}(?=[ <])")  # longer ones are too wide for phones
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,12 +27,19 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Put drawings into the page itself, where they take its colours, light or dark."""
-    return re.sub(
+    """Put drawings into the page itself, and say where lines must not break.
+
+    Drawings then take the page's colours, light or dark. No line breaks within ``--an-option``, or
+    begins with the slash or the sign between two numbers.
+    """
+    html = re.sub(r"(?<=\d) (?=[/±] [-+\d])", "&nbsp;", html)
+    html = re.sub(
         r'<img [^>]*src="[./]*(figures/\w+\.svg)"[^>]*>',
         lambda match: (ROOT / "docs" / match[1]).read_text(encoding="utf-8"),
         html,
     )
+    code = r"(?<!</span>)<code>([^<\n]+)</code>"  # a block of code begins with an empty span
+    return re.sub(code, lambda match: WORD.sub(r'<span class="word">\g<0></span>', match[0]), html)
 
 
 def layers() -> str:

@@ -23,9 +23,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/shipped}"
 export XLA_PYTHON_CLIENT_PREALLOCATE=false # three processes share the memory
 BATCH=32
-sources="'bsds500/train+test'" data="BSDS500 train and test"
+sources="'bsds500/train+test'" data="the train and test sets of BSDS500"
 if [ -n "${PHOTOS:-}" ]; then
-  sources+=",'folder:$PHOTOS/train'" data+=" and photographs of $(basename "$PHOTOS")"
+  sources+=",'folder:$PHOTOS/train'" data+=", and the photographs of $(basename "$PHOTOS")"
 fi
 overrides=(--config.evaluation.datasets="()" --config.data.validation_cutouts=1600
   --config.loop.validate_every=1000 --config.loop.checkpoint_every=1000 "$@")

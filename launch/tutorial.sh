@@ -7,4 +7,5 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 rm -rf docs/figures/tutorial
 exec python -m nbconvert --execute --to markdown docs/tutorial.ipynb \
+  --template-file=launch/tutorial.md.j2 \
   --NbConvertApp.output_files_dir=figures/tutorial "$@"

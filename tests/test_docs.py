@@ -45,6 +45,14 @@ def test_rows_of_a_table_have_as_many_cells_as_its_head(name):
     assert len({line.count("|") for line in lines}) == 1
 
 
+def test_no_line_of_a_page_breaks_within_an_option_or_before_a_slash():
+    html = tables.on_page_content("<td>1 / 2 ± 3</td><p><code>a --b</code></p>")
+    a, b = (f'<span class="word">{word}</span>' for word in ("a", "--b"))
+    assert html == f"<td>1&nbsp;/ 2&nbsp;± 3</td><p><code>{a} {b}</code></p>"
+    block = "<pre><span></span><code>a --b\n</code></pre>"
+    assert tables.on_page_content(block) == block
+
+
 def test_every_network_that_ships_has_its_card():
     text = (ROOT / "docs/cards.md").read_text(encoding="utf-8")
     assert cards.page(tables.shipped()) == text, "run `python docs/cards.py`"

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "docs/tutorial.ipynb"
 FIGURES = "--NbConvertApp.output_files_dir=figures/tutorial"
+TEMPLATE = "--template-file=launch/tutorial.md.j2"
 
 
 def cells(kind):
@@ -43,7 +44,10 @@ def test_the_notebook_runs_and_the_networks_gain(tmp_path):
     pytest.importorskip("nbconvert")
     command = [sys.executable, "-m", "nbconvert", "--execute", "--to", "markdown", NOTEBOOK]
     subprocess.run(
-        [*command, f"--output-dir={tmp_path}", FIGURES], check=True, timeout=1200, cwd=ROOT
+        [*command, f"--output-dir={tmp_path}", FIGURES, TEMPLATE],
+        check=True,
+        timeout=1200,
+        cwd=ROOT,
     )
     page = (tmp_path / "tutorial.md").read_text(encoding="utf-8")
     psnr = {name: float(score) for name, score in re.findall(r"^ +(\w+) +([\d.]+) ", page, re.M)}

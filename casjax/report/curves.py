@@ -123,7 +123,7 @@ def scores_by_file_size(scores: Sequence[Score], name: str) -> Figure:
         axes.set_xlabel("bits per pixel")
         axes.set_ylabel(label)
     handles = _legend(scores, name)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // 2))
     return figure
 
 
