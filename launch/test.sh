@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs all checks from a fresh clone: lint, format, types, and the tests not marked slow.
+# Runs all checks from a fresh clone: lint, format, types, and the tests not marked slow, as many
+# at once as there are cores.
 # Arguments are passed to pytest:
 #
 #   bash launch/test.sh -m slow
@@ -12,4 +13,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 ruff check .
 ruff format --check .
 mypy
-exec python -m pytest -m "not slow" "$@"
+exec python -m pytest -m "not slow" --numprocesses auto "$@"

@@ -72,9 +72,9 @@ return_what_compilers_leave()
 return_what_compilers_leave()
 double = jax.jit(lambda x: 2 * x)
 for _ in range(2):
-    double.lower(jax.ShapeDtypeStruct((3,), float)).compile()
+    double.lower(jax.ShapeDtypeStruct((3,), "float32")).compile()
 print("compiled")
-double.lower(jax.ShapeDtypeStruct((4,), float)).compile()
+double.lower(jax.ShapeDtypeStruct((4,), "float32")).compile()
 """
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
