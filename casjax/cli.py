@@ -18,7 +18,7 @@ class ExitStatus(enum.IntEnum):
     DONE = 0
     FAILED = 1
     WRONG_USAGE = 2  # or a wrong config, or wrong data; as in argparse
-    INTERRUPTED = 130  # by Ctrl-C; as in shells
+    INTERRUPTED = 130  # by Ctrl-C, as in shells, or SIGHUP
     READER_GONE = 141  # nobody reads the output any more (SIGPIPE); as in shells
     # EX_TEMPFAIL of sysexits.h: stopped with its state saved, or because another process was lost
     QUEUE_AGAIN = 75

@@ -133,7 +133,7 @@ class Watched:
 
 def test_a_signal_stops_after_the_step_under_way_and_saves_it(config, tmp_path, monkeypatch):
     expected = train.train_and_evaluate(config, tmp_path / "whole")
-    for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 8)):
+    for number, step in ((signal.SIGTERM, 2), (signal.SIGHUP, 5), (signal.SIGINT, 8)):
         with monkeypatch.context() as patch:
             patch.setattr(train, "fit", signalled_at(step, number))
             with pytest.raises(InterruptedTrainingError) as interruption:
@@ -141,7 +141,17 @@ def test_a_signal_stops_after_the_step_under_way_and_saves_it(config, tmp_path, 
         assert (interruption.value.step, interruption.value.signal) == (step + 1, number)
     results = train.train_and_evaluate(config, tmp_path / "stopped")
     assert results["parameters_sha256"] == expected["parameters_sha256"]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert {signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)} == {signal.SIG_DFL}
+
+
+def test_a_run_under_nohup_outlives_its_terminal(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "fit", signalled_at(2, signal.SIGHUP))
+    usual = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert "parameters_sha256" in train.train_and_evaluate(config, tmp_path)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, usual)
 
 
 @pytest.mark.parametrize(("task", "function"), [("preparation", "resume"), ("evaluation", "score")])

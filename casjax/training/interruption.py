@@ -1,4 +1,7 @@
-"""Stopping on request: SIGTERM, which schedulers send before they take a machine, and Ctrl-C."""
+"""Stopping on request: SIGTERM, which schedulers send before they take a machine, and Ctrl-C.
+
+So does SIGHUP during the training, which the end of a connection sends, unless it is ignored.
+"""
 
 import contextlib
 import signal
@@ -8,6 +11,8 @@ from types import FrameType
 from typing import Any, Self
 
 from casjax.training import processes
+
+HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class InterruptedRunError(BaseException):
@@ -61,7 +66,7 @@ def sigterm_stops(task: str, *, training_follows: bool) -> Iterator[None]:
 
 
 class StopRequest:
-    """Notes the first SIGTERM or SIGINT while entered; a second one has its usual effect.
+    """Notes the first SIGTERM, SIGINT or SIGHUP while entered; a second one has its usual effect.
 
     Python receives signals only in its main thread; entered in another one, it notes nothing.
     """
@@ -73,6 +78,8 @@ class StopRequest:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._usual[signal.SIGINT] = signal.signal(signal.SIGINT, self._note)
+            if HANGUP and signal.getsignal(HANGUP) == signal.SIG_DFL:  # nohup ignores it
+                self._usual[HANGUP] = signal.signal(HANGUP, self._note)
             if not processes.several():
                 self._usual[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._note)
         return self
