@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from casjax.images.photographs import Photograph
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
 from casjax.networks import pretrained
@@ -10,6 +12,7 @@ from casjax.restoration.colour import is_for_colour
 from casjax.restoration.decoding import can_be_decoded
 from casjax.restoration.options import Options
 from casjax.restoration.quality import Quality, estimate_quality
+from casjax.restoration.safeguard import FINE_ENOUGH, is_plain_drawing
 from casjax.restoration.traces import Trace, find_trace
 from casjax.restoration.twice import find_former
 
@@ -33,8 +36,8 @@ class Choice(NamedTuple):
       grid: row and column of the first whole block of the former JPEG, if the file is not a JPEG or
         was saved twice.
       told: the quality factor that a colour network is told instead of the file's tables.
-      method: "decoding" with `decoding.decode`, or "none", which leaves the photograph unchanged,
-        is for what no network would improve.
+      method: "decoding" with `decoding.decode`, and "none", which leaves the photograph unchanged,
+        are for what no network would improve.
     """
 
     model: str
@@ -87,6 +90,9 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
             return Choice(model, described, False, [again], method="decoding")
         left = "left unchanged: no network improves a file this good"
         return Choice(model, described, False, [left], method="none")
+    if options.model is None and factor >= FINE_ENOUGH and _is_plain_drawing(photograph):
+        left = "left unchanged: networks make drawings as plain as this worse"
+        return Choice(model, described, False, [left], method="none")
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
@@ -127,6 +133,11 @@ def find_former_of(photograph: Photograph) -> Trace | None:
     pixels = photograph.pixels
     luma = pixels if pixels.ndim == 2 else pixels[..., 0]
     return find_former(luma, photograph.header.steps[0])
+
+
+def _is_plain_drawing(photograph: Photograph) -> bool:
+    """Return whether a JPEG file is what `safeguard.is_plain_drawing` recognises."""
+    return can_be_held(photograph) and is_plain_drawing(np.atleast_3d(photograph.pixels)[..., 0])
 
 
 def default_network(quality: int, *, luma: bool) -> str:
