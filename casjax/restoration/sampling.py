@@ -54,8 +54,8 @@ def interpolate(samples: npt.NDArray[np.float32], factors: Factors) -> npt.NDArr
       factors: rows and columns of pixels for each sample.
 
     Returns:
-      float32 [h * rows, w * columns]. Each pixel depends on samples up to three places away, and
-      for factors above 2 four.
+      float32 [h * rows, w * columns]. Each pixel depends on samples up to two places away, and
+      for a factor of 4 three.
     """
     pixels = samples
     for axis, factor in enumerate(factors):
