@@ -113,12 +113,12 @@ def pictures(name: str, options: argparse.Namespace) -> Iterator[tuple[str, Pixe
 
 
 def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:
-    """Restore a file by default; return its pixels, and the network and notes in words."""
+    """Restore a file by default; return its pixels, and the choice and notes in words."""
     photograph = read_photograph(file, name="picture", max_pixels=10**9)
     asked = Options(model=options.model)
     choice = choose_network(photograph, asked)
     pixels = running.restore(photograph, choice, asked)
-    return pixels, ", ".join([choice.model, *choice.notes])
+    return pixels, ", ".join([choice.chosen, *choice.notes])
 
 
 def psnr(pixels: Pixels, clean: Pixels) -> float:

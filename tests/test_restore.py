@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from casjax.networks import pretrained
 from casjax.restoration import restoring
+from casjax.restoration.choosing import BEST_RESTORED
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent
@@ -366,17 +367,32 @@ def test_quality_is_read_and_the_nearest_network_chosen(run, monkeypatch):
     assert "PNG files have no quantisation tables, and the pixels show no trace of JPEG" in errors
 
 
-@pytest.mark.parametrize("quality", [93, 94])
-def test_who_restores_what_is_nearly_perfect_is_told(run, quality):
-    save("photo.jpg", quality=quality)
+@pytest.mark.parametrize(
+    ("quality", "kind", "method"),
+    [
+        (BEST_RESTORED, {}, "identity"),
+        (BEST_RESTORED + 1, {}, "decoding"),
+        (BEST_RESTORED + 1, {"keep_rgb": True}, "none"),
+    ],
+)
+def test_who_restores_what_is_nearly_perfect_is_told(run, quality, kind, method):
+    save("photo.jpg", quality=quality, **kind)
     status, output, errors = run("photo.jpg", "--explain")
     assert status == 0
-    assert ("left unchanged: no network improves a file this good" in errors) == (quality > 93)
-    assert ("chosen     none" in output) == (quality > 93)
-    assert ("identity" in errors) == (quality <= 93)
-    assert quality == 93 or difference("photo-restored.png", opened("photo.jpg")) == 0
+    assert ("decoded more precisely: no network does better" in errors) == (method == "decoding")
+    assert ("left unchanged: no network improves a file this good" in errors) == (method == "none")
+    assert f"chosen     {method}" in output
+    assert ("identity" in errors) == (method == "identity")
+    assert (difference("photo-restored.png", opened("photo.jpg")) > 0) == (method == "decoding")
+    errors_of = [
+        np.square(np.array(opened(name)) - PHOTOGRAPH.astype(float)).mean()
+        for name in ("photo-restored.png", "photo.jpg")
+    ]
+    assert errors_of[0] <= errors_of[1]
     assert run("photo.jpg", "-o", "forced.png", "--model=brighter", "--no-consistent")[0] == 0
     assert difference("forced.png", opened("photo.jpg")) > 0
+    assert run("photo.jpg", "-o", "same.png", "--strength=0")[0] == 0
+    assert difference("same.png", opened("photo.jpg")) == 0
 
 
 def test_quality_of_a_former_jpeg_is_told_from_its_pixels(run):

@@ -1,6 +1,7 @@
 """What no network may change, with networks that change everything."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ from PIL import Image
 
 from casjax.images.photographs import read_photograph
 from casjax.restoration import restoring, safeguard
+from casjax.restoration.choosing import choose_network
+from casjax.restoration.options import Options
 from casjax.restoration.restoring import restore_photograph
+from casjax.restoration.safeguard import is_plain_drawing
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
 
@@ -101,3 +105,28 @@ def test_grey_parts_of_a_picture_in_colour_stay_grey():
     after = restored(jpeg(picture, subsampling="4:4:4")).astype(int)
     assert (after[:, 48:] == after[:, 48:, :1]).all()
     assert (after[:, :48] != after[:, :48, :1]).any()
+
+
+@pytest.mark.parametrize("quality", [30, 60, 90])
+def test_plain_drawings_are_told_from_other_pictures(quality, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "launch"))
+    from drawings import drawings
+
+    pictures = drawings() | {"astronaut": skimage.data.astronaut(), "cat": skimage.data.chelsea()}
+    found = []
+    for name, pixels in pictures.items():
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "JPEG", quality=quality)
+        photograph = read_photograph(file.getvalue(), name=name, max_pixels=10**7)
+        if is_plain_drawing(np.atleast_3d(photograph.pixels)[..., 0]):
+            found.append(name)
+            choice = choose_network(photograph, Options())
+            assert choice.method == (
+                "decoding" if quality == 90 and name == "diagram-3" else "none"
+            )
+    assert found == ["diagram-1", "diagram-2", "diagram-3"]
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (8, 8), (64, 64)])
+def test_flat_and_tiny_pictures_are_no_plain_drawings(shape):
+    assert not is_plain_drawing(np.full(shape, 9, np.uint8))

@@ -10,7 +10,7 @@ from PIL import Image
 from casjax import jpeg
 from casjax.color import rgb_to_ycbcr
 from casjax.restoration import sampling as sampling_module
-from casjax.restoration.sampling import keep_to, undo_upsampling, upsample
+from casjax.restoration.sampling import interpolate, keep_to, undo_upsampling, upsample
 
 
 @pytest.fixture(params=[(128, 160), (131, 93), (17, 17)], ids=str)
@@ -100,3 +100,21 @@ def test_strips_show_in_no_result(monkeypatch):
     monkeypatch.setattr(sampling_module, "STRIP", 16)
     keep_to(in_strips, planes[..., 2], tables[1], (2, 2), tolerance=2)
     np.testing.assert_allclose(in_strips, whole, atol=0.02)
+
+
+@pytest.mark.parametrize("factors", [(1, 1), (1, 2), (2, 2), (4, 1), (3, 2)])
+def test_interpolated_pixels_have_the_samples_as_their_means(factors):
+    samples = skimage.data.camera()[::16, ::16].astype(np.float32)
+    pixels = interpolate(samples, factors)
+    (h, w), (rows, columns) = samples.shape, factors
+    assert pixels.shape == (h * rows, w * columns)
+    means = pixels.reshape(h, rows, w, columns).mean((1, 3))
+    np.testing.assert_allclose(means, samples, atol=1e-3)
+
+
+def test_interpolation_follows_polynomials():
+    """Means of the fourth power over intervals, and over their halves."""
+    ends = np.arange(33) / 32
+    halves = 64 * np.diff(np.linspace(0, 1, 65) ** 5)
+    found = interpolate((32 * np.diff(ends**5))[:, None].astype(np.float32), (2, 1))[:, 0]
+    np.testing.assert_allclose(found[4:-4], halves[4:-4], atol=1e-5)

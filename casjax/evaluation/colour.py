@@ -37,4 +37,4 @@ def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) ->
             grid=former.grid if former else (0, 0),
         )
 
-    return FileRestorer(restore)
+    return FileRestorer(restore, compiles=True)

@@ -29,11 +29,13 @@ class FileRestorer:
         ValueError for a picture that it fails on.
       jobs: how many pictures to give it at once, from as many threads.
       stop: ends the running calls from another thread.
+      compiles: whether the first picture of a shape takes longer.
     """
 
     restore: Callable[[bytes], npt.NDArray[np.uint8]]
     jobs: int = 1
     stop: Callable[[], None] = lambda: None
+    compiles: bool = False
 
 
 class Method(NamedTuple):
@@ -73,14 +75,18 @@ class Restored(NamedTuple):
 def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
     """Return a function from a picture to the restored one, with its times.
 
-    A restorer of pixels first runs once on each new shape, to compile: a data set has few shapes,
-    and compiling takes longer than restoring anyway. One of files is timed as it is, which for a
-    program includes its start.
+    One that compiles, as those of pixels do, first runs once on each new shape: a data set has few
+    shapes, and compiling takes longer than restoring anyway. Others are timed as they are, which
+    for a program includes its start.
     """
+    seen: set[tuple[int, ...]] = set()
     if isinstance(restorer, FileRestorer):
-        of_file, alone = restorer.restore, restorer.jobs == 1
+        of_file, alone, compiles = restorer.restore, restorer.jobs == 1, restorer.compiles
 
         def restore_file(picture: Degraded) -> Restored:
+            if compiles and picture.pixels.shape not in seen:
+                seen.add(picture.pixels.shape)
+                of_file(picture.file)
             restored, seconds, cpu_seconds = _clocked(of_file, picture.file)
             if picture.pixels.ndim == 2:
                 restored = _luma(restored)
@@ -90,7 +96,6 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
         return restore_file
 
     of_pixels = restorer
-    seen: set[tuple[int, ...]] = set()
 
     def restore_pixels(picture: Degraded) -> Restored:
         degraded = picture.pixels[None]

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import io
 import warnings
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from PIL import Image, ImageCms, ImageFile
 
 from casjax.images import UnreadableImageError, decodable_formats
 from casjax.images.chunks import SIGNATURE, read_chunks
+from casjax.images.coefficients import Coefficients, read_coefficients
 from casjax.images.depth import bits_per_sample
 from casjax.images.jpeg_metadata import read_jpeg_metadata
 from casjax.images.metadata import (
@@ -44,6 +46,7 @@ class Photograph:
       file_format: Pillow's name for it.
       header: of a JPEG file; None for others.
       notes: what the user should know about how the file was read; a few words each.
+      jpeg: a JPEG file's bytes, from the picture's start on; empty for others.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -54,6 +57,15 @@ class Photograph:
     file_format: str
     header: JpegHeader | None
     notes: tuple[str, ...]
+    jpeg: bytes = b""
+
+    @functools.cached_property
+    def coefficients(self) -> list[Coefficients] | None:
+        """A JPEG file's quantised coefficients by component; None where they cannot be read."""
+        try:
+            return read_coefficients(self.jpeg) if self.jpeg else None
+        except ValueError:
+            return None
 
     @property
     def has_steps(self) -> bool:
@@ -197,6 +209,7 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -
             "MPO" if jpeg and jpeg.pictures else image.format or "",
             header,
             tuple(notes),
+            data if jpeg else b"",
         )
 
 

@@ -1,41 +1,43 @@
 """Choosing the network that restores a photograph, and explaining the choice."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from casjax.images.photographs import Photograph
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
 from casjax.networks import pretrained
 from casjax.restoration.colour import is_for_colour
+from casjax.restoration.decoding import can_be_decoded
 from casjax.restoration.options import Options
 from casjax.restoration.quality import Quality, estimate_quality
+from casjax.restoration.safeguard import FINE_ENOUGH, is_plain_drawing
 from casjax.restoration.traces import Trace, find_trace
 from casjax.restoration.twice import find_former
 
 UNLIKE = 10  # difference in quality factor between file and network that gives a note
-# Above this the network for 80 loses PSNR: 0.3 dB at 94 and 1.2 dB at 96 on 8 clean photographs.
-BEST_RESTORED = 93
-# The same for the colour network: on six images of LIVE1 it gained 0.79 dB at 80, 0.39 dB at 90
-# (the worst lost 0.018 dB) and 0.26 dB at 92 (the worst lost 0.20 dB). launch/do_no_harm.py
-# measures it.
+# Above this luma networks are behind `decoding`: on classic5 the one for 80 gains 0.53 dB at 87,
+# 0.33 dB at 89 and 0.20 dB at 90, where one picture loses 0.23 dB; decoding 0.44, 0.49 and 0.51 dB.
+BEST_RESTORED = 88
+# The same for the colour network: on six images of LIVE1 it gained 0.39 dB at 90 (the worst lost
+# 0.018 dB) and 0.26 dB at 92 (the worst lost 0.20 dB). launch/do_no_harm.py measures it.
 BEST_IN_COLOUR = 90
-# Quality up to which grey pictures use luma networks: on LIVE1 in luma they are 0.27, 0.25 and 0.31
-# dB ahead of the colour network at 10, 20 and 40.
-BEST_GREY = BEST_RESTORED
 
 
 class Choice(NamedTuple):
     """How to restore a photograph.
 
     Attributes:
-      model: the network's name.
+      model: the network's name; where the method is another, that of the one passed over.
       quality: of the photograph, in words.
       consistent: see `restoring.restore_photograph`.
       notes: what the user should know about it; a few words each.
       grid: row and column of the first whole block of the former JPEG, if the file is not a JPEG or
         was saved twice.
       told: the quality factor that a colour network is told instead of the file's tables.
-      is_left: the photograph is left unchanged, because no network would improve it.
+      method: "decoding" with `decoding.decode`, and "none", which leaves the photograph unchanged,
+        are for what no network would improve.
     """
 
     model: str
@@ -44,11 +46,16 @@ class Choice(NamedTuple):
     notes: list[str]
     grid: tuple[int, int] = (0, 0)
     told: int | None = None
-    is_left: bool = False
+    method: Literal["network", "decoding", "none"] = "network"
+
+    @property
+    def chosen(self) -> str:
+        """The network's name, or the method if it is another."""
+        return self.model if self.method == "network" else self.method
 
 
 def choose_network(photograph: Photograph, options: Options) -> Choice:
-    """Choose the network for a photograph, and whether to hold it to the file's coefficients.
+    """Choose how to restore a photograph, and whether to hold it to the file's coefficients.
 
     A network made for another quality is held to them if possible: on files of higher quality it
     would mistake details for artifacts. A colour network always is. A file whose pixels show that
@@ -75,11 +82,17 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
             f"{photograph.file_format} files have no quantisation tables, and the pixels show no "
             "trace of JPEG: give the quality of the former JPEG with --qf"
         )
-    is_grey = photograph.coding == "grey"
-    model = options.model or default_network(factor, luma=options.luma, grey=is_grey)
+    is_luma = options.luma or photograph.coding == "grey"
+    model = options.model or default_network(factor, luma=is_luma)
     if options.model is None and factor > best_restored(model):
+        if can_be_decoded(photograph):
+            again = "decoded more precisely: no network does better on a file this good"
+            return Choice(model, described, False, [again], method="decoding")
         left = "left unchanged: no network improves a file this good"
-        return Choice(model, described, consistent=False, notes=[left], is_left=True)
+        return Choice(model, described, False, [left], method="none")
+    if options.model is None and factor >= FINE_ENOUGH and _is_plain_drawing(photograph):
+        left = "left unchanged: networks make drawings as plain as this worse"
+        return Choice(model, described, False, [left], method="none")
     lowest, highest = pretrained.manifest().get(model, {}).get("qualities", (1, 100))
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
@@ -122,21 +135,26 @@ def find_former_of(photograph: Photograph) -> Trace | None:
     return find_former(luma, photograph.header.steps[0])
 
 
-def default_network(quality: int, *, luma: bool, grey: bool = False) -> str:
+def _is_plain_drawing(photograph: Photograph) -> bool:
+    """Return whether a JPEG file is what `safeguard.is_plain_drawing` recognises."""
+    return can_be_held(photograph) and is_plain_drawing(np.atleast_3d(photograph.pixels)[..., 0])
+
+
+def default_network(quality: int, *, luma: bool) -> str:
     """Return the name of the network that restores pictures of a quality by default.
 
-    That is the shipped colour network or, if there is none or ``luma`` is set, the
-    `nearest_network`, which also restores ``grey`` pictures up to `BEST_GREY`.
+    That is the shipped colour network or, if there is none or the pictures are ``luma`` alone, the
+    `nearest_network`: on LIVE1 in luma these are 0.27, 0.25 and 0.31 dB ahead of the colour network
+    at 10, 20 and 40.
 
     Raises:
       ValueError: no network ships.
     """
-    is_for_luma = luma or (grey and quality <= BEST_GREY)
-    return (None if is_for_luma else colour_network()) or nearest_network(quality)
+    return (None if luma else colour_network()) or nearest_network(quality)
 
 
 def best_restored(model: str) -> int:
-    """Return the quality factor beyond which pictures are left unchanged by default."""
+    """Return the quality factor beyond which a network is not used by default."""
     return BEST_IN_COLOUR if is_for_colour(model) else BEST_RESTORED
 
 
@@ -210,5 +228,4 @@ def explain(name: str, photograph: Photograph, choice: Choice) -> str:
     ):
         lines.append(f"  {component:10} quality {estimate}, deviation {estimate.deviation:.1%}")
     lines += [f"  note       {note}" for note in (*photograph.notes, *choice.notes)]
-    chosen = "none" if choice.is_left else choice.model
-    return "\n".join([*lines, f"  chosen     {chosen} for quality {choice.quality}"])
+    return "\n".join([*lines, f"  chosen     {choice.chosen} for quality {choice.quality}"])

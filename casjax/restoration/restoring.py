@@ -66,8 +66,8 @@ def restore_image(
       memory: bytes for the network's features; default half of what is free.
 
     Returns:
-      uint8 of the same shape. It is the image as it was where no network of those that ship would
-      better it, see `choosing.best_restored`, and none is named.
+      uint8 of the same shape. It is the image as it was where no network is named and its quality
+      is above what they are used for, see `choosing.best_restored`.
 
     Raises:
       ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
@@ -94,7 +94,7 @@ def restore_image(
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
     if model is None:
         assert quality is not None
-        model = default_network(quality, luma=False, grey=coding == "grey")
+        model = default_network(quality, luma=coding == "grey")
         if quality > best_restored(model):
             return image.copy()
     if colour.is_for_colour(model):

@@ -15,7 +15,7 @@ from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
 from casjax.networks import compilation, memory
-from casjax.restoration import colour, restoring
+from casjax.restoration import colour, decoding, restoring
 from casjax.restoration.choosing import Choice, choose_network, default_network, explain
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import COMPARISON_ENDING, Job, companion_path, frame_path
@@ -133,7 +133,7 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
         say(explain(job.name, photograph, choice), stream)
     restored = restore(photograph, choice, options)
     lost = write(job, photograph, restored, options)
-    details = [f"quality {choice.quality}", *([] if choice.is_left else [choice.model])]
+    details = [f"quality {choice.quality}", *([choice.model] if choice.method == "network" else [])]
     details += [*photograph.notes, *choice.notes]
     details += [f"left out: {', '.join(lost)}"] if lost else []
     pixels = restored.shape[0] * restored.shape[1]
@@ -142,8 +142,11 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
 
 def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
     """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3]."""
-    if choice.is_left:
+    if choice.method == "none":
         return restoring.shown(photograph)
+    if choice.method == "decoding":
+        chroma = options.chroma or not options.luma
+        return decoding.decode(photograph, chroma=chroma, strength=options.strength)
     if colour.is_for_colour(choice.model):
         return colour.restore_in_colour(
             photograph,
