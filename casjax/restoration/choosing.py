@@ -17,12 +17,11 @@ from casjax.restoration.traces import Trace, find_trace
 from casjax.restoration.twice import find_former
 
 UNLIKE = 10  # difference in quality factor between file and network that gives a note
-# Above this luma networks are behind `decoding`: on classic5 the one for 80 gains 0.53 dB at 87,
-# 0.33 dB at 89 and 0.20 dB at 90, where one picture loses 0.23 dB; decoding 0.44, 0.49 and 0.51 dB.
+# Above this networks make some pictures worse, and `decoding` makes none worse: on classic5 the
+# network for 80 gains 0.53 dB at 87, 0.33 dB at 89 and 0.20 dB at 90, where one picture loses 0.23
+# dB; decoding 0.44, 0.49 and 0.51 dB. At 90 in colour the network is 0.06 dB ahead on photographs,
+# but a drawing loses 0.36 dB. launch/do_no_harm.py measures it.
 BEST_RESTORED = 88
-# The same for the colour network: on six images of LIVE1 it gained 0.39 dB at 90 (the worst lost
-# 0.018 dB) and 0.26 dB at 92 (the worst lost 0.20 dB). launch/do_no_harm.py measures it.
-BEST_IN_COLOUR = 90
 
 
 class Choice(NamedTuple):
@@ -84,7 +83,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
         )
     is_luma = options.luma or photograph.coding == "grey"
     model = options.model or default_network(factor, luma=is_luma)
-    if options.model is None and factor > best_restored(model):
+    if options.model is None and factor > BEST_RESTORED:
         if can_be_decoded(photograph):
             again = "decoded more precisely: no network does better on a file this good"
             return Choice(model, described, False, [again], method="decoding")
@@ -151,11 +150,6 @@ def default_network(quality: int, *, luma: bool) -> str:
       ValueError: no network ships.
     """
     return (None if luma else colour_network()) or nearest_network(quality)
-
-
-def best_restored(model: str) -> int:
-    """Return the quality factor beyond which a network is not used by default."""
-    return BEST_IN_COLOUR if is_for_colour(model) else BEST_RESTORED
 
 
 def colour_network() -> str | None:

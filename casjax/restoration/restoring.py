@@ -26,7 +26,7 @@ from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
 from casjax.restoration import colour
 from casjax.restoration.changes import Pixels, as_shown, changed, rounded, strips
-from casjax.restoration.choosing import best_restored, default_network
+from casjax.restoration.choosing import BEST_RESTORED, default_network
 from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import Factors, tolerance_of, undo_upsampling, upsample
 from casjax.restoration.traces import find_trace
@@ -67,7 +67,7 @@ def restore_image(
 
     Returns:
       uint8 of the same shape. It is the image as it was where no network is named and its quality
-      is above what they are used for, see `choosing.best_restored`.
+      is above what they are used for, see `choosing.BEST_RESTORED`.
 
     Raises:
       ValueError: `image` is another kind of array, its pixels show no trace of JPEG and nothing
@@ -94,9 +94,9 @@ def restore_image(
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
     if model is None:
         assert quality is not None
-        model = default_network(quality, luma=coding == "grey")
-        if quality > best_restored(model):
+        if quality > BEST_RESTORED:
             return image.copy()
+        model = default_network(quality, luma=coding == "grey")
     if colour.is_for_colour(model):
         assert quality is not None
         return colour.restore_pixels(
