@@ -17,6 +17,7 @@ from casjax.models import create_model, initial_variables
 from casjax.networks.weights import save_weights
 from casjax.networks.workdir import write_json
 from casjax.restore import main
+from configs import base
 
 ROOT = Path(__file__).parent.parent
 MODEL = {
@@ -65,8 +66,8 @@ def folder(tmp_path):
         part.save(tmp_path / "in" / f"photo{i:02}.jpg", quality=20)
     (tmp_path / "in" / "damaged.jpg").write_bytes(b"no picture")
     (tmp_path / "run").mkdir()
-    degradation = {"lowest_quality": 20, "highest_quality": 20}
-    write_json(tmp_path / "run" / "config.json", {"model": MODEL, "degradation": degradation})
+    config = base.get_config().to_dict() | {"model": MODEL, "quality": 20}
+    write_json(tmp_path / "run" / "config.json", config)
     variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
     save_weights(tmp_path / "run" / "weights.safetensors", variables)
     return tmp_path
