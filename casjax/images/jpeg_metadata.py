@@ -86,7 +86,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
         if body.startswith((exif.PREFIX, b"Exif\0\xff")):
             exif_data += body[len(exif.PREFIX) :]
         elif body.startswith(XMP):
-            xmp = xmp or body[len(XMP) :]
+            xmp = body[len(XMP) :]  # the last, which Pillow turns the picture by
         elif body.startswith(ICC):
             profile.append(body[len(ICC) :])
         elif body.startswith(MULTI_PICTURE):
