@@ -79,15 +79,22 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
     shapes, and compiling takes longer than restoring anyway. Others are timed as they are, which
     for a program includes its start.
     """
+    compiles = not isinstance(restorer, FileRestorer) or restorer.compiles
     seen: set[tuple[int, ...]] = set()
+
+    def clocked(
+        function: Callable[[Any], Any], given: Any, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, float, float]:
+        if compiles and shape not in seen:
+            seen.add(shape)
+            function(given)
+        return _clocked(function, given)
+
     if isinstance(restorer, FileRestorer):
-        of_file, alone, compiles = restorer.restore, restorer.jobs == 1, restorer.compiles
+        of_file, alone = restorer.restore, restorer.jobs == 1
 
         def restore_file(picture: Degraded) -> Restored:
-            if compiles and picture.pixels.shape not in seen:
-                seen.add(picture.pixels.shape)
-                of_file(picture.file)
-            restored, seconds, cpu_seconds = _clocked(of_file, picture.file)
+            restored, seconds, cpu_seconds = clocked(of_file, picture.file, picture.pixels.shape)
             if picture.pixels.ndim == 2:
                 restored = _luma(restored)
             pixels = _of_the_shape(restored, picture.pixels)
@@ -101,10 +108,7 @@ def timed(restorer: Restorer | FileRestorer) -> Callable[[Degraded], Restored]:
         degraded = picture.pixels[None]
         if degraded.ndim == 3:
             degraded = degraded[..., None]
-        if degraded.shape not in seen:
-            seen.add(degraded.shape)
-            of_pixels(degraded)
-        restored, *times = _clocked(of_pixels, degraded)
+        restored, *times = clocked(of_pixels, degraded, degraded.shape)
         if picture.pixels.ndim == 2:
             restored = restored[..., 0]
         return Restored(_of_the_shape(restored[0], picture.pixels), *times)
