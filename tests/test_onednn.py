@@ -93,6 +93,21 @@ def test_sums_are_rounded_once():
 
 
 @WHERE_IT_WORKS
+@DTYPES
+@pytest.mark.parametrize("transpose_a", [False, True])
+def test_multiplies_as_xla_does(transpose_a, dtype, monkeypatch):
+    a, b = (jnp.asarray(np.random.default_rng(0).normal(size=(37, 37)), dtype) for _ in range(2))
+    a, b = a[:, :21] if transpose_a else a[:21], b[:, :19]
+    found = convolutions.matmul(a, b, jnp.float32, transpose_a=transpose_a)
+    monkeypatch.setattr(probe, "onednn_works", lambda: False)
+    expected = convolutions.matmul(a, b, jnp.float32, transpose_a=transpose_a)
+    assert found.shape == expected.shape == (21, 19)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    with pytest.raises(TypeError, match="two matrices of one dtype: float16"):
+        onednn.matmul(a.astype(jnp.float16), b, jnp.float32)
+
+
+@WHERE_IT_WORKS
 def test_two_dtypes_are_refused_before_the_process_would_abort():
     x, kernel = jnp.zeros((1, 4, 4, 2), jnp.float32), jnp.zeros((3, 3, 2, 3), jnp.bfloat16)
     with pytest.raises(TypeError, match="of one dtype: float32, bfloat16"):

@@ -25,9 +25,9 @@ def phases_of(config):
     return plan_phases(sections, batch_size=config.batch_size)
 
 
-def optimizer_of(**options):
+def optimizer_of(dtype="float32", **options):
     config = base.get_config()
-    return make_optimizer(phases_of(config), **config.optimizer.to_dict() | options)
+    return make_optimizer(phases_of(config), dtype, **config.optimizer.to_dict() | options)
 
 
 def test_slow_layers_learn_at_their_rate():
@@ -43,25 +43,34 @@ def test_a_slow_layer_that_is_not_there_is_named():
         optimizer_of(slow_layers=("conv2", "conv9")).init(PARAMS)
 
 
-def test_muon_takes_steps_of_one_length_in_all_directions():
-    shapes = {"kernel": (3, 3, 8, 16), "of_the_image": (3, 3, 1, 16), "to_one": (3, 3, 16, 1)}
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernel", [(3, 3, 8, 16), (1, 1, 8, 72)])
+def test_muon_takes_steps_of_one_length_in_all_directions(kernel, dtype):
+    shapes = {"kernel": kernel, "of_the_image": (3, 3, 1, 16), "to_one": (3, 3, 16, 1)}
     keys = jax.random.split(jax.random.key(0), len(shapes))
     gradients = {
         name: 1e-3 * jax.random.normal(key, shape)
         for (name, shape), key in zip(shapes.items(), keys, strict=True)
     }
     gradients["bias"] = jnp.full(16, 1e-3)
-    optimizer = optimizer_of(name="muon")
+    optimizer = optimizer_of(dtype, name="muon")
     changes, _ = optimizer.update(gradients, optimizer.init(gradients), gradients)
     rate = 1e-4
-    lengths = jnp.linalg.svd(changes["kernel"].reshape(-1, 16), compute_uv=False)
+    lengths = jnp.linalg.svd(changes["kernel"].reshape(-1, kernel[-1]), compute_uv=False)
     # Newton and Schulz's five steps bring singular values near 1, not to it.
-    np.testing.assert_allclose(lengths, 0.2 * np.sqrt(9 * 8) * rate, rtol=0.35)
+    np.testing.assert_allclose(lengths, 0.2 * np.sqrt(72) * rate, rtol=0.35)
     assert (changes["kernel"] * gradients["kernel"]).sum() < 0
     for name in ("of_the_image", "to_one", "bias"):
         # Adam's first step is as long for every parameter; with Nesterov's momentum that is 1.47.
         expected = -1.47 * rate * np.sign(gradients[name])
         np.testing.assert_allclose(changes[name], expected, rtol=1e-2, err_msg=name)
+
+
+def test_muon_leaves_a_kernel_without_gradient_as_it_is():
+    params = {"kernel": jnp.zeros((2, 2, 8, 8))}
+    optimizer = optimizer_of(name="muon")
+    changes, _ = optimizer.update(params, optimizer.init(params), params)
+    assert not changes["kernel"].any()
 
 
 def test_an_optimizer_that_is_not_there_is_named():
@@ -73,7 +82,7 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
     config = base.get_config()
     phases = phases_of(config)
     model = create_model(name="l4", dtype="float32", convolution="direct")
-    optimizer = make_optimizer(phases, **config.optimizer)
+    optimizer = make_optimizer(phases, "float32", **config.optimizer)
     clean = np.random.default_rng(0).integers(0, 256, (1, 2, 8, 8, 1)).astype(np.uint8)
     batch = {"clean": clean, "turn": np.zeros((1, 2), np.uint8), "quality": np.full((1, 2), 20)}
     variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))

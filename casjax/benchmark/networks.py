@@ -115,6 +115,7 @@ class Training:
         )
         optimizer = make_optimizer(
             [plan],
+            dtype,
             name="adam",
             beta1=0.9,
             beta2=0.999,

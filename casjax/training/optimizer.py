@@ -5,16 +5,23 @@ from functools import partial
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import optax
-import optax.contrib
+from jax.typing import DTypeLike
 
+from casjax.models.convolutions import matmul
 from casjax.training.phases import Phase, learning_rate_at
 
 FEWEST_CHANNELS = 8  # of a matrix; kernels with fewer channels take or return an image
+# Of Muon, as published: the momentum, how often the iteration is repeated, and what it multiplies
+# the first, third and fifth power of singular values by. A step's root mean square is 0.2.
+MOMENTUM, ITERATIONS, COEFFICIENTS = 0.95, 5, (3.4445, -4.775, 2.0315)
+ROOT_MEAN_SQUARE = 0.2
 
 
 def make_optimizer(
     phases: Sequence[Phase],
+    dtype: DTypeLike,
     *,
     name: Literal["adam", "muon"],
     beta1: float,
@@ -28,8 +35,9 @@ def make_optimizer(
 
     Muon (Jordan et al., 2024) gives the step of each kernel the same length in all directions: a
     kernel is the matrix from its taps and input channels to its output channels. Scaled as in
-    arXiv:2502.16982, its steps are about as long as Adam's at the same rate. Parameters that are no
-    such matrix (biases, slopes, kernels from or to an image) are trained with Adam.
+    arXiv:2502.16982, its steps are about as long as Adam's at the same rate. Its matrices are
+    multiplied in ``dtype``, bfloat16 or float32, that of the network's activations. Parameters that
+    are no such matrix (biases, slopes, kernels from or to an image) are trained with Adam.
 
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
     down to it; 0 turns this off. The ``slow_layers`` learn with ``slow_rate`` times the learning
@@ -42,14 +50,12 @@ def make_optimizer(
     if name == "adam":
         optimizer = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
     elif name == "muon":
-        optimizer = optax.contrib.muon(
-            rate,
-            adam_b1=beta1,
-            adam_b2=beta2,
-            eps=epsilon,
-            muon_weight_dimension_numbers=as_matrices,
-            consistent_rms=0.2,
+        steps = optax.stateless_with_tree_map(lambda momentum, _: muon_step(momentum, dtype))
+        muon = optax.chain(
+            optax.trace(MOMENTUM, nesterov=True), steps, optax.scale_by_learning_rate(rate)
         )
+        adam = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon, nesterov=True)
+        optimizer = optax.partition({"muon": muon, "adam": adam}, optimizers_of)
     else:
         raise ValueError(f"optimizer.name={name!r}: expected 'adam' or 'muon'")
     clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
@@ -58,15 +64,40 @@ def make_optimizer(
     return optax.chain(*clip, optimizer, *slow)
 
 
-def as_matrices(params: Any) -> Any:
-    """Return for each parameter how Muon treats it as a matrix, or None if it does not."""
+def optimizers_of(params: Any) -> Any:
+    """Return for each parameter whether ``"muon"`` or ``"adam"`` trains it with Muon."""
 
-    def dimensions(x: jax.Array) -> optax.contrib.MuonDimensionNumbers | None:
-        if x.ndim < 4 or min(x.shape[2:]) < FEWEST_CHANNELS:
-            return None
-        return optax.contrib.MuonDimensionNumbers(reduction_axis=(0, 1, 2), output_axis=3)
+    def optimizer_of(x: jax.Array) -> str:
+        return "muon" if x.ndim == 4 and min(x.shape[2:]) >= FEWEST_CHANNELS else "adam"
 
-    return jax.tree.map(dimensions, params)
+    return jax.tree.map(optimizer_of, params)
+
+
+def muon_step(momentum: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Return the step for the momentum of a kernel ``[k, k, ci, co]``: float32, the same shape."""
+    matrix = momentum.reshape(-1, momentum.shape[-1])
+    if is_wide := len(matrix) < matrix.shape[1]:
+        matrix = matrix.T
+    step = orthogonalized(matrix, dtype).astype(jnp.float32)
+    scale = ROOT_MEAN_SQUARE * len(step) ** 0.5
+    return (scale * (step.T if is_wide else step)).reshape(momentum.shape)
+
+
+def orthogonalized(matrix: jax.Array, dtype: DTypeLike) -> jax.Array:
+    """Bring the singular values of a matrix ``[m, n]``, m at least n, near one, in a dtype.
+
+    Newton and Schulz's iteration takes x to ``x (a + b g + c g g)`` with ``g = x.T x``, which is
+    written so that nothing as large as x is transposed or added.
+    """
+    a, b, c = COEFFICIENTS
+    norm = jnp.linalg.norm(matrix)
+    x = (matrix / jnp.where(norm > 0, norm, 1)).astype(dtype)
+    for _ in range(ITERATIONS):
+        gram = matmul(x, x, dtype, transpose_a=True)
+        fourth = matmul(gram, gram, jnp.float32)
+        powers = a * jnp.eye(len(gram)) + b * gram.astype(jnp.float32) + c * fourth
+        x = matmul(x, powers.astype(dtype), dtype)
+    return x
 
 
 def layers_called(names: Sequence[str], params: Mapping[str, Any]) -> dict[str, bool]:

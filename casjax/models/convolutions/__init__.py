@@ -240,6 +240,28 @@ def conv_to_few(
     return sum_of_shifts(functools.reduce(jnp.add, planes), len(kernel), rim)
 
 
+def matmul(
+    a: jax.Array, b: jax.Array, dtype: DTypeLike, *, transpose_a: bool = False
+) -> jax.Array:
+    """Multiply matrices of one dtype, summing in float32, to a dtype; there is no gradient of it.
+
+    By oneDNN where that works: XLA's CPU backend multiplies bfloat16 no faster than float32.
+
+    Args:
+      a: ``[m, k]``, or ``[k, m]`` to be transposed.
+      b: ``[k, n]``, the same dtype.
+      dtype: of the result, that of the matrices or float32.
+      transpose_a: whether to transpose ``a`` first.
+
+    Returns:
+      ``[m, n]``.
+    """
+    if probe.onednn_works():
+        return onednn.matmul(a, b, dtype, transpose_a=transpose_a)
+    product = jnp.matmul(a.T if transpose_a else a, b, preferred_element_type=jnp.float32)
+    return product.astype(dtype)
+
+
 @jax.custom_vjp
 def _project(x: jax.Array, taps: jax.Array) -> jax.Array:
     """Multiply ``[n, h, w, c]`` by ``[c, taps]``, to float32, with a gradient of one dtype.

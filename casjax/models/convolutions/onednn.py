@@ -105,7 +105,7 @@ def _convolve_to_few(parts: tuple[Array, ...], kernel: Array, padding: int) -> A
     planes = functools.reduce(
         jnp.add,
         (
-            _matmul(part.reshape(-1, part.shape[-1]), as_columns(taps), jnp.float32)
+            matmul(part.reshape(-1, part.shape[-1]), as_columns(taps), jnp.float32)
             for part, taps in zip(parts, split_by_input(kernel, parts), strict=True)
         ),
     )
@@ -198,7 +198,7 @@ def _correlate_at_once(moved: Array, still: Array, size: int, padding: int) -> A
     shifted = jnp.stack([planes[..., i : i + height, j : j + width] for i, j in places])
     shifted = shifted.reshape(size**2 * len(planes), -1)
     shifted = lax.bitcast_convert_type(shifted, still.dtype)
-    return _matmul(shifted, still.reshape(-1, b), jnp.float32).reshape(size, size, -1, b)
+    return matmul(shifted, still.reshape(-1, b), jnp.float32).reshape(size, size, -1, b)
 
 
 def _stack(x: Array, pitch: int, sides: tuple[int, int], above: int, rows: int) -> Array:
@@ -219,10 +219,18 @@ def words(x: Array) -> Array:
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
-def _matmul(a: Array, b: Array, dtype: DTypeLike) -> Array:
-    """Multiply matrices, summing in float32, to a dtype."""
-    config: dict[str, object] = {"onednn_matmul_config": {}}
-    result = jax.ShapeDtypeStruct((len(a), b.shape[1]), dtype)
+def matmul(a: Array, b: Array, dtype: DTypeLike, *, transpose_a: bool = False) -> Array:
+    """Multiply matrices of one dtype, summing in float32, to a dtype.
+
+    Transposing the first one here costs less than doing so in memory.
+
+    Raises:
+      TypeError: they differ in dtype, for which oneDNN would abort the process.
+    """
+    if a.dtype != b.dtype:
+        raise TypeError(f"expected two matrices of one dtype: {a.dtype}, {b.dtype}")
+    config: dict[str, object] = {"onednn_matmul_config": {"transpose_a": transpose_a}}
+    result = jax.ShapeDtypeStruct((a.shape[1 if transpose_a else 0], b.shape[1]), dtype)
     return _call(MATMUL, config, result, a, b)
 
 
