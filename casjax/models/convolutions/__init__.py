@@ -240,9 +240,7 @@ def conv_to_few(
     return sum_of_shifts(functools.reduce(jnp.add, planes), len(kernel), rim)
 
 
-def matmul(
-    a: jax.Array, b: jax.Array, dtype: DTypeLike, *, transpose_a: bool = False
-) -> jax.Array:
+def matmul(a: jax.Array, b: jax.Array, dtype: DTypeLike, *, transpose_a: bool = False) -> jax.Array:
     """Multiply matrices of one dtype, summing in float32, to a dtype; there is no gradient of it.
 
     By oneDNN where that works: XLA's CPU backend multiplies bfloat16 no faster than float32.
