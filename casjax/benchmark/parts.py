@@ -123,7 +123,7 @@ def training_cases(settings: Settings) -> Iterator[Case]:
                     call=partial(training.run, training.resident_batch, steps),
                     flops=networks.training_flops(name, shape) * steps,
                 )
-                if settings.compare and batch == paper:
+                if settings.compare:
                     from casjax.benchmark import torch_networks
 
                     rivals = torch_networks.training_calls(
