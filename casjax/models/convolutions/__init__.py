@@ -146,9 +146,10 @@ def _interleave(cases: jax.Array) -> jax.Array:
 
 
 def _interleave_backward(_: None, dy: jax.Array) -> tuple[jax.Array]:
-    n, h, _, c = dy.shape
     rim = (1, 1)
-    pairs = jnp.pad(words(dy), ((0, 0), rim, rim, (0, 0))).reshape(n, h // 2 + 1, 2, -1, 2 * c)
+    padded = jnp.pad(words(dy), ((0, 0), rim, rim, (0, 0)))
+    n, h, w, c = padded.shape
+    pairs = padded.reshape(n, h // 2, 2, w // 2, 2 * c)
     cases = jnp.concatenate([pairs[:, :, 0], pairs[:, :, 1]], axis=3)
     return (lax.bitcast_convert_type(cases, dy.dtype),)
 
