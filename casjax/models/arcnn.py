@@ -40,9 +40,9 @@ class ARCNN(nn.Module):
     @nn.compact
     def __call__(self, degraded: jax.Array) -> tuple[jax.Array]:
         """Restore `degraded`, float [n, h, w, 1] in [0, 1], to a 1-tuple of the same shape."""
-        features = nn.relu(self._layer("conv1", 9, 64)(degraded))
-        enhanced = nn.relu(self._layer("conv2", 7, 32)(features))
-        mapped = nn.relu(self._layer("conv3", 1, 16)(enhanced))
+        features = self._layer("conv1", 9, 64)(degraded)
+        enhanced = self._layer("conv2", 7, 32)(features)
+        mapped = self._layer("conv3", 1, 16)(enhanced)
         return (self._layer("conv4", 5, 1, output=True)(mapped),)
 
     def _layer(self, name: str, size: int, features: int, *, output: bool = False) -> Convolution:
@@ -57,6 +57,7 @@ class ARCNN(nn.Module):
             features,
             kernel_init=kernel_init,
             bias_init=bias_init,
+            rectified=not output,
             dtype="float32" if output else self.dtype,
             convolution=self.convolution,
             name=name,

@@ -30,7 +30,7 @@ class _ResidualNetwork(nn.Module):
     alignment: ClassVar[int] = 1
 
     def _hidden(self, name: str, size: int, features: int, x: jax.Array) -> jax.Array:
-        return nn.relu(self._layer(name, size, features, self.dtype, variance=2.0)(x))
+        return self._layer(name, size, features, self.dtype, variance=2.0)(x)
 
     def _increment(self, name: str, size: int, x: jax.Array) -> jax.Array:
         return self._layer(name, size, 1, "float32", variance=2e-4)(x)
@@ -43,6 +43,7 @@ class _ResidualNetwork(nn.Module):
             features,
             kernel_init=nn.initializers.variance_scaling(variance, "fan_in", "normal"),
             bias_init=lambda _, shape: jnp.zeros(shape[-1]),
+            rectified=features > 1,
             dtype=dtype,
             convolution=self.convolution,
             name=name,
