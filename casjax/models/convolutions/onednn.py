@@ -26,8 +26,10 @@ from jax import Array, lax
 from jax.typing import DTypeLike
 
 CONVOLUTION, MATMUL = TARGETS = "__onednn$convolution", "__onednn$matmul"
-# In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached.
-PIXELS_PER_STRIP = 2500
+# In a strip of a kernel's gradient: enough to sum over at once, few enough to stay cached, which is
+# a quarter of it between wide maps.
+PIXELS_PER_STRIP = 10_000
+WIDE = 128**2  # input channels times output channels
 FEW_CHANNELS = 3  # of an image
 PLANES_AT_ONCE = 32  # copies of a plane that may exist in full
 # Columns, the input channels of a tall convolution, lie below one another in groups of this many,
@@ -164,7 +166,8 @@ def _correlate(moved: Array, still: Array, size: int, padding: int) -> Array:
     width = groups * COLUMNS
     pitch = h + padding  # The images are stacked vertically, with zeros in between.
     rows = n * pitch
-    strips = math.ceil(rows * width / PIXELS_PER_STRIP)
+    pixels = PIXELS_PER_STRIP / (4 if a * b >= WIDE else 1)
+    strips = math.ceil(rows * width / pixels)
     # Of the strip lengths close to that, the one that covers the fewest rows.
     longest, shortest = math.ceil(rows / strips), math.ceil(rows / (2 * strips))
     strip = min(range(longest, shortest - 1, -1), key=lambda length: -rows % length)
