@@ -60,7 +60,7 @@ def main(_: Sequence[str]) -> None:
     """Run the command; see `train.train_and_evaluate`."""
     # Imported here so that --help and mistyped flags need not wait for these.
     from casjax.evaluation import evaluator
-    from casjax.networks import compilation
+    from casjax.networks import compilation, memory
     from casjax.training import processes
     from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
     from casjax.training.train import train_and_evaluate
@@ -68,6 +68,7 @@ def main(_: Sequence[str]) -> None:
     logging.set_verbosity(logging.INFO)
     python_logging.getLogger("jax").setLevel(python_logging.WARNING)
     compilation.cache_compilations()
+    memory.keep_freed_memory()
     config = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = Path(WORKDIR.value or f"runs/{config_name(config)}")
     try:

@@ -1,6 +1,7 @@
 """The memory of a network whose features can be counted by hand."""
 
 import dataclasses
+import platform
 import subprocess
 import sys
 from typing import Any
@@ -79,3 +80,20 @@ double.lower(jax.ShapeDtypeStruct((4,), "float32")).compile()
     command = [sys.executable, "-W", "error", "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["trimmed", "compiled", "trimmed"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="options of glibc")
+def test_freed_memory_is_kept():
+    program = """
+from pathlib import Path
+import numpy as np
+from casjax.networks.memory import keep_freed_memory
+keep_freed_memory()
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+array = np.ones(2**24)
+full = pages()
+del array
+assert pages() > full - 256
+"""
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)

@@ -1,4 +1,4 @@
-"""How much memory a network takes, estimated from its computation without compiling it."""
+"""How much memory a network takes, estimated without compiling it, and what becomes of it."""
 
 import ctypes
 import functools
@@ -99,6 +99,21 @@ def return_what_compilers_leave() -> None:
             trim(0)
 
     jax.monitoring.register_event_duration_secs_listener(listen)
+
+
+def keep_freed_memory() -> None:
+    """Stop the process from returning memory to the system, which takes long; for commands.
+
+    XLA frees all intermediate results after each call. Training by 8 on two cores took 1.15 times
+    as long without this. With C libraries other than glibc this does nothing.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX in malloc.h
+    set_option(trim_threshold, 2**31 - 1)
+    set_option(mmap_max, 0)
 
 
 def _peak_bytes(model: ImageModel, variables: Mapping[str, Any]) -> int:
