@@ -80,10 +80,12 @@ def test_tiles_without_an_inside_are_refused():
         make_colour_restorer(Smoother(), VARIABLES, tile=16)
 
 
-def test_jax_can_keep_the_compilation_of_the_shipped_network(monkeypatch):
+@pytest.mark.parametrize("side", [64, 512])
+def test_jax_can_keep_the_compilation_of_the_shipped_network(side, monkeypatch):
     monkeypatch.setattr(graphs, "_folder", lambda: None)  # traced, here, without being kept
     model = create_model(**pretrained.manifest()["cascnn-colour"]["model"])
-    shapes = [jax.ShapeDtypeStruct((1, 64, 64, 3), np.uint8), jax.ShapeDtypeStruct((1, 2), "f4")]
-    program = str(jax.make_jaxpr(change_batch(model))(variable_shapes(model), *shapes))
+    planes = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
+    tables = jax.ShapeDtypeStruct((1, 2, 8, 8), np.int32)
+    program = str(jax.make_jaxpr(change_batch(model))(variable_shapes(model), planes, tables))
     assert "conv" in program or "dot_general" in program
     assert not any(target in program for target in onednn.TARGETS)

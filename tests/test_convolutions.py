@@ -165,6 +165,12 @@ def test_the_choice_of_formulation(works, monkeypatch):
         assert choices == ["winograd", "direct", "direct"] * 2
 
 
+def test_only_many_pixels_are_restored_by_winograd():
+    many = "winograd" if jax.default_backend() == "cpu" else "direct"
+    choices = [convolutions.for_inference(side**2) for side in (8, 448, 512, 4096)]
+    assert choices == ["direct", "direct", many, many]
+
+
 def test_what_is_asked_for_by_name(monkeypatch):
     assert convolutions.resolve("winograd", "bfloat16", WIDE) == "winograd"
     assert convolutions.resolve("winograd", "float32", FROM_ONE) == "direct"

@@ -31,13 +31,12 @@ def make_colour_restorer(
 
     def restorer(planes: np.ndarray | jax.Array, tables: np.ndarray | jax.Array) -> np.ndarray:
         planes = checked(planes, channels=3)
-        tables = np.broadcast_to(np.asarray(tables), (len(planes), 2, 8, 8))
-        condition = np.asarray(condition_of(tables))
+        tables = np.broadcast_to(np.asarray(tables, np.int32), (len(planes), 2, 8, 8))
         changes = np.empty(planes.shape, np.float16)
         fill_in_tiles(
             changes,
             planes,
-            lambda windows, pictures: change(variables, windows, condition[pictures]),
+            lambda windows, pictures: change(variables, windows, tables[pictures]),
             model,
             tile=tile,
             bucket=bucket,
@@ -49,16 +48,16 @@ def make_colour_restorer(
 
 @functools.cache
 def change_batch(model: Any) -> Callable[..., jax.Array]:
-    """Return the compiled function `(variables, planes, condition) -> changes` of a network.
+    """Return the compiled function `(variables, planes, tables) -> changes` of a network.
 
-    Planes are uint8 [n, h, w, 3] with h and w multiples of `model.alignment`, the condition float32
-    [n, k]. For the rest, see `inference.restore_batch`.
+    Planes are uint8 [n, h, w, 3] with h and w multiples of `model.alignment`, tables int32
+    [n, 2, 8, 8]. For the rest, see `inference.restore_batch`.
     """
 
-    def change(variables: Mapping[str, Any], planes: jax.Array, condition: jax.Array) -> jax.Array:
-        finest, *_ = model.apply(variables, to_network(planes), condition)
+    def change(variables: Mapping[str, Any], planes: jax.Array, tables: jax.Array) -> jax.Array:
+        network = in_form(model, planes.shape)
+        finest, *_ = network.apply(variables, to_network(planes), condition_of(tables))
         return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
 
-    model = in_form(model)
     is_own = type(model).__module__.startswith("casjax.")
     return kept_call(change, name=f"change by {model!r}") if is_own else jax.jit(change)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from casjax.models.cascnn import CASCNN
-from casjax.models.convolutions import without_onednn
+from casjax.models.convolutions import for_inference
 from casjax.networks.graphs import kept_call
 
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
@@ -160,11 +160,10 @@ def context(model: ImageModel) -> int:
     return _round_up(model.halo, model.alignment)
 
 
-def in_form(model: ImageModel) -> ImageModel:
-    """Return the network in the formulation used for inference."""
+def in_form(model: Any, shape: Sequence[int]) -> Any:
+    """Return the network in the formulation used for inference on pictures [n, h, w, c]."""
     if isinstance(model, CASCNN) and (model.convolution, model.dtype) == ("auto", "float32"):
-        # A compilation with oneDNN calls cannot be kept, and takes longer than restoring a picture.
-        return model.clone(convolution=without_onednn())
+        return model.clone(convolution=for_inference(math.prod(shape[:3])))
     return model
 
 
@@ -181,10 +180,10 @@ def restore_batch(
     """
 
     def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
-        finest, *_ = model.apply(variables, degraded.astype(jnp.float32) / 255)
+        network = in_form(model, degraded.shape)
+        finest, *_ = network.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
-    model = in_form(model)
     is_own = type(model).__module__.startswith("casjax.")
     return kept_call(restore, name=f"restore by {model!r}") if is_own else jax.jit(restore)
 
