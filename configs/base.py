@@ -26,8 +26,9 @@ def get_config() -> ConfigDict:
     config.model.residual = False  # the paper saw no gain
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
-    # or "bfloat16": on accelerators, and on CPUs with units for it; or "auto": the faster one where
-    # a run starts, which it keeps wherever it resumes
+    # or "bfloat16": on accelerators, and on CPUs with units for it; "mixed": that, but float32 at
+    # full resolution; "auto": the faster one of float32 and bfloat16 where a run starts, which it
+    # keeps wherever it resumes. Scores are always computed in float32
     config.model.dtype = "float32"
     # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"

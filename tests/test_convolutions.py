@@ -165,10 +165,17 @@ def test_the_choice_of_formulation(works, monkeypatch):
         assert choices == ["winograd", "direct", "direct"] * 2
 
 
-def test_only_many_pixels_are_restored_by_winograd():
-    many = "winograd" if jax.default_backend() == "cpu" else "direct"
-    choices = [convolutions.for_inference(side**2) for side in (8, 448, 512, 4096)]
-    assert choices == ["direct", "direct", many, many]
+@pytest.mark.parametrize(("gain", "chosen"), [(0.0, "winograd"), (1.2, "winograd"), (3.0, "auto")])
+def test_the_form_in_which_pictures_are_restored(gain, chosen, monkeypatch):
+    monkeypatch.setattr(probe, "verdict", lambda: probe.Verdict(fault="", bfloat16_gain=gain))
+    form = convolutions.for_inference
+    small, large = 448**2, 512**2
+    assert form("float32", small) == form("mixed", small) == ("float32", "direct")
+    if jax.default_backend() == "cpu":
+        assert form("float32", large) == ("float32", "winograd")
+        assert form("mixed", large) == ("mixed" if gain == 3 else "float32", chosen)
+    else:
+        assert form("mixed", large) == ("float32", "direct")
 
 
 def test_what_is_asked_for_by_name(monkeypatch):

@@ -33,7 +33,8 @@ class CASCNN(nn.Module):
         previous value at each step, the default of Torch.
       initializer: ``"paper"``, or ``"image_carrying"`` which starts from the identity.
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products. Parameters,
-        sums and outputs are always float32.
+        sums and outputs are always float32. ``"mixed"`` is float32 at full resolution, where the
+        picture itself passes through the layers, and bfloat16 at the others.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
       channels: 1 for luma, the paper's network; or 3 for Y, Cb and Cr, all at full resolution.
         Chroma outputs are increments to the degraded planes, without a PReLU.
@@ -48,7 +49,7 @@ class CASCNN(nn.Module):
     residual: bool
     batch_norm: bool
     initializer: Initializer
-    dtype: Literal["float32", "bfloat16"]
+    dtype: Literal["float32", "bfloat16", "mixed"]
     convolution: convolutions.Formulation
     channels: int = 1
     condition: int = 0
@@ -109,13 +110,14 @@ class CASCNN(nn.Module):
         )
 
         # Figure 1, downwards: two convolutions per block, the resolution halved between blocks.
-        seen = [degraded.astype(self.dtype)]
+        fine, coarse = ("float32", "bfloat16") if self.dtype == "mixed" else [self.dtype] * 2
+        seen = [degraded.astype(fine)]
         if condition is not None:
             planes = jnp.broadcast_to(condition[:, None, None], (n, h, w, self.condition))
-            seen.append(planes.astype(self.dtype))
+            seen.append(planes.astype(fine))
         a = conv(name="A1", features=128)(seen)
         a = conv(name="A2", features=128)([a])
-        b = conv(name="B1", features=128)([average_pool(a)])
+        b = conv(name="B1", features=128)([average_pool(a).astype(coarse)])
         b = conv(name="B2", features=128)([b])
         c = conv(name="C1", features=256)([average_pool(b)])
         c = conv(name="C2", features=256)([c])
@@ -125,7 +127,7 @@ class CASCNN(nn.Module):
         # Upwards: the features of a scale give its image, and are upsampled for the next finer
         # scale, where they join that scale's own features and the upsampled image.
         def join(block: jax.Array, enlarged: jax.Array, image: jax.Array) -> list[jax.Array]:
-            below = [enlarged, upsample(image).astype(self.dtype)]
+            below = [enlarged.astype(block.dtype), upsample(image).astype(block.dtype)]
             return [block, *below] if self.skip_connections else below
 
         scales = [degraded]

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from casjax.models import vary
 from casjax.models.cascnn import CASCNN
 from casjax.models.convolutions import for_inference
 from casjax.networks.graphs import kept_call
@@ -160,10 +161,23 @@ def context(model: ImageModel) -> int:
     return _round_up(model.halo, model.alignment)
 
 
+def for_photographs(model: Any) -> Any:
+    """Return a network to restore photographs with, instead of scoring it: CAS-CNN may be mixed.
+
+    That is faster on some processors. It changes the PSNR of pictures of LIVE1 by up to 0.002 dB.
+    """
+    return vary(model, dtype="mixed") if isinstance(model, CASCNN) else model
+
+
 def in_form(model: Any, shape: Sequence[int]) -> Any:
-    """Return the network in the formulation used for inference on pictures [n, h, w, c]."""
-    if isinstance(model, CASCNN) and (model.convolution, model.dtype) == ("auto", "float32"):
-        return model.clone(convolution=for_inference(math.prod(shape[:3])))
+    """Return the network in the form used for inference on pictures [n, h, w, c]."""
+    if (
+        isinstance(model, CASCNN)
+        and model.convolution == "auto"
+        and model.dtype in ("float32", "mixed")
+    ):
+        dtype, convolution = for_inference(model.dtype, math.prod(shape[:3]))
+        return model.clone(dtype=dtype, convolution=convolution)
     return model
 
 

@@ -11,6 +11,7 @@ from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks import colour, pretrained
 from casjax.networks.colour_restorer import ColourRestorer, make_colour_restorer
+from casjax.networks.inference import for_photographs
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.restoration.changes import Pixels, changed, rounded, strips
 from casjax.restoration.quality import estimate_quality
@@ -150,7 +151,8 @@ def load_colour_restorer(model: str, memory: int | None) -> ColourRestorer:
         memory=default_memory() if memory is None else memory,
         multiple=BUCKET,
     )
-    return make_colour_restorer(network.model, network.variables, tile=tile, bucket=BUCKET)
+    restored_by = for_photographs(network.model)
+    return make_colour_restorer(restored_by, network.variables, tile=tile, bucket=BUCKET)
 
 
 def _planes(pixels: Pixels, coding: Coding) -> Pixels:

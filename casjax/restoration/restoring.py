@@ -21,7 +21,7 @@ from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import SAMPLINGS, quantization_tables
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
-from casjax.networks.inference import Restorer, make_restorer
+from casjax.networks.inference import Restorer, for_photographs, make_restorer
 from casjax.networks.memory import default_memory, largest_tile
 from casjax.networks.refinement import restore_turned
 from casjax.restoration import colour
@@ -211,7 +211,8 @@ def load_restorer(model: str, memory: int | None) -> Restorer:
         memory=default_memory() if memory is None else memory,
         multiple=BUCKET,
     )
-    return make_restorer(network.model, network.variables, tile=tile, bucket=BUCKET)
+    restored_by = for_photographs(network.model)
+    return make_restorer(restored_by, network.variables, tile=tile, bucket=BUCKET)
 
 
 def shown(photograph: Photograph) -> Pixels:

@@ -22,7 +22,7 @@ from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
 from casjax.files import readable_name
 from casjax.images import write_png
-from casjax.models import count_outputs, create_model, initial_variables, variable_shapes
+from casjax.models import count_outputs, create_model, initial_variables, variable_shapes, vary
 from casjax.models.convolutions import fastest_dtype
 from casjax.networks.colour import is_for_colour, load_start
 from casjax.networks.manifest import find_weights
@@ -186,7 +186,9 @@ def train(
     """Train to the end of the last phase, unless already done, and return the variables."""
     settings = config.to_dict()
     phases = plan_phases({name: config[name] for name in PHASES}, batch_size=config.batch_size)
-    optimizer = make_optimizer(phases, config.model.get("dtype", "float32"), **config.optimizer)
+    dtype = config.model.get("dtype", "float32")
+    dtype = "bfloat16" if dtype == "mixed" else dtype
+    optimizer = make_optimizer(phases, dtype, **config.optimizer)
 
     def state_of(variables: dict[str, Any]) -> TrainState:
         return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
@@ -268,6 +270,8 @@ def score(
     The weights are written first, so that no later failure loses them.
     """
     save_weights(workdir / WEIGHTS_FILE, variables)
+    # In float32 like all scores, whatever it was trained in.
+    model = vary(model, dtype="float32")
     restorer = find_restorer(model, variables, tile=config.evaluation.tile)
     codec = config.degradation.codec
     qualities = config.evaluation.qualities or (config.quality,)

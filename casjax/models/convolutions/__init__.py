@@ -22,8 +22,9 @@ Formulation = Literal["auto", "direct", "winograd", "onednn"]
 
 # With fewer channels, Winograd's transforms take longer than its products save.
 CHANNELS_FOR_WINOGRAD = 64
-# How many times as fast a float32 training step of CAS-CNN is with Winograd as with oneDNN.
-GAIN_OF_WINOGRAD = 1.7
+# How many times as fast as with oneDNN float32 CAS-CNN is with Winograd: a training step, and the
+# restoration of a large picture.
+GAIN_OF_WINOGRAD, GAIN_OF_WINOGRAD_IN_INFERENCE = 1.7, 1.4
 # With fewer pixels at once, CAS-CNN restores sooner with XLA's own convolutions, even from the
 # cache of compilations: Winograd's compile in 8 s instead of 0.7, load in 0.9 s instead of 0.1, and
 # run in 0.7 to 0.9 of the time.
@@ -63,13 +64,24 @@ def resolve(
     return "direct" if formulation == "winograd" and not for_winograd else formulation
 
 
-def for_inference(pixels: int) -> Literal["direct", "winograd"]:
-    """Choose the formulation in which a command restores so many pixels by float32 CAS-CNN soonest.
+def for_inference(
+    dtype: Literal["float32", "mixed"], pixels: int
+) -> tuple[Literal["float32", "mixed"], Formulation]:
+    """Choose dtype and formulation in which a command restores so many pixels by CAS-CNN soonest.
 
-    It is not oneDNN's, because JAX cannot cache compilations that contain its calls.
+    Args:
+      dtype: float32; or mixed, where float32 may replace it.
+      pixels: of the pictures restored at once.
+
+    Returns:
+      The dtype and formulation. JAX cannot cache compilations with oneDNN's calls, which mixed
+      consists of: it is chosen where they pay all the same.
     """
-    large = jax.default_backend() == "cpu" and pixels >= PIXELS_FOR_WINOGRAD
-    return "winograd" if large else "direct"
+    if jax.default_backend() != "cpu" or pixels < PIXELS_FOR_WINOGRAD:
+        return "float32", "direct"
+    if dtype == "mixed" and probe.verdict()["bfloat16_gain"] > GAIN_OF_WINOGRAD_IN_INFERENCE:
+        return "mixed", "auto"
+    return "float32", "winograd"
 
 
 def fastest_dtype() -> Literal["float32", "bfloat16"]:
