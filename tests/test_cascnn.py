@@ -122,6 +122,20 @@ def test_mixed_dtypes_spare_the_picture_the_rounding():
     assert error("mixed") < error("bfloat16") / 5
 
 
+def test_mixed_gradients_are_those_of_float32_rounded(variables):
+    def gradient(dtype):
+        def loss(variables):
+            return jnp.mean(make(dtype=dtype).apply(variables, IMAGE)[0] ** 2)
+
+        return jax.grad(loss)(variables)["params"]
+
+    exact, mixed = gradient("float32"), gradient("mixed")
+    for name, layer in exact.items():
+        for part, expected in layer.items():
+            error = np.linalg.norm(mixed[name][part] - expected)
+            assert error <= 0.06 * np.linalg.norm(expected), (name, part)
+
+
 def test_residual_adds_the_input(variables):
     plain, increment = make(), make(residual=True, skip_connections=True)
     zero = jax.tree.map(jnp.zeros_like, variables)

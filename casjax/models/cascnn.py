@@ -34,7 +34,7 @@ class CASCNN(nn.Module):
       initializer: ``"paper"``, or ``"image_carrying"`` which starts from the identity.
       dtype: ``"float32"`` or ``"bfloat16"``: the dtype of activations and products. Parameters,
         sums and outputs are always float32. ``"mixed"`` is float32 at full resolution, where the
-        picture itself passes through the layers, and bfloat16 at the others.
+        picture itself passes through the layers, and bfloat16 at the others and in gradients.
       convolution: the formulation, see `casjax.models.convolutions.resolve`.
       channels: 1 for luma, the paper's network; or 3 for Y, Cb and Cr, all at full resolution.
         Chroma outputs are increments to the degraded planes, without a PReLU.
@@ -110,13 +110,14 @@ class CASCNN(nn.Module):
         )
 
         # Figure 1, downwards: two convolutions per block, the resolution halved between blocks.
-        fine, coarse = ("float32", "bfloat16") if self.dtype == "mixed" else [self.dtype] * 2
+        mixed = self.dtype == "mixed"
+        fine, coarse = ("float32", "bfloat16") if mixed else (self.dtype, self.dtype)
         seen = [degraded.astype(fine)]
         if condition is not None:
             planes = jnp.broadcast_to(condition[:, None, None], (n, h, w, self.condition))
             seen.append(planes.astype(fine))
-        a = conv(name="A1", features=128)(seen)
-        a = conv(name="A2", features=128)([a])
+        a = conv(name="A1", features=128, mixed=mixed)(seen)
+        a = conv(name="A2", features=128, mixed=mixed)([a])
         b = conv(name="B1", features=128)([average_pool(a).astype(coarse)])
         b = conv(name="B2", features=128)([b])
         c = conv(name="C1", features=256)([average_pool(b)])
@@ -158,6 +159,7 @@ class Layer(nn.Module):
     convolution: convolutions.Formulation
     activate: bool = True
     linear_features: int = 0  # the last ones, which skip the PReLU
+    mixed: bool = False  # whether the gradient of a float32 convolution is computed in bfloat16
 
     @nn.compact
     def __call__(self, inputs: Sequence[jax.Array]) -> jax.Array:
@@ -196,7 +198,8 @@ class Layer(nn.Module):
         if self.kind == "output":
             y = activate(convolutions.conv_to_few(inputs, kernel, self.convolution), activation)
         elif self.kind == "conv":
-            y = convolutions.conv3x3(inputs, kernel, self.convolution, activation)
+            conv = convolutions.mixed_conv3x3 if self.mixed else convolutions.conv3x3
+            y = conv(inputs, kernel, self.convolution, activation)
         else:
             y = convolutions.full_conv4x4(inputs, kernel, self.convolution, activation)
         crop = 2 if self.kind == "full_conv" else 1
