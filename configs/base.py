@@ -27,8 +27,8 @@ def get_config() -> ConfigDict:
     config.model.batch_norm = False  # the paper saw a loss
     config.model.initializer = "paper"  # or "image_carrying": far better after few steps
     # or "bfloat16": on accelerators, and on CPUs with units for it; "mixed": that, but float32 at
-    # full resolution; "auto": the faster one of float32 and bfloat16 where a run starts, which it
-    # keeps wherever it resumes. Scores are always computed in float32
+    # full resolution; "auto": float32, or if that is faster mixed (other networks: bfloat16), as
+    # found where a run starts, which keeps it wherever it resumes. Scores are those of float32.
     config.model.dtype = "float32"
     # "direct", "winograd", "onednn"; auto: what the backend runs fastest in this dtype
     config.model.convolution = "auto"

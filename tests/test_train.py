@@ -103,6 +103,15 @@ def test_a_run_keeps_the_dtype_it_was_begun_with(config, tmp_path, monkeypatch):
     assert config.model.dtype == "auto"
 
 
+@pytest.mark.parametrize(("name", "dtype"), [("cascnn", "mixed"), ("l4", "bfloat16")])
+def test_no_dtype_is_chosen_that_rounds_the_picture(name, dtype, config, tmp_path, monkeypatch):
+    config.model.name, config.model.dtype = name, "auto"
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "bfloat16")
+    assert train.with_dtype(config, tmp_path).model.dtype == dtype
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "float32")
+    assert train.with_dtype(config, tmp_path).model.dtype == "float32"
+
+
 def stopping_after(steps):
     """`loop.fit` that Ctrl-C ends at the begin of a step."""
     fit = train.fit

