@@ -32,7 +32,8 @@ overrides=(--config.evaluation.datasets="()" --config.data.validation_cutouts=16
 
 measured() { # cut-outs that CAS-CNN can see in MINUTES, less some time to compile and save
   local figures="$RUNS/speed.json"
-  python -m casjax.benchmark --only train_step --models cascnn --batches "$BATCH" --calls 5 \
+  python -m casjax.benchmark --only train_step --models cascnn --dtypes float32,mixed \
+    --batches "$BATCH" --calls 5 \
     --json "$figures" >&2
   python -c "import json, sys
 figures = json.load(open(sys.argv[1]))

@@ -120,6 +120,7 @@ def test_the_command_writes_records(tmp_path, capsys, monkeypatch):
         ["--models", "vgg"],
         ["--calls", "0"],
         ["--batches", "8,"],
+        ["--dtypes", "mixed", "--models", "cascnn,l4"],
         ["--json", "nowhere/figures"],
     ],
 )

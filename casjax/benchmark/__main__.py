@@ -87,9 +87,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--models", type=names(), metavar="NAMES", help="networks; default: all")
     add(
         "--dtypes",
-        type=names(("float32", "bfloat16")),
+        type=names(("float32", "bfloat16", "mixed")),
         metavar="DTYPES",
-        help="default: float32, and on accelerators also bfloat16",
+        help="default: float32, and on accelerators also bfloat16; mixed: of cascnn only, compared "
+        "with bfloat16",
     )
     add(
         "--compare",
@@ -166,6 +167,8 @@ def make_settings(options: argparse.Namespace) -> Any:
     unknown = sorted(set(models) - MODELS.keys())
     if unknown:
         raise ValueError(f"no network {', '.join(unknown)}: expected {', '.join(sorted(MODELS))}")
+    if "mixed" in (options.dtypes or []) and models != ["cascnn"]:
+        raise ValueError("--dtypes mixed needs --models cascnn, the only network that has it")
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"--json {options.json}: there is no folder {options.json.parent}")
     if options.compare and importlib.util.find_spec("torch") is None:

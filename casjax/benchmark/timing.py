@@ -117,7 +117,7 @@ def _side() -> int:
 
 @functools.cache
 def _product(dtype: str) -> Call:
-    matrix = jnp.ones((_side(), _side()), dtype)
+    matrix = jnp.ones((_side(), _side()), "bfloat16" if dtype == "mixed" else dtype)
     # Sums in float32: with bfloat16 sums, CPUs do not use their bfloat16 units.
     product = jax.jit(functools.partial(jnp.matmul, preferred_element_type=jnp.float32))
     return lambda: product(matrix, matrix).block_until_ready()

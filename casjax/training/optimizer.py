@@ -21,7 +21,7 @@ ROOT_MEAN_SQUARE = 0.2
 
 def make_optimizer(
     phases: Sequence[Phase],
-    dtype: DTypeLike,
+    dtype: str,
     *,
     name: Literal["adam", "muon"],
     beta1: float,
@@ -36,7 +36,7 @@ def make_optimizer(
     Muon (Jordan et al., 2024) gives the step of each kernel the same length in all directions: a
     kernel is the matrix from its taps and input channels to its output channels. Scaled as in
     arXiv:2502.16982, its steps are about as long as Adam's at the same rate. Its matrices are
-    multiplied in ``dtype``, bfloat16 or float32, that of the network's activations. Parameters that
+    multiplied in ``dtype``, that of the network, and for ``"mixed"`` in bfloat16. Parameters that
     are no such matrix (biases, slopes, kernels from or to an image) are trained with Adam.
 
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
@@ -50,7 +50,8 @@ def make_optimizer(
     if name == "adam":
         optimizer = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
     elif name == "muon":
-        steps = optax.stateless_with_tree_map(lambda momentum, _: muon_step(momentum, dtype))
+        step = partial(muon_step, dtype="bfloat16" if dtype == "mixed" else dtype)
+        steps = optax.stateless_with_tree_map(lambda momentum, _: step(momentum))
         muon = optax.chain(
             optax.trace(MOMENTUM, nesterov=True), steps, optax.scale_by_learning_rate(rate)
         )

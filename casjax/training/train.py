@@ -190,9 +190,7 @@ def train(
     """Train to the end of the last phase, unless already done, and return the variables."""
     settings = config.to_dict()
     phases = plan_phases({name: config[name] for name in PHASES}, batch_size=config.batch_size)
-    dtype = config.model.get("dtype", "float32")
-    dtype = "bfloat16" if dtype == "mixed" else dtype
-    optimizer = make_optimizer(phases, dtype, **config.optimizer)
+    optimizer = make_optimizer(phases, config.model.get("dtype", "float32"), **config.optimizer)
 
     def state_of(variables: dict[str, Any]) -> TrainState:
         return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
