@@ -6,6 +6,7 @@ from scipy import fft
 from skimage import data
 
 from casjax.datasets import open_source
+from casjax.evaluation import sadct
 from casjax.evaluation.sadct import (
     DIRECTIONS,
     THRESHOLDING_LENGTHS,
@@ -19,7 +20,7 @@ from casjax.jpeg import degrade
 from casjax.metrics import psnr
 
 LONGEST = len(THRESHOLDING_LENGTHS) - 1
-scales_at_gamma_2 = functools.partial(adaptive_scales, lengths=THRESHOLDING_LENGTHS, gamma=2.0)
+scales_at_gamma_2 = functools.partial(adaptive_scales, gamma=2.0)
 
 
 def test_the_transform_of_regions_with_gaps_is_orthonormal():
@@ -70,6 +71,16 @@ def test_lines_stop_at_an_edge():
         assert (scales[:, 16 - distance, right] == longest).all()
         assert (scales[:, 15 + distance, left] == longest).all()
     assert (scales[..., down] == LONGEST).all()
+
+
+def test_estimates_lie_between_the_mean_and_the_fitted_line():
+    for length in THRESHOLDING_LENGTHS[1:]:
+        constant, slope = sadct._weights(length)
+        weights = constant + slope * np.arange(length)
+        share = sadct.LINEAR[THRESHOLDING_LENGTHS.index(length)]
+        assert weights.sum() == pytest.approx(1, abs=1e-6)
+        bias = weights @ np.arange(length)  # of the estimate of 0, the first pixel of a slope of 1
+        assert bias == pytest.approx((1 - share) * (length - 1) / 2, abs=1e-5)
 
 
 def test_lines_of_a_diagonal_edge_run_along_it():
