@@ -130,10 +130,9 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     if config.model.get("dtype") != "auto":
         return config
     begun = read_config(workdir / CONFIG_FILE)
-    fastest: str = fastest_dtype()
-    if fastest == "bfloat16" and config.model.name == "cascnn":
-        fastest = "mixed"
-    dtype = begun["model"]["dtype"] if begun else fastest
+    dtype: str = begun["model"]["dtype"] if begun else fastest_dtype()
+    if not begun and dtype == "bfloat16" and config.model.name == "cascnn":
+        dtype = "mixed"
     processes.require_agreement("model.dtype", dtype)
     config = config.copy_and_resolve_references()
     config.model.dtype = dtype
