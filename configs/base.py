@@ -73,6 +73,7 @@ def get_config() -> ConfigDict:
     config.optimizer.slow_rate = 0.1  # their share of the learning rate
 
     config.loss = ConfigDict()
+    config.loss.measure = "mse"  # or "psnr": all cut-outs count alike, whatever their errors
     config.loss.edge_weight = 0.0  # of the error of Sobel's derivatives, as for L4 and L8
 
     # First all four outputs, then only the full-resolution one.

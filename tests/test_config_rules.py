@@ -52,6 +52,7 @@ NAN, INFINITE = float("nan"), float("inf")
         ("optimizer.epsilon", [0.0, -1.0]),
         ("optimizer.gradient_clip_norm", [-0.1, NAN]),
         ("optimizer.slow_layers", ["conv4", (4,)]),
+        ("loss.measure", ["l1", 1]),
         ("loss.edge_weight", [-1.0, NAN]),
         ("data.sources", ["bsds500/train", (), (3,), ("",)]),
         ("data.validation_cutouts", [0, 8.5]),

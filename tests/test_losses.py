@@ -1,11 +1,14 @@
 """The losses against plain computations and SciPy."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 import scipy.ndimage
 
-from casjax.training.losses import edge_error, multiscale_mse
+from casjax import metrics
+from casjax.training.losses import edge_error, multiscale_loss
 
 
 def test_each_output_is_compared_with_the_mean_of_its_pixels():
@@ -25,7 +28,7 @@ def test_each_output_is_compared_with_the_mean_of_its_pixels():
                 reference[:, row, column] = clean[:, rows, columns].mean((1, 2))
         errors.append(np.mean((image - reference) ** 2))
     weights = np.array([0.25, 0.25, 0.25, 0.25], np.float32)
-    loss, mse = jax.jit(multiscale_mse)(outputs, clean, weights)
+    loss, mse = jax.jit(multiscale_loss)(outputs, clean, weights)
     assert loss == pytest.approx(np.mean(errors), rel=1e-5)
     assert mse == pytest.approx(errors[0], rel=1e-5)
 
@@ -33,13 +36,31 @@ def test_each_output_is_compared_with_the_mean_of_its_pixels():
 def test_weights_choose_the_scales():
     clean = np.ones((1, 8, 8, 1), np.float32)
     outputs = [np.zeros((1, 8 >> i, 8 >> i, 1), np.float32) for i in range(4)]
-    loss, mse = multiscale_mse(outputs, clean, np.array([1, 0, 0, 0], np.float32))
+    loss, mse = multiscale_loss(outputs, clean, np.array([1, 0, 0, 0], np.float32))
     assert loss == mse == 1
+
+
+def test_psnr_is_the_mean_over_images_and_up_to_50_db():
+    rng = np.random.default_rng(0)
+    clean = rng.random((3, 16, 16, 1), np.float32)
+    noise = np.array([0.1, 0.01, 0], np.float32)[:, None, None, None]
+    image = clean + noise * rng.standard_normal(clean.shape).astype(np.float32)
+    weights = np.ones(1, np.float32)
+    loss, mse = jax.jit(partial(multiscale_loss, measure="psnr"))([image], clean, weights)
+    assert mse == pytest.approx(np.mean((image - clean) ** 2), rel=1e-5)
+    psnr = [float(metrics.psnr(*pair, peak=1.0)) for pair in zip(image, clean, strict=True)]
+    assert loss == pytest.approx(-np.mean([*psnr[:2], 50]), abs=0.2)
+
+    def of_image(scale):
+        return multiscale_loss([clean + scale * noise], clean, weights, measure="psnr")[0]
+
+    # Doubling the errors of all images costs 6 dB of those that have any.
+    np.testing.assert_allclose(of_image(2) - of_image(1), 20 * np.log10(2) * 2 / 3, rtol=0.05)
 
 
 def test_as_many_weights_as_outputs():
     with pytest.raises(ValueError, match="4 loss weights for 1 outputs"):
-        multiscale_mse([np.ones((1, 8, 8, 1))], np.ones((1, 8, 8, 1)), np.ones(4))
+        multiscale_loss([np.ones((1, 8, 8, 1))], np.ones((1, 8, 8, 1)), np.ones(4))
 
 
 def test_edge_error_is_that_of_scipys_sobel_derivatives():

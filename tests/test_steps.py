@@ -89,7 +89,9 @@ def test_the_edge_error_is_a_weighted_term_of_the_loss():
     state = steps.TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
     found = {}
     for weight in (0.0, 0.5):
-        train_step = steps.make_train_step(model, optimizer, phases, edge_weight=weight)
+        train_step = steps.make_train_step(
+            model, optimizer, phases, measure="mse", edge_weight=weight
+        )
         _, metrics = jax.pmap(train_step, axis_name="batch", in_axes=(None, 0))(state, batch)
         found[weight] = {name: float(value[0]) for name, value in metrics.items()}
     truth, degraded, _ = examples.in_luma({name: x[0] for name, x in batch.items()})

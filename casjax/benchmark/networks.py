@@ -126,7 +126,9 @@ class Training:
         )
         on = jax.local_devices()[:devices]
         self._step = steps.on_devices(
-            steps.make_train_step(model, optimizer, [plan], edge_weight=0.0), on, donate_argnums=0
+            steps.make_train_step(model, optimizer, [plan], measure="mse", edge_weight=0.0),
+            on,
+            donate_argnums=0,
         )
         state = steps.TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))
         self._state = steps.everywhere(state, on)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from casjax.images.codecs import CODECS
 from casjax.jpeg import SAMPLINGS
 from casjax.networks import colour
 from casjax.networks.inference import ImageModel, require_tile
 from casjax.networks.provenance import PHASES
+from casjax.training.losses import Measure
 from casjax.training.metric_writer import is_tracker
 from casjax.training.steps import PARALLELISMS
 
@@ -177,6 +178,7 @@ RULES: dict[str, Rule] = {
     "optimizer.gradient_clip_norm": _NOT_NEGATIVE,
     "optimizer.slow_layers": _many(_NAME, "names of layers"),
     "optimizer.slow_rate": _NOT_NEGATIVE,
+    "loss.measure": _one_of(*get_args(Measure)),
     "loss.edge_weight": _NOT_NEGATIVE,
     **{f"{phase}.{key}": rule for phase in PHASES for key, rule in _PHASE.items()},
     "loop.log_every": _integer(1),

@@ -15,7 +15,7 @@ from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from casjax.training.examples import Batch, domain_of
-from casjax.training.losses import edge_error, multiscale_mse
+from casjax.training.losses import Measure, edge_error, multiscale_loss
 from casjax.training.phases import Phase, loss_weights_at
 
 Metrics = Mapping[str, jax.Array]
@@ -111,11 +111,12 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     phases: Sequence[Phase],
     *,
+    measure: Measure,
     edge_weight: float,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Make the function that takes one step on a batch.
 
-    The loss is `multiscale_mse` plus ``edge_weight`` times the `edge_error` of the finest output.
+    The loss is `multiscale_loss` plus ``edge_weight`` times the `edge_error` of the finest output.
     The function takes the state and a batch of `batches.Batches.at`, degrades the cut-outs, and
     returns the new state and, as float32 scalars, ``loss``, ``mse`` (of the finest output) and
     ``jpeg_mse`` (of the degraded cut-outs, by any codec), both of pixels in [0, 1]: luma, or RGB
@@ -131,7 +132,7 @@ def make_train_step(
             variables = {**state.variables, "params": params}
             outputs, updates = model.apply(variables, *inputs, mutable=["batch_stats"])
             pictures = [domain.picture(output) for output in outputs]
-            loss, mse = multiscale_mse(pictures, clean, weights)
+            loss, mse = multiscale_loss(pictures, clean, weights, measure=measure)
             if edge_weight:
                 loss += edge_weight * edge_error(pictures[0], clean)
             return loss, (mse, updates)
