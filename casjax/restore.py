@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     try:
         return restore(arguments)
+    except KeyboardInterrupt:
+        say("\ninterrupted; with --resume the same command continues", sys.stderr)
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:  # nobody reads the picture any more
         return ExitStatus.READER_GONE
     finally:
@@ -90,9 +93,6 @@ def restore(arguments: Sequence[str] | None) -> int:
             for name, reason in todo.missing.items():
                 fail(f"{name}: {reason}", name, progress, failures)
             follow(jobs_run, progress, failures)
-    except KeyboardInterrupt:
-        say("\ninterrupted; with --resume the same command continues", sys.stderr)
-        return ExitStatus.INTERRUPTED
     except ClusterError as error:
         say(f"error: {error}; the same command continues", sys.stderr)
         return ExitStatus.FAILED
@@ -156,7 +156,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--memory",
         type=memory_size,
         metavar="SIZE",
-        help="for a tile, such as 2GB; default: at most half of the free memory, on CPUs 1.5GB",
+        help="for a tile, such as 2GB; default: at most half of the free memory, on CPUs 1.25GB",
     )
 
     machines = parser.add_argument_group("many machines")

@@ -223,7 +223,10 @@ file is corrected or removed: orientation (pixels are turned upright), sizes, th
 compression, subject areas of turned pictures; likewise in XMP, including motion photos, gain maps
 and depth maps, which are not in the copy and are named. ICC profiles that are broken, or do not fit
 the copy's pixels, are left out and named, as is all other metadata that cannot be read: it never
-prevents restoring the picture. `--strip` keeps ICC profiles and whatever else defines the colours.
+prevents restoring the picture. So are other application segments of JPEG files, such as thermal
+data and content credentials; of Photoshop's resources only IPTC is kept, the others, such as paths
+and previews, are not mentioned. A resolution outside 1 to 65,535 per inch is dropped. `--strip`
+keeps ICC profiles and whatever else defines the colours.
 
 | pixels | result |
 |---|---|

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,34 @@ def test_names_that_differ_in_case_or_suffix_have_a_way_out(run):
         pattern = errors.split("use -o '")[1].split("'")[0]
         assert run("in", "-o", pattern)[0] == 0
     assert {"out/d/IMG_1.jpg.png", "out/IMG_1.jpg.png", "in/d/IMG_1.jpg-restored.png"} <= {*files()}
+
+
+def test_files_of_one_name_in_several_folders_have_a_way_out(run):
+    for folder in "ab":
+        save(f"{folder}/photo.jpg")
+    for output in ("out/", "new/{stem}.png"):
+        status, _, errors = run("a", "b", "-o", output)
+        assert status == 2
+        pattern = errors.split("use -o '")[1].split("'")[0]
+        assert run("a", "b", "-o", pattern)[0] == 0
+    assert {"out/a/photo.jpg.png", "out/b/photo.jpg.png", "new/a/photo.jpg.png"} <= {*files()}
+
+
+def test_a_file_that_is_named_twice_is_restored_once(run):
+    save("photo.jpg")
+    status, _, errors = run("photo.jpg", str(Path("photo.jpg").resolve()))
+    assert status == 0
+    assert "1 restored" in errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
+def test_names_that_are_no_text_are_shown_in_escapes(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    save(path)
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = run_in_a_process(COMMAND, path, "--explain", env=environment)
+    assert done.returncode == 0, done.stderr
+    assert b"caf\\udce9.jpg" in done.stdout
 
 
 def test_a_result_that_is_named_without_o(run):

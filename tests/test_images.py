@@ -15,15 +15,17 @@ import skimage.data
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import IFDRational
 
 from casjax.color import rgb_to_luma
 from casjax.images import UnreadableImageError, find_images, read_luma, read_rgb, write_png
 from casjax.images.depth import bits_per_sample
 from casjax.images.iptc import to_raw_profile
 from casjax.images.kinds import kind_of
-from casjax.images.metadata import upright
+from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.segments import read_header
+from casjax.images.writing import SUFFIXES, encode
 
 COLOUR = skimage.data.astronaut()[:90, 200:310]
 GREY = skimage.data.camera()[:90, 200:310]
@@ -441,6 +443,16 @@ def test_folders_that_cannot_be_listed_are_named_or_raised(tmp_path: Path, monke
     unreadable: dict[str, str] = {}
     assert find_images(tmp_path, unreadable=unreadable) == [tmp_path / "a.png"]
     assert unreadable == {str(tmp_path / "closed"): "Permission denied"}
+    look = os.stat
+
+    def refuse_to_look(path, *arguments, **options):
+        if Path(path).name == "b.png":  # in a folder that can be listed, but not entered
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return look(path, *arguments, **options)
+
+    save(tmp_path / "b.png", Image.fromarray(GREY))
+    monkeypatch.setattr(os, "stat", refuse_to_look)
+    assert find_images(tmp_path, unreadable={}) == [tmp_path / "a.png"]
     with pytest.raises(PermissionError, match="closed"):
         find_images(tmp_path)
 
@@ -469,6 +481,78 @@ def test_a_profile_with_a_part_missing_is_left_out_and_named():
     Image.fromarray(COLOUR).save(file, format="JPEG", icc_profile=profile)
     data = file.getvalue().replace(b"ICC_PROFILE\0\2", b"ICC_PROFILE\0\7", 1)
     assert read_photograph(data, name="", max_pixels=10**6).metadata.lost == ("broken ICC profile",)
+
+
+def segment(number: int, body: bytes) -> bytes:
+    return bytes([0xFF, 0xE0 + number]) + struct.pack(">H", len(body) + 2) + body
+
+
+def test_segments_that_no_copy_has_are_named():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="JPEG", xmp=b"<a/>")
+    data = file.getvalue()
+    bodies = [
+        (1, b"FLIR\0\1"),
+        (2, b"FPXR\0\0"),
+        (11, b"JP\0\1jumb"),
+        (12, b"Ducky\0"),
+        (15, b"\xfe"),
+    ]
+    data = data[:2] + b"".join(segment(*body) for body in bodies) + data[2:]
+    photograph = read_photograph(data, name="", max_pixels=10**6)
+    assert photograph.metadata.lost == (
+        "FLIR's thermal data",
+        "APP2 (FPXR)",
+        "content credentials (JUMBF)",
+        "APP15",
+    )
+    assert photograph.metadata.xmp == b"<a/>"
+
+
+@pytest.mark.parametrize("resolution", [(2**32 - 1, 2**32 - 1), (0.001, 72), (72, None)])
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_resolutions_that_make_no_sense_are_dropped(format: str, resolution: tuple):
+    tags = Image.Exif()
+    tags[0x011A], tags[0x011B] = (
+        IFDRational(value or 72, value is not None) for value in resolution
+    )
+    file = io.BytesIO()
+    # TIFF's reader divides by zero where one of them is written so.
+    Image.fromarray(COLOUR).save(file, format=format, exif=tags)
+    metadata = read_photograph(file.getvalue(), name="", max_pixels=10**6).metadata
+    assert metadata.dpi is None
+    for file_format in SUFFIXES:
+        encode(
+            COLOUR,
+            alpha=None,
+            metadata=metadata,
+            file_format=file_format,
+            quality=90,
+            subsampling="4:4:4",
+        )
+
+
+@pytest.mark.parametrize("quality", [90, 94, 95, 100])
+def test_grain_of_any_strength_can_be_written(quality: int):
+    """Its JPEG may be larger than the buffer that Pillow takes for optimised tables."""
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    data, _ = encode(
+        noise,
+        alpha=None,
+        metadata=Metadata(),
+        file_format="jpeg",
+        quality=quality,
+        subsampling="4:4:4",
+    )
+    assert np.abs(np.asarray(Image.open(io.BytesIO(data)), int) - noise).mean() < 20
+
+
+def test_a_frame_may_be_larger_than_the_first():
+    small, large = Image.new("L", (4, 4)), Image.new("L", (300, 300))
+    file = io.BytesIO()
+    small.save(file, format="TIFF", save_all=True, append_images=[large])
+    with pytest.raises(UnreadableImageError, match=r"300 x 300 is .* the limit is 0"):
+        read_photograph(file.getvalue(), name="", max_pixels=100, frame=1)
 
 
 def test_comments_of_encoders_are_of_the_old_file():

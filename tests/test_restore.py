@@ -16,6 +16,7 @@ import pytest
 import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
+from casjax import restore
 from casjax.networks import pretrained
 from casjax.restoration import restoring
 from casjax.restoration.choosing import BEST_RESTORED
@@ -279,6 +280,11 @@ def test_the_picture_itself_is_never_replaced(run):
     assert status == 1
     assert "would replace the picture itself" in errors
     assert Path("photo.jpg").read_bytes() == before
+    Path("photo.jpg").rename("new-compare.png")
+    status, _, errors = run("new-compare.png", "-o", "new.png", "--compare", "--overwrite")
+    assert status == 1
+    assert "new-compare.png would replace the picture itself" in errors
+    assert Path("new-compare.png").read_bytes() == before
 
 
 def test_what_a_killed_run_left_is_removed(run, tmp_path):
@@ -517,6 +523,9 @@ def test_comparison(run):
     assert np.array_equal(shown[:height, :width], shown[:height, width + 8 : 2 * width + 8])
     assert (shown[:height, -width:] == 128).all(), "an identity network makes no difference"
     assert run("photo.jpg", "--compare")[0] == 1
+    Path("photo-restored-compare.png").unlink()
+    assert run("photo.jpg", "--compare", "--resume")[0] == 0
+    assert Path("photo-restored-compare.png").exists()
 
 
 def test_interruption_says_how_to_go_on(run, monkeypatch):
@@ -524,10 +533,12 @@ def test_interruption_says_how_to_go_on(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("photo.jpg")
-    monkeypatch.setattr(restoring, "restore_photograph", interrupt)
-    status, _, errors = run("photo.jpg")
-    assert status == 130
-    assert "--resume" in errors
+    for module, name in ((restoring, "restore_photograph"), (restore, "prepare")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, interrupt)
+            status, _, errors = run("photo.jpg")
+        assert status == 130
+        assert "--resume" in errors
 
 
 def test_where_there_are_no_modules_of_unix(tmp_path):

@@ -189,10 +189,23 @@ def test_a_file_is_restored_as_by_the_command(monkeypatch, tmp_path):
     assert np.array_equal(np.asarray(written), expected)
     with pytest.raises(ValueError, match="exists: use --overwrite"):
         casjax.restore_file(source, destination)
+    before = destination.read_bytes()
+    assert "finished before" in casjax.restore_file(source, destination, resume=True)
+    assert destination.read_bytes() == before
     with pytest.raises(ValueError, match=r"expected a name that ends in \.png"):
         casjax.restore_file(source, tmp_path / "restored.xyz")
     with pytest.raises(TypeError, match="quality"):
         casjax.restore_file(source, destination, quality=30)
+
+
+def test_pictures_of_a_file_are_chosen(monkeypatch, tmp_path):
+    monkeypatch.setattr(restoring, "load_restorer", lambda model, memory: darker)
+    first, second = Image.fromarray(PHOTOGRAPH), Image.fromarray(PHOTOGRAPH[::-1])
+    first.save(tmp_path / "two.tif", save_all=True, append_images=[second])
+    options = {"model": "cascnn-qf20", "qf": 20}
+    casjax.restore_file(tmp_path / "two.tif", tmp_path / "a.png", frames="first", **options)
+    casjax.restore_file(tmp_path / "two.tif", tmp_path / "b.png", frames="each", **options)
+    assert {p.name for p in tmp_path.glob("*.png")} == {"a.png", "b-frame1.png", "b-frame2.png"}
 
 
 @pytest.mark.parametrize("image", [PHOTOGRAPH / 255, PHOTOGRAPH[..., :2], PHOTOGRAPH[0, :, 0]])

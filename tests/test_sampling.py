@@ -46,6 +46,13 @@ def test_samples_are_found_again(chroma):
     assert (found == samples).mean() > 0.75
 
 
+def test_chroma_of_four_by_two_is_repeated():
+    """4:1:0, which libjpeg-turbo enlarges without its filter, though one factor is 2."""
+    samples = skimage.data.camera()[::8, ::8]
+    pixels = upsample(samples, (2, 4), shape=(128, 256))
+    assert np.array_equal(pixels, samples.repeat(2, 0).repeat(4, 1))
+
+
 @pytest.mark.parametrize("factors", [(1, 1), (1, 2), (2, 1), (1, 4), (2, 4)])
 def test_there_and_back(factors):
     samples = skimage.data.camera()[::8, ::8]

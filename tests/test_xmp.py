@@ -106,6 +106,7 @@ def test_nothing_is_nothing(data):
         b"\xff\xfe\xff",
         b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
         b'<?xml version="1.0" encoding="klingon"?><a/>',
+        b"<a>" * 3000 + b"</a>" * 3000,
     ],
 )
 def test_garbage_is_told(data):

@@ -13,6 +13,7 @@ from casjax.images.segments import (
     APP1,
     APP2,
     APP13,
+    APPLICATIONS,
     COM,
     DQT,
     EOI,
@@ -25,6 +26,16 @@ from casjax.images.segments import (
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 ICC = b"ICC_PROFILE\0"
 MULTI_PICTURE = b"MPF\0"
+# Segments that nobody misses: of encoders and their colours; XMP says itself that it is extended.
+EXPECTED = (
+    *(b"JFIF\0", b"JFXX\0", b"Adobe", b"Ducky", b"Adobe_CM"),
+    b"http://ns.adobe.com/xmp/extension/\0",
+)
+WORDS = {  # for what other segments hold, by what they start with
+    b"FLIR\0": "FLIR's thermal data",
+    b"JP": "content credentials (JUMBF)",
+    b"urn:iso:std:iso:ts:21496:-1\0": "the gain map of HDR",
+}
 PICTURES = 0xB002  # the tag of their index
 CENTIMETRES_PER_INCH = 2.54
 
@@ -41,7 +52,7 @@ class JpegMetadata:
       comments: unchanged, in any encoding.
       dpi: horizontal and vertical resolution in pixels per inch, from the JFIF segment.
       pictures: the places of further pictures in a file of several (CIPA DC-007, MPO).
-      broken: what cannot be read, in words.
+      lost: what cannot be read, or is not kept, in words.
       bare: the file without all of that, and without what follows its end.
       behind: what follows its end.
     """
@@ -53,7 +64,7 @@ class JpegMetadata:
     comments: tuple[bytes, ...]
     dpi: tuple[float, float] | None
     pictures: tuple[slice, ...]
-    broken: tuple[str, ...]
+    lost: tuple[str, ...]
     bare: bytes
     behind: bytes
 
@@ -66,6 +77,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
     dpi = None
     pictures: tuple[slice, ...] = ()
     kept: list[bytes] = []
+    lost: list[str] = []
     position = 0
     is_scanned = False
     for segment in segments(data):
@@ -79,10 +91,9 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
             continue
         if segment.marker == APP0 and body.startswith(b"JFIF\0") and len(body) >= 12:
             dpi = _resolution(body)
-        if segment.marker not in (APP1, APP2, APP13, COM):
-            continue
-        kept.append(data[position : place.start])
-        position = place.stop
+        if segment.marker in (APP1, APP2, APP13, COM):
+            kept.append(data[position : place.start])
+            position = place.stop
         if body.startswith((exif.PREFIX, b"Exif\0\xff")):
             exif_data += body[len(exif.PREFIX) :]
         elif body.startswith(XMP):
@@ -95,7 +106,10 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
             resources += body[len(PHOTOSHOP) :]
         elif segment.marker == COM:
             comments.append(body.rstrip(b"\0"))
+        elif segment.marker in APPLICATIONS and not body.startswith(EXPECTED):
+            lost.append(_in_words(segment))
     icc = _profile(profile)
+    lost += ["broken ICC profile"] if icc is None else []
     return JpegMetadata(
         icc or b"",
         exif_data,
@@ -104,7 +118,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
         tuple(comment for comment in comments if comment),
         dpi,
         pictures,
-        ("broken ICC profile",) if icc is None else (),
+        tuple(lost),
         b"".join([*kept, data[position:]]),
         behind,
     )
@@ -124,6 +138,16 @@ def with_segments(data: bytes, *, iptc: bytes, comments: tuple[bytes, ...]) -> b
 def fits(body: bytes, *, prefix: bytes = b"") -> bool:
     """Return whether a segment of a JPEG file can hold this."""
     return len(prefix) + len(body) <= LONGEST
+
+
+def _in_words(segment: Segment) -> str:
+    """Return what an application segment holds, or its number and the name that it starts with."""
+    for start, words in WORDS.items():
+        if segment.body.startswith(start):
+            return words
+    text = segment.body.partition(b"\0")[0][:24].decode("latin-1").strip()
+    name = f" ({text})" if text and text.isascii() and text.isprintable() else ""
+    return f"APP{segment.marker - APP0}{name}"
 
 
 def _resolution(jfif: bytes) -> tuple[float, float] | None:

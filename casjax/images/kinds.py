@@ -60,7 +60,7 @@ def find_files(
         entered.add(location)
         for path in (Path(directory, name) for name in names):
             is_named = path.suffix.lower() in suffixes
-            if not path.is_file() or _first_bytes(path).startswith(APPLE_DOUBLE):
+            if not os.path.isfile(path) or _first_bytes(path).startswith(APPLE_DOUBLE):
                 continue
             is_partial = path.suffix == ".part" and path.name.startswith(".")
             if is_named or (not is_partial and kind_of(path) in formats):

@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import warnings
+from collections.abc import Sequence
+from typing import SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +41,7 @@ OF_ENCODERS = re.compile(
     rb"CREATOR: gd-jpeg|Created by OpenJPEG|Kakadu|Lavc\d|Intel\(R\) JPEG|LEAD Tech|AppleMark|"
     rb"(Compressed|Optimized|File written) by "
 )
+HIGHEST_RESOLUTION = 2**16 - 1  # of JFIF
 RAW_PROFILE = "Raw profile type "
 XMP_TEXT, COMMENT_TEXT = "XML:com.adobe.xmp", "Comment"
 
@@ -92,10 +95,10 @@ def read_metadata(
             icc=jpeg.icc,
             exif=jpeg.exif,
             xmp=jpeg.xmp,
-            dpi=jpeg.dpi or exif_data.read_resolution(jpeg.exif),
+            dpi=_plausible(jpeg.dpi) or _plausible(exif_data.read_resolution(jpeg.exif)),
             iptc=resources,
             comments=jpeg.comments,
-            lost=(*jpeg.broken, *_what_is_behind(jpeg)),
+            lost=(*jpeg.lost, *_what_is_behind(jpeg)),
         )
     if png:
         return _of_png(png)
@@ -117,17 +120,26 @@ def read_metadata(
         others = sorted(set(tags) - known_tags - STRUCTURAL_TAGS)
         lost += [f"TIFF tags {', '.join(map(str, others[:9]))}"] if others else []
     exif = exif.removeprefix(exif_data.PREFIX)
-    is_said = dpi is not None and min(dpi) > 1  # TIFF files without a resolution have 1
+    if dpi == (1, 1):  # as TIFF files have without a resolution
+        dpi = None
     return Metadata(
         icc=known.get("icc_profile") or icc,
         exif=exif,
         xmp=xmp.encode() if isinstance(xmp, str) else xmp or b"",
-        dpi=(float(dpi[0]), float(dpi[1])) if dpi and is_said else exif_data.read_resolution(exif),
+        dpi=_plausible(dpi) or _plausible(exif_data.read_resolution(exif)),
         iptc=iptc,
         comments=tuple(c for c in [_bytes(comment)] if c),
         colour={} if known.get("icc_profile") else colour,
         lost=tuple(lost),
     )
+
+
+def _plausible(dpi: Sequence[SupportsFloat] | None) -> tuple[float, float] | None:
+    """Return a resolution if every format can hold it, which some files' nonsense is not."""
+    if dpi is None:
+        return None
+    x, y = map(float, dpi)  # not a number, if a fraction is divided by zero
+    return (x, y) if all(1 <= each <= HIGHEST_RESOLUTION for each in (x, y)) else None
 
 
 def _what_is_behind(jpeg: JpegMetadata) -> list[str]:
@@ -176,7 +188,7 @@ def _of_png(png: PngHeader) -> Metadata:
         icc=icc,
         exif=exif.removeprefix(exif_data.PREFIX),
         xmp=xmp,
-        dpi=png.dpi,
+        dpi=_plausible(png.dpi),
         iptc=iptc,
         comments=tuple(comments),
         texts=tuple(texts),

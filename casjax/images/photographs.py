@@ -162,13 +162,9 @@ def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -
         _refuse_depth(png.depth)
     bare = jpeg.bare if jpeg else png.bare if png else data
     with _pillow_allowing(truncated=truncated), _opened(bare) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ValueError(
-                f"{width} x {height} is {width * height / 1e6:.1f} Mpixel, the limit is "
-                f"{max_pixels / 1e6:g}: --max-megapixels raises it"
-            )
+        _refuse_size(image.size, max_pixels)
         notes += _go_to_frame(image, frame)
+        _refuse_size(image.size, max_pixels)  # of that frame, which may be larger than the first
         if image.mode != "F":
             _refuse_depth(bits_per_sample(image, data))
         coding: Coding = "RGB"
@@ -230,6 +226,15 @@ def _orientation_of_tiff(image: Image.Image) -> int:
         return 0
     stored = image.getexif().get(ORIENTATION, 1)
     return stored if stored in range(1, 9) else 1
+
+
+def _refuse_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise ValueError(
+            f"{width} x {height} is {width * height / 1e6:.1f} Mpixel, the limit is "
+            f"{max_pixels / 1e6:g}: --max-megapixels raises it"
+        )
 
 
 def _refuse_depth(bits: int) -> None:

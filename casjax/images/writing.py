@@ -83,7 +83,6 @@ def encode(
             options = {"pnginfo": _png_chunks(metadata)}
         case "jpeg":
             options = {"quality": quality or 95, "subsampling": subsampling, "xmp": metadata.xmp}
-            options["optimize"] = True
         case "webp":
             options = {"lossless": quality is None, "quality": quality or 80, "exact": True}
             options["xmp"] = metadata.xmp

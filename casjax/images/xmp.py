@@ -3,7 +3,8 @@
 import re
 import xml.dom.expatbuilder
 import xml.parsers.expat
-from xml.dom.minidom import Document, Element, Text
+from collections.abc import Sequence
+from xml.dom.minidom import Document, Element, Node, Text
 
 # Namespaces and their usual prefixes; files may use other prefixes, and some declare none.
 NAMESPACES = {
@@ -25,6 +26,7 @@ NAMESPACES = {
     "http://ns.microsoft.com/photo/1.2/": "MP",
     "http://ns.google.com/photos/1.0/panorama/": "GPano",
 }
+DEEPEST = 100  # elements in elements: minidom recurses
 VIDEO = "the video of a motion photo"
 # What refers to other data in the old file, which a copy does not have: the pattern of its names,
 # and what to call it; "" where nobody would miss it.
@@ -65,7 +67,7 @@ def describe_copy(
       but the copy has not, a few words each.
 
     Raises:
-      BrokenXmpError: it is not XML, or defines entities.
+      BrokenXmpError: it is not XML, defines entities, or is nested too deeply.
     """
     if not xmp.strip(b"\0 \r\n\t"):
         return b"", []
@@ -133,6 +135,12 @@ def _parsed(xmp: bytes) -> Document:
         raise BrokenXmpError(str(error)) from error
     if document.doctype is not None:
         raise BrokenXmpError("it defines a document type")
+    level: Sequence[Node] = [document]
+    depth = 0
+    while level := [child for node in level for child in node.childNodes]:
+        depth += 1
+        if depth > DEEPEST:
+            raise BrokenXmpError(f"its elements are nested more than {DEEPEST} deep")
     return document
 
 

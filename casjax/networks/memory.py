@@ -4,7 +4,9 @@ import ctypes
 import functools
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -74,10 +76,12 @@ def free_memory() -> int:
     statistics = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in statistics:
         return int(SHARE * (statistics["bytes_limit"] - statistics.get("bytes_in_use", 0)))
-    names = os.sysconf_names if hasattr(os, "sysconf") else {}
     # What is available at the moment if the system tells, or else a share of the total.
-    if "SC_AVPHYS_PAGES" in names:
-        return int(SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    if (meminfo := Path("/proc/meminfo")).is_file():
+        available = re.search(r"^MemAvailable: +(\d+) kB$", meminfo.read_text(), re.MULTILINE)
+        if available:
+            return int(SHARE * int(available[1]) * 2**10)
+    names = os.sysconf_names if hasattr(os, "sysconf") else {}
     if "SC_PHYS_PAGES" in names:
         return int(SHARE / 2 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return 2**31

@@ -148,6 +148,9 @@ def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Sea
                     output is None and len(inputs) > 1 and path.suffix.lower() in FORMAT_OF_SUFFIX
                 )
                 search.missing[text] = f"no such file or folder{hint if is_result else ''}"
+    # A file may be named twice, relative to different folders.
+    once = {os.path.abspath(path): path for path in reversed(search.sources)}
+    search.sources = {p: root for p, root in search.sources.items() if p in once.values()}
     return search
 
 
@@ -215,7 +218,7 @@ def _refuse_collisions(
             if other is not job:
                 raise UsageError(
                     f"{other.name} and {job.name} would both become {path}: "
-                    f"use -o '{_pattern_of_names(output, job.destination.suffix)}'"
+                    f"use -o '{_pattern_of_names(output, job, other)}'"
                 )
             if sources.get(place, job) is not job:
                 raise UsageError(f"{path}, of {job.name}, would replace a picture to be restored")
@@ -225,13 +228,20 @@ def _refuse_collisions(
                 raise UsageError(f"{place} could be a frame of another picture: restore it alone")
 
 
-def _pattern_of_names(output: str | None, suffix: str) -> str:
-    """Return a pattern like the output that keeps results with the same stem apart."""
+def _pattern_of_names(output: str | None, job: Job, other: Job) -> str:
+    """Return a pattern like the output that keeps the results of two jobs apart."""
+    assert job.source
+    assert job.destination
+    assert other.source
+    suffix = job.destination.suffix
     if output is None:
         return f"{{folder}}/{{name}}{ENDING}{suffix}"
+    is_beside = job.source.parent == other.source.parent
     if "{" in output:
-        return output.replace("{stem}", "{name}")
-    return f"{Path(output)}/{{subfolder}}/{{name}}{suffix}"
+        folder, slash, name = output.replace("{stem}", "{name}").rpartition("/")
+        return f"{folder}{slash}{name}" if is_beside else f"{folder}{slash}{{folder}}/{name}"
+    folder = "{subfolder}" if is_beside else "{folder}"
+    return f"{Path(output)}/{folder}/{{name}}{suffix}"
 
 
 def _job_of_standard_input(output: str | None, file_format: str | None) -> Job:

@@ -9,9 +9,14 @@ ERASE_LINE = "\r\x1b[K"
 
 
 def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
-    """Print to a stream; if nobody reads it any more, drop this and all further output."""
+    """Print to a stream; if nobody reads it any more, drop this and all further output.
+
+    Characters that its encoding lacks are escaped, such as bytes of a file's name that are no text.
+    """
+    encoding = stream.encoding or "utf-8"
+    printable = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
-        print(text, file=stream, end=end, flush=True)
+        print(printable, file=stream, end=end, flush=True)
     except BrokenPipeError:
         mute(stream)
 

@@ -54,7 +54,7 @@ def restore_file(
       **options: the attributes of `options.Options`, as ``strength=0.5`` or ``overwrite=True``.
 
     Returns:
-      What was found and done, in a line: quality, network, notes.
+      What was found and done, in a line: quality, network, notes; or that it was finished before.
 
     Raises:
       TypeError: there is no such option.
@@ -66,8 +66,7 @@ def restore_file(
     if path.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise ValueError(f"{path}: expected a name that ends in {', '.join(FORMAT_OF_SUFFIX)}")
     job = Job(Path(source), path, FORMAT_OF_SUFFIX[path.suffix.lower()])
-    _, said = restore_one(job, Path(source).read_bytes(), Options(**options), frame=None)
-    return said
+    return restore_job(job, Options(**options)).message
 
 
 def prepare(options: Options) -> None:
@@ -96,13 +95,7 @@ def run_job(job: Job, options: Options) -> Outcome:
     """
     start = time.monotonic()
     try:
-        data = None if _is_finished(job, options) else _read(job)
-        frames = [(job, None)] if data is None else _frames(job, data, options)
-        todo = [(one, frame) for one, frame in frames if not _is_finished(one, options)]
-        if data is None or not todo:
-            places = ", ".join(str(one.destination) for one, _ in frames)
-            return Outcome("skipped", job.name, f"{job.name}: finished before, {places}")
-        results = [restore_one(one, data, options, frame=frame) for one, frame in todo]
+        outcome = restore_job(job, options)
     except BrokenPipeError:
         if job.destination is None:
             raise
@@ -111,10 +104,23 @@ def run_job(job: Job, options: Options) -> Outcome:
         reason = " ".join(str(error).split()) or type(error).__name__
         message = reason if job.name in reason else f"{job.name}: {reason}"
         return Outcome("failed", job.name, message)
+    if outcome.kind == "skipped":
+        return outcome
+    message = f"{job.name} -> {outcome.message}, {time.monotonic() - start:.1f} s"
+    return dataclasses.replace(outcome, message=message)
+
+
+def restore_job(job: Job, options: Options) -> Outcome:
+    """Restore all wanted pictures of a file that are not finished yet; failures are raised."""
+    data = None if _is_finished(job, options) else _read(job)
+    frames = [(job, None)] if data is None else _frames(job, data, options)
+    todo = [(one, frame) for one, frame in frames if not _is_finished(one, options)]
+    if data is None or not todo:
+        places = ", ".join(str(one.destination) for one, _ in frames)
+        return Outcome("skipped", job.name, f"{job.name}: finished before, {places}")
+    results = [restore_one(one, data, options, frame=frame) for one, frame in todo]
     pixels, details = zip(*results, strict=True)
-    seconds = time.monotonic() - start
-    message = f"{job.name} -> {'; '.join(details)}, {seconds:.1f} s"
-    return Outcome("restored", job.name, message, sum(pixels))
+    return Outcome("restored", job.name, "; ".join(details), sum(pixels))
 
 
 def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -> tuple[int, str]:
@@ -170,15 +176,11 @@ def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDA
 
 def check_destinations(job: Job, options: Options) -> None:
     """Refuse to overwrite existing files, and always the picture itself."""
-    if job.destination is None:
-        return
-    if job.source and job.destination.exists() and job.destination.samefile(job.source):
-        raise ValueError(
-            f"{job.name}: the result would replace the picture itself: choose another -o"
-        )
-    paths = [job.destination]
-    paths += [companion_path(job.destination, COMPARISON_ENDING)] if options.compare else []
-    for path in paths:
+    for path in _written(job, options):
+        if job.source and path.exists() and path.samefile(job.source):
+            raise ValueError(
+                f"{job.name}: {path} would replace the picture itself: choose another -o"
+            )
         if path.exists() and not (options.overwrite or options.resume):
             raise ValueError(f"{job.name}: {path} exists: use --overwrite, or --resume to skip it")
 
@@ -219,8 +221,17 @@ def write(
     return [*photograph.metadata.lost, *lost]
 
 
+def _written(job: Job, options: Options) -> list[Path]:
+    """Return the files of a job: its result, and any comparison."""
+    if job.destination is None:
+        return []
+    comparison = companion_path(job.destination, COMPARISON_ENDING)
+    return [job.destination, *([comparison] if options.compare else [])]
+
+
 def _is_finished(job: Job, options: Options) -> bool:
-    return options.resume and job.destination is not None and job.destination.exists()
+    written = _written(job, options)
+    return options.resume and bool(written) and all(path.exists() for path in written)
 
 
 def _read(job: Job) -> bytes:

@@ -1,6 +1,6 @@
 """Subsampled components, and how libjpeg enlarges them to pixels.
 
-Libjpeg doubles the samples of a row or column with a triangle filter (jdsample.c, "fancy
+Libjpeg doubles the samples of rows, columns or both with a triangle filter (jdsample.c, "fancy
 upsampling"): a pixel is 3/4 of its own sample plus 1/4 of the neighbour on its side. For other
 factors it repeats samples.
 """
@@ -16,6 +16,7 @@ from casjax.networks.consistency import project
 # rounds for the latter would mainly amplify the pixels' rounding errors.
 ROUNDS = 8
 
+DOUBLED = {(1, 2), (2, 1), (2, 2)}  # the factors for which libjpeg filters
 STRIP = 256  # rows of samples that are projected at once
 MARGIN = 16  # rows beyond a strip that can influence its samples
 
@@ -38,7 +39,8 @@ def upsample(
     """
     pixels = np.asarray(samples, np.float32)
     for axis, factor in enumerate(factors):
-        pixels = _double(pixels, axis) if factor == 2 else np.repeat(pixels, factor, axis)
+        is_doubled = factor == 2 and factors in DOUBLED
+        pixels = _double(pixels, axis) if is_doubled else np.repeat(pixels, factor, axis)
     return pixels[: shape[0], : shape[1]]
 
 
@@ -84,7 +86,7 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
         return pixels
     padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
     samples = _mean(_continued(pixels, factors).astype(np.float32), factors)
-    if 2 in factors:
+    if factors in DOUBLED:
         shape = pixels.shape[0], pixels.shape[1]
         for _ in range(ROUNDS):
             # Zeros beyond the picture: nothing is corrected that no pixel shows.
