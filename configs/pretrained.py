@@ -25,4 +25,6 @@ def get_config(argument: str = "qf=20") -> ConfigDict:
     config.evaluation.qualities = tuple(sorted({row["qf"] for row in entry["scores"]}))
     config.initial_weights = name
     config.multiscale.epochs = config.finetune.epochs = 0.0
+    if entry["model"]["name"] != "cascnn":  # the others have one output
+        config.multiscale.loss_weights = config.finetune.loss_weights = (1.0,)
     return config

@@ -51,19 +51,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = json.loads(options.output.read_text()) if options.output.exists() else {}
         sets = [name for name in options.sets.split(",") if name]
         sets += [f"folder:{options.photographs}"] if options.photographs else []
+        found = {}
         for name in sets:
             qualities = QUALITIES.get(name, QUALITIES_OF_PHOTOGRAPHS)
             if options.qualities:
                 qualities = tuple(map(int, options.qualities.split(",")))
             for quality in qualities:
                 key = f"{name} at {quality}"
+                key += f", every {options.every}" if options.every > 1 else ""
+                key += f", by {options.model}" if options.model else ""
                 if key not in known:
                     known[key] = gains(name, quality, options)
                     keep(options.output, known)
-                print(in_words(key, known[key]), flush=True)
+                found[key] = known[key]
+                print(in_words(key, found[key]), flush=True)
     except (KeyError, ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    worse = {key: list(filter(is_worse, records)) for key, records in known.items()}
+    worse = {key: list(filter(is_worse, records)) for key, records in found.items()}
     for key, records in worse.items():
         for record in records:
             print(f"worse: {record['image']}, {key}: {record['gain']:+.3f} dB, {record['said']}")

@@ -220,8 +220,10 @@ def describe(
 
 
 def name_of(initial_weights: str) -> str:
-    """Return the name of a run's initial network: a shipped one, a workdir, or a file."""
+    """Name a run's initial network: one that ships, a workdir, a phase of one, or a file."""
     path = Path(initial_weights)
+    if path.name in map(phase_weights_file, provenance.PHASES):
+        return f"{path.parent.name}/{path.stem}"
     return path.parent.name if path.name == WEIGHTS_FILE else path.name
 
 

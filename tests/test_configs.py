@@ -10,10 +10,10 @@ import pytest
 
 from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
-from casjax.models import create_model
+from casjax.models import count_outputs, create_model, variable_shapes
 from casjax.report import table
 from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
-from casjax.training.config_rules import require_valid
+from casjax.training.config_rules import require_fit, require_valid
 from casjax.training.train import with_dtype
 from configs import ablation, base, codec, efficient, paper, pretrained
 
@@ -59,6 +59,13 @@ def test_sections_fit_their_functions(name, tmp_path):
     phases.plan_phases(sections, batch_size=config.batch_size)
     create_model(**with_dtype(config, tmp_path).model)
     require_valid(config.to_dict())
+
+
+@pytest.mark.parametrize("name", ["arcnn-qf20", "cascnn-colour", "l4-qf20", "l8-qf20"])
+def test_every_kind_of_network_that_ships_can_be_scored(name):
+    config = pretrained.get_config(name).to_dict()
+    model = create_model(**config["model"])
+    require_fit(config, model, outputs=count_outputs(model, variable_shapes(model)))
 
 
 def test_sections_are_complete():

@@ -55,5 +55,7 @@ def test_pictures_that_come_back_worse_are_listed(script, monkeypatch, tmp_path,
     assert len(seen) == 4
     assert script.main(command) == 1
     assert len(seen) == 4
+    assert script.main([*command, "--every=2"]) == 0  # of other pictures: measured anew
+    assert len(seen) == 6
     monkeypatch.setattr(script, "drawings", lambda: {"kept": pictures["kept"]})
     assert script.main(["-o", str(tmp_path / "h.json"), *command[2:]]) == 0

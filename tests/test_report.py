@@ -207,6 +207,12 @@ def test_figure_2_has_the_papers_scales(small):
     np.testing.assert_allclose(training.get_ydata(), 1e4 * 1e-3 / np.arange(70, 130, 10))
 
 
+def test_figure_2_has_squared_errors_whatever_the_loss(small):
+    by_psnr = dataclasses.replace(small, config=small.config | {"loss": {"measure": "psnr"}})
+    training, *_ = curves.learning_curves(by_psnr).axes[0].lines
+    np.testing.assert_allclose(training.get_ydata(), 1e4 * 1e-3 / np.arange(10, 70, 10))
+
+
 def test_figure_2_cuts_off_what_dwarfs_the_rest(small):
     first = {"step": 1, "kind": "train", "phase": "multiscale", "loss": 5.0, "mse": 5.0}
     begun = dataclasses.replace(small, metrics=[first, *small.metrics])

@@ -69,8 +69,19 @@ def test_runs_are_grouped_by_keys_of_their_configs(sweep, tmp_path, capsys):
     assert float(lines[2]["psnr_deviation"]) == pytest.approx(np.std([30.75, 31.75], ddof=1))
     assert lines[0]["psnr_deviation"] == ""
     markdown = (output / "groups.md").read_text()
-    assert "| 20 | muon | live1 | 20 | 2 | 31.25 ± 0.71 | 30.25 | 0.7812 | +1.75 |" in markdown
+    assert (
+        "| 20 | muon | live1 | jpeg | 20 | 2 | 31.25 ± 0.71 | 30.25 | 0.7812 | +1.75 |" in markdown
+    )
     assert markdown.strip() == capsys.readouterr().out.strip()
+
+
+def test_codecs_are_never_averaged(sweep, capsys):
+    path = sweep / "c" / "results.json"
+    path.write_text(path.read_text().replace('"jpeg"', '"webp"'))
+    assert main([str(sweep), "--group-by=quality,optimizer.name"]) == 0
+    printed = capsys.readouterr().out
+    assert "| 20 | muon | live1 | jpeg | 20 | 1 | 30.75" in printed
+    assert "| 20 | muon | live1 | webp | 20 | 1 | 31.75" in printed
 
 
 def test_without_an_output_tables_are_printed_alone(sweep, tmp_path, capsys):
@@ -94,7 +105,7 @@ def test_two_runs_are_compared_image_by_image(sweep, tmp_path, capsys):
     [
         (["--group-by=optimiser.name"], "optimiser.name: no run here has such a key"),
         (["--compare", "a", "z"], "there is no run z, choose from: a, b, c, d"),
-        (["--compare", "a", "d"], "a and d share no test set and quality factor"),
+        (["--compare", "a", "d"], "a and d share no test set and quality factor (pictures in"),
         ([], "arguments are required: -o/--output"),
     ],
 )

@@ -157,6 +157,20 @@ def test_trainings_under_one_name_are_all_remembered(run, shipped, images_dir):
         assert before["learning_curve"] == first["learning_curve"]
 
 
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        ("cascnn-qf20", "cascnn-qf20"),
+        ("runs/qf20", "qf20"),
+        ("runs/qf20/weights.safetensors", "qf20"),
+        ("runs/qf20/multiscale.safetensors", "qf20/multiscale"),
+        ("weights/mine.safetensors", "mine.safetensors"),
+    ],
+)
+def test_a_start_is_named_by_what_tells_it_from_others(start, name):
+    assert ship.name_of(start) == name
+
+
 def test_mistakes_are_said_in_a_line_and_nothing_is_written(run, shipped, images_dir, capsys):
     command(run, shipped, images_dir)
     before = {path.name: path.read_bytes() for path in shipped.iterdir()}

@@ -84,6 +84,10 @@ def test_networks_for_colour_are_told_two_numbers_of_jpegs(config):
     model = small.SmallColourNetwork(condition=3)
     with pytest.raises(ValueError, match=r"config.model.condition=3: expected 2 in colour"):
         require_fit(config.to_dict(), model, outputs=2)
+    for channels, condition, said in ((2, 2, "channels=2: expected 1"), (1, 2, "condition=2: exp")):
+        model = small.SmallColourNetwork(channels=channels, condition=condition)
+        with pytest.raises(ValueError, match=f"config.model.{said}"):
+            require_fit(config.to_dict(), model, outputs=2)
     config.degradation.codec = "webp"
     with pytest.raises(ValueError, match=r"config.degradation.codec='webp': expected 'jpeg'"):
         require_fit(config.to_dict(), small.SmallColourNetwork(), outputs=2)

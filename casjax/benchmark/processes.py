@@ -41,6 +41,8 @@ def start_up(settings: Settings) -> Iterator[Record]:
         photograph, result = Path(folder, "photograph.png"), Path(folder, "restored.png")
         write_png(photograph, networks.pictures(256, 256))
         for name, entry in pretrained.manifest().items():
+            if entry["model"]["name"] not in settings.models:
+                continue
             command = ["casjax.restore", str(photograph), "-o", str(result), "--overwrite"]
             command += ["--quiet", "--qf", str(networks.QUALITY), "--model", name]
             for detail in ("empty cache", "warm cache"):
@@ -48,7 +50,7 @@ def start_up(settings: Settings) -> Iterator[Record]:
                 _run(command, {compilation.CACHE_VARIABLE: str(Path(folder, name))})
                 seconds = time.perf_counter() - start
                 task = _task("restore", entry["model"]["name"], "float32", (1, 256, 256, 1))
-                yield _record("start_up", detail, task, "s", [seconds])
+                yield _record("start_up", f"{name}, {detail}", task, "s", [seconds])
 
 
 def peak_memory(settings: Settings) -> Iterator[Record]:

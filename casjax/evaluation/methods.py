@@ -44,7 +44,7 @@ def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
                 "sadct",
                 lambda quality: partial(sadct.restore, quality=quality),
                 PAPERS_QUALITIES,
-                {},
+                {"version": sadct.VERSION},
             )
     if name.startswith("command:"):
         command = name.removeprefix("command:")

@@ -25,6 +25,7 @@ import numpy as np
 
 from casjax.jpeg import quantization_table
 
+VERSION = 2  # raised whenever its results change, so that older scores are not taken for its own
 # As steps (x, y), 45 degrees apart: neighbours enclose a sector of the octagon.
 DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1))
 # Pixels of a line, including the one it starts from; the second stage has shorter ones.

@@ -19,8 +19,8 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
     Returns:
       `model` (as in the config), `codec` and `qualities` (lowest and highest) trained for,
       `data` (the sources of images), `steps` and `cutouts` (how many were seen), `loss` ("output"
-      or, if the last steps minimised that of several outputs, "multi-scale"), and
-      `initial_weights` (the network it started from, or "").
+      or, if the last steps minimised that of several outputs, "multi-scale"), its `measure` ("mse"
+      or "psnr"), and `initial_weights` (the network it started from, or "").
     """
     batch_size = config["batch_size"]
     phases = [config[name] for name in PHASES[: PHASES.index(last_phase) + 1]]
@@ -36,8 +36,14 @@ def of_run(config: Mapping[str, Any], *, last_phase: str = PHASES[-1]) -> dict[s
         "steps": sum(steps),
         "cutouts": sum(steps) * batch_size,
         "loss": "multi-scale" if outputs > 1 else "output",
+        "measure": measure_of(config),
         "initial_weights": config["initial_weights"],
     }
+
+
+def measure_of(config: Mapping[str, Any]) -> str:
+    """Return `loss.measure` of a run: "mse" also where there was no choice yet."""
+    return str(config.get("loss", {}).get("measure", "mse"))
 
 
 def of_parts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ CAPTION = (
 def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]]:
     """Compare two runs on each test set and quality factor that both have scores for.
 
+    Only pictures in luma are compared that were saved once, as JPEG.
+
     Args:
       runs: all runs.
       names: of the two runs: their folders below those that were searched.
@@ -39,7 +41,10 @@ def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]
             )
             lines.append({"dataset": dataset, "qf": quality, "metric": metric} | found._asdict())
     if not lines:
-        raise ValueError(f"{names[0]} and {names[1]} share no test set and quality factor")
+        raise ValueError(
+            f"{names[0]} and {names[1]} share no test set and quality factor (pictures in colour, "
+            "saved twice, or by another codec than JPEG are not compared)"
+        )
     order = list(METRICS)
     return sorted(lines, key=lambda li: (li["dataset"], li["qf"], order.index(li["metric"])))
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from casjax.networks.provenance import PHASES
+from casjax.networks.provenance import PHASES, measure_of
 from casjax.report.runs import Record, Run, Score
 
 # The paper's scales in Figure 2: cut-outs per epoch, and the factor of the multi-scale loss.
@@ -31,7 +31,8 @@ def learning_curves(run: Run) -> Figure:
     """Draw the losses of a run by epochs, with a panel for each phase.
 
     The paper's epoch is 50,000 cut-outs in the first phase and 150,000 in the second, and the
-    multi-scale loss is drawn 3 times as large. Losses are of pixels in [0, 1].
+    multi-scale loss is drawn 3 times as large, unless it is not a squared error. Losses are of
+    pixels in [0, 1].
 
     Args:
       run: with `metrics` and the `config` that it was trained with.
@@ -45,7 +46,8 @@ def learning_curves(run: Run) -> Figure:
         records = [record for record in run.metrics if record["phase"] == phase]
         epoch = EPOCHS[phase] / run.config["batch_size"]
         outputs = sum(weight > 0 for weight in run.config[phase]["loss_weights"])
-        _draw_phase(axes, records, first_step, epoch, is_multiscale=outputs > 1)
+        is_multiscale = outputs > 1 and measure_of(run.config) == "mse"
+        _draw_phase(axes, records, first_step, epoch, is_multiscale=is_multiscale)
         axes.set_title(TITLES[phase])
         axes.set_xlabel(f"epochs of {EPOCHS[phase]:,} cut-outs")
         first_step = max(record["step"] for record in records)

@@ -25,18 +25,18 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
     Args:
       runs: the results, with their configs.
       keys: of the config, such as ``optimizer.name`` or ``quality``; also ``run``, the name of its
-        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. ``dataset`` and ``qf`` are always
-        used, because a mean over different pictures would be meaningless.
+        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. ``dataset``, ``codec`` and ``qf``
+        are always used, because a mean over different pictures would be meaningless.
 
     Returns:
-      A line for each group: the values of the keys, ``dataset`` and ``qf``, the number of ``runs``,
-      and the means of the metrics over them, with ``psnr_deviation`` between runs if there are
-      several.
+      A line for each group: the values of the keys, ``dataset``, ``codec`` and ``qf``, the number
+      of ``runs``, and the means of the metrics over them, with ``psnr_deviation`` between runs if
+      there are several.
 
     Raises:
       ValueError: no config has such a key, or there are no scores of restored pictures.
     """
-    columns = list(dict.fromkeys([*keys, "dataset", "qf"]))
+    columns = list(dict.fromkeys([*keys, "dataset", "codec", "qf"]))
     groups: dict[tuple[Any, ...], list[Record]] = {}
     found: set[str] = set()
     for run in runs:

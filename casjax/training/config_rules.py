@@ -73,8 +73,14 @@ def require_fit(config: Mapping[str, Any], model: ImageModel, *, outputs: int) -
                 f"config.{phase}.loss_weights={tuple(weights)}: expected one for each output of "
                 f"the network, of which there are {outputs}"
             )
-    if colour.is_for_colour(model):
-        if (told := getattr(model, "condition", 0)) != colour.CONDITION:
+    channels, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
+    if channels not in (1, 3):
+        raise ValueError(f"config.model.channels={channels}: expected 1, luma, or 3, colour")
+    if not colour.is_for_colour(model):
+        if told:
+            raise ValueError(f"config.model.condition={told}: expected 0 in luma")
+    else:
+        if told != colour.CONDITION:
             raise ValueError(
                 f"config.model.condition={told}: expected {colour.CONDITION} in colour, for the "
                 "numbers that describe the quantisation tables"

@@ -56,7 +56,7 @@ def open_feed(
     """
     kind = {"channels": 3 if compression else 1}
     plans: list[tuple[Path, Sequence[str], dict[str, Any]]] = []
-    most = max(phase.cutouts for phase in phases)
+    most = max(phase.cutouts for phase in phases if phase.end_step > phase.first_step)
     for names, count in ((sources, most), (validation_sources, validation_cutouts)):
         contents = {"count": count, "size": cutout_size, "seed": seed} | kind
         path = Path(cutouts_dir, cutouts_file_name(names, **contents))

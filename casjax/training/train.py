@@ -129,8 +129,8 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     """
     if config.model.get("dtype") != "auto":
         return config
-    begun = read_config(workdir / CONFIG_FILE)
-    dtype: str = begun["model"]["dtype"] if begun else fastest_dtype()
+    begun = read_config(workdir / CONFIG_FILE) or {}
+    dtype = begun.get("model", {}).get("dtype") or fastest_dtype()
     if not begun and dtype == "bfloat16" and config.model.name == "cascnn":
         dtype = "mixed"
     processes.require_agreement("model.dtype", dtype)
