@@ -14,6 +14,12 @@ import tables
 PAGE = Path(__file__).resolve().parent / "cards.md"
 CURVE_POINTS = 8
 TITLES = {"cascnn": "CAS-CNN", "arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
+LOSSES = {
+    ("output", "mse"): "mean squared error, at the end of the full resolution alone",
+    ("output", "psnr"): "mean PSNR of cut-outs, at the end of the full resolution alone",
+    ("multi-scale", "mse"): "mean squared error at all scales",
+    ("multi-scale", "psnr"): "mean PSNR of cut-outs at all scales",
+}
 SETS = {"live1": "LIVE1", "classic5": "classic5"}
 
 HEAD = """\
@@ -136,9 +142,9 @@ def facts(entry: dict[str, Any]) -> list[list[str]]:
         ["started from", f"`{entry['initial_weights']}`" if entry["initial_weights"] else "scratch"]
     )
     size = entry["cutouts"] // entry["steps"]
-    by = {"output": ", the last ones on the full resolution alone", "multi-scale": ""}
     words = f"{entry['steps']:,} of {size} cut-outs, {entry['cutouts']:,} in all"
-    rows.append(["steps", words + by.get(entry.get("loss", ""), "")])
+    rows.append(["steps", words])
+    rows.append(["loss", LOSSES[entry.get("loss", "output"), entry.get("measure", "mse")]])
     for before in entry.get("earlier", []):
         words = f"{before['steps']:,} steps, {before['cutouts']:,} cut-outs, {before['date']}"
         rows.append(["earlier training", f"{words}: {before['data']}"])
