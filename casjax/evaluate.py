@@ -8,9 +8,11 @@ Exit status: 0 done, 1 some pictures failed, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
+import contextlib
 import os
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,14 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             Earlier(options.recompress, options.shift or (0, 0)) if options.recompress else None
         )
         method = methods.for_pictures(method, in_colour=options.colour, earlier=earlier)
-        results = score(
-            method,
-            sources,
-            options.qualities or method.qualities,
-            folder=options.output,
-            earlier=earlier,
-            pictures=options.pictures,
-        )
+        with alone_in(options.output):
+            results = score(
+                method,
+                sources,
+                options.qualities or method.qualities,
+                folder=options.output,
+                earlier=earlier,
+                pictures=options.pictures,
+            )
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
     except KeyboardInterrupt:
@@ -241,13 +244,34 @@ def score(
             )
             for row in scores["rows"]:
                 if "seconds" in row:
-                    row["processor"] = machine()["processor"]
+                    here = machine()
+                    row["processor"], row["accelerators"] = here["processor"], here["accelerators"]
             for part, records in scores.items():
                 others = [r for r in results[part] if (r["dataset"], r["qf"]) != pair]
                 results[part] = others + records
-            folder.mkdir(parents=True, exist_ok=True)
             evaluator.write_results(path, results)
     return results
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Create a folder and keep others from writing there, who would drop what this one writes.
+
+    If nothing was written, the folder is removed again.
+
+    Raises:
+      BlockingIOError: another process is writing there.
+    """
+    from casjax.files import held
+
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with held(folder):
+            yield
+    finally:
+        if is_new and [path.name for path in folder.iterdir()] == [".lock"]:
+            shutil.rmtree(folder)
 
 
 def keep_clean(source: "ImageSource", folder: Path, earlier: "Earlier | None") -> None:

@@ -204,7 +204,8 @@ def _luma(image: jax.Array) -> jax.Array:
         return image[..., 0]
     if image.dtype == jnp.uint8:
         return rgb_to_luma(image)
-    return 16 + image @ jnp.array([65.481, 128.553, 24.966]) / 255
+    red, green, blue = jnp.moveaxis(image, -1, 0)  # no product of matrices, which may be rounded
+    return 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
 
 
 def _decibels(mean_squared_error: jax.Array) -> jax.Array:

@@ -37,6 +37,12 @@ def test_what_is_restored_wholly_by_both_is_no_difference():
     assert compare({"a": math.inf}, {"a": math.inf}).p == 1
 
 
+def test_perfect_restorations_of_different_images_have_no_mean():
+    found = compare({"a": math.inf, "b": 40.0}, {"a": 40.0, "b": math.inf})
+    assert math.isnan(found.difference)
+    assert (found.better, found.worse) == (1, 1)
+
+
 def test_a_standard_error_needs_two_finite_scores():
     assert standard_error([1.0, 2.0, 4.0]) == pytest.approx(scipy.stats.sem([1.0, 2.0, 4.0]))
     assert math.isnan(standard_error([1.0]))

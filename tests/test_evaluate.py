@@ -11,7 +11,10 @@ import scipy.io
 from PIL import Image
 
 from casjax.evaluate import main
+from casjax.evaluation import methods
+from casjax.evaluation.restorers import Method
 from casjax.evaluation.sadct import restore
+from casjax.files import held
 from casjax.images import read_luma, read_rgb, write_png
 from casjax.jpeg import degrade, quantization_table
 from casjax.models import create_model, initial_variables
@@ -152,6 +155,24 @@ def test_pictures_that_cannot_be_are_refused(images, tmp_path, capsys, options, 
         main([method, f"-o{tmp_path}/o", f"--datasets=folder:{images}", "--qualities=20", *others])
     assert message in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+
+
+def test_two_calls_do_not_write_into_one_folder(images, tmp_path, capsys):
+    folder = tmp_path / "o"
+    folder.mkdir()
+    with held(folder), pytest.raises(SystemExit, match="2"):
+        main(["jpeg", f"-o{folder}", f"--datasets=folder:{images}", "--qualities=20"])
+    assert f"{folder} is locked by another process" in capsys.readouterr().err
+
+
+def test_a_network_for_another_codec_is_not_held_to_jpegs():
+    network = {"network": {"codec": "webp"}}
+    method = Method("l4", lambda _: restore, [20], network, in_colour=True)
+    with pytest.raises(ValueError, match="--consistent is for JPEG; l4 was trained for webp"):
+        methods.refine(method, ensemble=False, consistent=True)
+    refined = methods.refine(method, ensemble=True, consistent=False)
+    with pytest.raises(ValueError, match="restores luma only"):
+        methods.for_pictures(refined, in_colour=True, earlier=None)
 
 
 def test_only_what_is_missing_is_scored(evaluate, capsys):

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from typing import ClassVar
@@ -158,6 +159,16 @@ def test_clips_and_rounds_halves_to_even(factor, expected):
     degraded = np.uint8([0, 1, 3, 5, 255]).reshape(1, 1, 5, 1)
     restored = make_restorer(Scaling(), variables, tile=8)(degraded)
     np.testing.assert_array_equal(restored.ravel(), expected)
+
+
+def test_products_are_not_rounded_on_accelerators():
+    """Their default would be TF32 or bfloat16: what is asked for stands in the program."""
+    network = Pooling()
+    variables = network.init(jax.random.key(0), jnp.zeros((1, 16, 16, 1)))
+    program = restore_batch(network).lower(variables, np.zeros((1, 16, 16, 1), np.uint8)).as_text()
+    products = re.findall(r"stablehlo\.(?:convolution|dot_general).*", program)
+    assert products
+    assert all("HIGHEST" in line and "DEFAULT" not in line for line in products)
 
 
 def test_takes_jax_arrays():

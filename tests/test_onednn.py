@@ -1,6 +1,7 @@
 """oneDNN's convolutions against XLA's direct ones in float64, and the probe that lets them in."""
 
 import json
+import math
 from functools import partial
 
 import jax
@@ -181,6 +182,25 @@ def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):
     assert "oneDNN is not used" in caplog.text
     x, kernel, _ = draw((1, 8, 8, 2), 5, 3, 0, "bfloat16")
     assert convolutions.conv(x, kernel, "auto").shape == (1, 4, 4, 3)
+
+
+@pytest.mark.parametrize("ending", ["import os; os.kill(os.getpid(), 9)", "no.such(thing)"])
+def test_a_trial_that_lacked_memory_is_tried_again(cache, monkeypatch, ending):
+    monkeypatch.setattr(probe, "_TRIAL", ending)
+    assert not probe.onednn_works()
+    is_final = ending.startswith("no")
+    assert cache.exists() == is_final
+    probe.verdict.cache_clear()
+    monkeypatch.setattr(probe, "_ask_child", lambda: probe.Verdict(fault="", bfloat16_gain=2.0))
+    assert probe.onednn_works() != is_final
+
+
+@pytest.mark.parametrize("errors", [(1e-9, math.nan), (math.nan, 1e-9), (1e-9, 1.0)])
+def test_results_that_are_no_numbers_are_wrong(errors, monkeypatch, capsys):
+    monkeypatch.setattr(probe, "_error", lambda *_: errors[0])
+    monkeypatch.setattr(probe, "_error_of_product", lambda _: errors[1])
+    probe._try()
+    assert json.loads(capsys.readouterr().out)["fault"] == "its float32 is wrong"
 
 
 def test_other_processors_are_not_tried(cache, monkeypatch):

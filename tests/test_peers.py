@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from casjax.evaluate import main
+from casjax.evaluation import peers
 from casjax.evaluation.peers import find_peer
 from casjax.images import write_png
 
@@ -101,6 +102,31 @@ def test_a_torch_script_of_one_plane_or_three_restores(planes, tmp_path):
     picture = noise(19, 26)
     found = restored(f"torchscript:{path}", picture)
     np.testing.assert_array_equal(found, convolved(picture))
+
+
+def test_a_torch_script_that_fails_on_a_picture_says_so(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Halving(torch.nn.Module):
+        def forward(self, x):
+            smaller = torch.nn.functional.avg_pool2d(x, 16)
+            return x + torch.nn.functional.interpolate(smaller, scale_factor=16.0)
+
+    path = tmp_path / "net.pt"
+    torch.jit.script(Halving()).save(str(path))
+    method = find_peer(f"torchscript:{path}", qualities=[20], jobs=1)
+    with pytest.raises(ValueError, match=r"net\.pt: .*size"):
+        method.restorer(20)(noise(24, 32)[None, ..., None])
+
+
+def test_weights_beside_an_onnx_file_belong_to_it(tmp_path):
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"a graph")
+    found = []
+    for weights in (b"old", b"new"):
+        (tmp_path / "net.onnx.data").write_bytes(weights)
+        found.append(peers._facts("numpy", path)["file_sha256"])
+    assert found[0] != found[1]
 
 
 def test_another_file_of_the_same_name_is_another_method(tmp_path, capsys):

@@ -44,7 +44,7 @@ def compare(first: Mapping[str, float], second: Mapping[str, float]) -> Comparis
     differences = [0.0 if a == b else a - b for a, b in pairs]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     p = scipy.stats.binomtest(better, better + worse).pvalue if better + worse else 1.0
-    mean = math.fsum(differences) / len(differences)
+    mean = sum(differences) / len(differences)  # not a number, if it would be inf - inf
     return Comparison(len(differences), mean, standard_error(differences), better, worse, float(p))
 
 

@@ -107,6 +107,9 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
         return method
     if method.name == "jpeg":
         raise ValueError(f"--{added[0]} needs a method that restores, jpeg does not")
+    codec = method.facts.get("network", {}).get("codec", "jpeg")
+    if consistent and codec != "jpeg":
+        raise ValueError(f"--consistent is for JPEG; {method.name} was trained for {codec}")
 
     def restorer(quality: int) -> Restorer:
         plain = method.restorer(quality)
@@ -115,7 +118,8 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
         steps = np.asarray(quantization_table(quality)) if consistent else None
         return refined(plain, ensemble=ensemble, steps=steps)
 
-    return method._replace(name="+".join([method.name, *added]), restorer=restorer)
+    name = "+".join([method.name, *added])
+    return method._replace(name=name, restorer=restorer, in_colour=False)
 
 
 def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) -> Method:
@@ -151,7 +155,7 @@ def released_arcnn(path: Path) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     try:
         with path.open("rb") as file:
             parameters = parameters_from_matlab(scipy.io.loadmat(file))
-    except (KeyError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # on damaged files SciPy may raise anything
         raise ValueError(f"{path}: not AR-CNN's released weights: {error}") from error
     network: dict[str, Any] = {
         "model": {

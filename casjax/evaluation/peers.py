@@ -89,7 +89,10 @@ def _package(module: str, package: str) -> Any:
 def _facts(package: str, file: Path | None = None) -> dict[str, Any]:
     facts: dict[str, Any] = {"package": f"{package} {importlib.metadata.version(package)}"}
     if file is not None:
-        facts["file_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest = hashlib.sha256(file.read_bytes())
+        for weights in sorted(file.parent.glob(f"{file.name}.data*")):  # where PyTorch puts them
+            digest.update(weights.read_bytes())
+        facts["file_sha256"] = digest.hexdigest()
     return facts
 
 
@@ -176,18 +179,22 @@ def _torch_script(file: Path) -> Network:
         raise ValueError(f"torchscript:{file}: {str(error).splitlines()[0]}") from error
 
     def run(planes: Planes) -> Planes:
-        with torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)[None]))
-            restored = network(given)
-        if isinstance(restored, tuple | list):
-            restored = restored[0]
-        return restored[0].numpy().transpose(1, 2, 0)
+        given = torch.from_numpy(np.ascontiguousarray(planes.transpose(2, 0, 1)[None]))
+        try:
+            with torch.inference_mode():
+                restored = network(given)
+            if isinstance(restored, tuple | list):
+                restored = restored[0]
+            return restored[0].numpy().transpose(1, 2, 0)
+        except Exception as error:  # whatever its code raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+            raise ValueError(f"torchscript:{file}: {reason}") from error
 
     for count in (1, 3):
         try:
             run(np.zeros((64, 64, count), np.float32))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
+        except ValueError as error:
+            reason = error
         else:
             return Network(count, run)
-    raise ValueError(f"torchscript:{file}: takes neither one plane nor three: {reason}")
+    raise ValueError(f"{reason}: expected a network of one plane or three")

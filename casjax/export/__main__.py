@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import importlib.util
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
         nargs="+",
         choices=PLATFORMS,
         default=["cpu", "cuda", "tpu"],
-        help="for the StableHLO file; default: cpu cuda tpu",
+        help="for the StableHLO file, besides cpu, where it is checked; default: cpu cuda tpu",
     )
     add("--overwrite", action="store_true", help="replace existing files")
     return parser
@@ -210,7 +211,8 @@ def serialize(
         return export_onnx(network.model, network.variables, metadata=facts)
     from casjax.export.stablehlo import export_stablehlo
 
-    return export_stablehlo(network.model, network.variables, platforms=platforms)
+    every = list(dict.fromkeys(["cpu", *platforms]))
+    return export_stablehlo(network.model, network.variables, platforms=every)
 
 
 def noise(network: "Network") -> list[list["np.ndarray"]]:
@@ -231,7 +233,8 @@ def restore(network: "Network", inputs: list[list["np.ndarray"]]) -> list["np.nd
     import numpy as np
 
     apply = jax.jit(network.model.apply)
-    return [np.clip(apply(network.variables, *call)[0], 0, 1) for call in inputs]
+    with jax.default_device(jax.devices("cpu")[0]):  # exact, as the files are run
+        return [np.clip(apply(network.variables, *call)[0], 0, 1) for call in inputs]
 
 
 def largest_difference(
@@ -258,6 +261,7 @@ def largest_difference(
             [*program, file_format, str(path), str(given), str(outputs)],
             capture_output=True,
             text=True,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
         )
         if done.returncode:
             reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]

@@ -10,7 +10,13 @@ import numpy as np
 
 from casjax.networks.colour import condition_of, from_network, to_network
 from casjax.networks.graphs import kept_call
-from casjax.networks.inference import checked, fill_in_tiles, in_form, require_tile
+from casjax.networks.inference import (
+    checked,
+    fill_in_tiles,
+    full_precision,
+    in_form,
+    require_tile,
+)
 
 ColourRestorer: TypeAlias = Callable[[np.ndarray | jax.Array, np.ndarray | jax.Array], np.ndarray]
 """Returns what to add to planes, uint8 [n, h, w, 3], that were coded with tables, integers
@@ -56,7 +62,8 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
 
     def change(variables: Mapping[str, Any], planes: jax.Array, tables: jax.Array) -> jax.Array:
         network = in_form(model, planes.shape)
-        finest, *_ = network.apply(variables, to_network(planes), condition_of(tables))
+        with full_precision():
+            finest, *_ = network.apply(variables, to_network(planes), condition_of(tables))
         return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
 
     is_own = type(model).__module__.startswith("casjax.")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import flax
 import jax
 import jax.export
 import jaxlib
@@ -106,6 +107,7 @@ def _circumstances() -> tuple[str, ...]:
         code.update(path.read_bytes())
     return (
         code.hexdigest(),
+        flax.__version__,
         jax.__version__,
         jaxlib.__version__,
         jax.default_backend(),

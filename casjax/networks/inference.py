@@ -6,6 +6,7 @@ around a block and start on its grid, and those at the border end where the pict
 is computed from the same surroundings as in the whole picture.
 """
 
+import contextlib
 import functools
 import itertools
 import math
@@ -181,6 +182,11 @@ def in_form(model: Any, shape: Sequence[int]) -> Any:
     return model
 
 
+def full_precision() -> contextlib.AbstractContextManager[Any]:
+    """Make float32 products what they are called: accelerators would round to TF32 or bfloat16."""
+    return jax.default_matmul_precision("highest")
+
+
 @functools.cache
 def restore_batch(
     model: ImageModel,
@@ -195,7 +201,8 @@ def restore_batch(
 
     def restore(variables: Mapping[str, Any], degraded: jax.Array) -> jax.Array:
         network = in_form(model, degraded.shape)
-        finest, *_ = network.apply(variables, degraded.astype(jnp.float32) / 255)
+        with full_precision():
+            finest, *_ = network.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
     is_own = type(model).__module__.startswith("casjax.")

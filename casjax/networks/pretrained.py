@@ -53,8 +53,9 @@ def load_network(name: str) -> Network:
         degradation = config["degradation"]
         options = config["model"]
         qualities = degradation["lowest_quality"], degradation["highest_quality"]
-    # Whatever it was trained in: bfloat16 costs CAS-CNN 0.01 to 0.25 dB.
-    model = vary(create_model(**options), dtype="float32")
+    # Whatever it was trained in: bfloat16 costs CAS-CNN 0.01 to 0.25 dB, and a formulation of
+    # convolution may not work here.
+    model = vary(create_model(**options), dtype="float32", convolution="auto")
     variables = load_weights(path, _shapes(model))
     return Network(name, model, variables, (qualities[0], qualities[1]))
 

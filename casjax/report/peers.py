@@ -91,8 +91,10 @@ def compared(runs: Sequence[Run]) -> list[Line]:
 def _line(key: tuple[str, int, str], row: Record) -> Line:
     line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
     line |= {name: row[name] for name in ("images", *SCORES)}
-    if math.isfinite(row.get("cpu_seconds_per_mpixel", math.nan)):
-        line["cpu_seconds_per_mpixel"] = row["cpu_seconds_per_mpixel"]
+    # An accelerator's work is no time of processors.
+    seconds = math.nan if row.get("accelerators") else row.get("cpu_seconds_per_mpixel", math.nan)
+    if math.isfinite(seconds):
+        line["cpu_seconds_per_mpixel"] = seconds
         line["seconds_per_mpixel"] = 1 / row["mpixels_per_second"]
         line["processor"] = row.get("processor", "")
     return line
