@@ -51,6 +51,7 @@ done
 for process in "${sadct[@]}"; do
   wait "$process"
 done
+trap - EXIT
 
 evaluate jpeg jpeg --pictures --datasets live1,classic5
 

@@ -4,7 +4,8 @@
 #   sbatch launch/slurm.sh --config=qf20 --workdir=runs/qf20
 #   sbatch --nodes=2 --ntasks-per-node=4 --gpus-per-node=4 launch/slurm.sh --config=... --workdir=...
 #
-# The repository, the workdir and the cut-outs must be visible to all nodes. If the job is preempted,
+# The repository, the workdir and the cut-outs must be visible to all nodes. Nodes without internet
+# need the environment (see environment.sh) and CASJAX_DATA beforehand. If the job is preempted,
 # runs out of time or loses a process, it queues itself again, at most RESTARTS times (default 100),
 # and resumes from its last checkpoint. Its log is casjax-JOB.log.
 #SBATCH --job-name=casjax
@@ -21,6 +22,8 @@ set -uo pipefail
 cd "${SLURM_SUBMIT_DIR:?start this script by sbatch}" || exit 2 # SLURM runs a copy from elsewhere
 source launch/environment.sh
 
+# Since SLURM 22.05 srun does not take this over from sbatch.
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-8}"
 # Each task sees all GPUs of its node and uses the one with its own number there.
 srun --gpu-bind=none --kill-on-bad-exit=0 python -m casjax.main "$@"
 status=$?

@@ -100,6 +100,8 @@ else
 fi
 lanes=(luma baselines ${PHOTOS:+colour})
 running=()
+# A lane gets SIGTERM only after its training, which must therefore get it too.
+trap 'for lane in "${running[@]}"; do pkill -TERM -P "$lane"; kill -TERM "$lane"; done 2>/dev/null' EXIT
 for lane in "${lanes[@]}"; do
   "$lane" &
   running+=("$!")
@@ -108,4 +110,5 @@ status=0
 for process in "${running[@]}"; do
   wait "$process" || status=$?
 done
+trap - EXIT
 exit "$status"

@@ -8,6 +8,7 @@ its machine, the others stop: as soon as a sum over all processes fails, or, thr
 
 import contextlib
 import os
+import signal
 import socket
 import sys
 import time
@@ -21,7 +22,7 @@ from jax.experimental import multihost_utils
 
 HEARTBEAT = 30  # seconds
 FOREVER = 1000 * 3600 * 24 * 365  # milliseconds
-DONE = "done"
+DONE, STOPPED = "done", "stopped"
 
 
 def join(coordinator: str, count: int | None, index: int | None) -> None:
@@ -80,14 +81,20 @@ def first_goes_ahead(task: str) -> Iterator[None]:
 
     Raises:
       ValueError: in the others, when the first one failed.
+      InterruptedRunError: in the others, when the first one was told to stop.
     """
+    from casjax.training.interruption import InterruptedRunError  # which uses this module
+
     if not several():
         yield
     elif is_first():
         try:
             yield
         except BaseException as error:
-            _store().key_value_set(f"casjax/{task}", str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if isinstance(error, InterruptedRunError):
+                reason = STOPPED
+            _store().key_value_set(f"casjax/{task}", reason)
             # The store ends with this process: wait until the others have read it.
             with contextlib.suppress(jax.errors.JaxRuntimeError):
                 _store().wait_at_barrier(f"casjax/{task}", 1000 * HEARTBEAT)
@@ -97,6 +104,8 @@ def first_goes_ahead(task: str) -> Iterator[None]:
         outcome = _store().blocking_key_value_get(f"casjax/{task}", FOREVER)
         if outcome != DONE:
             _store().wait_at_barrier(f"casjax/{task}", 1000 * HEARTBEAT)
+            if outcome == STOPPED:
+                raise InterruptedRunError("with the first process", signal.SIGTERM)
             raise ValueError(f"stopped because the first process failed: {outcome}")
         yield
 
