@@ -100,8 +100,8 @@ else
 fi
 lanes=(luma baselines ${PHOTOS:+colour})
 running=()
-# A lane gets SIGTERM only after its training, which must therefore get it too.
-trap 'for lane in "${running[@]}"; do pkill -TERM -P "$lane"; kill -TERM "$lane"; done 2>/dev/null' EXIT
+# A lane that gets SIGTERM leaves its training behind, which must therefore get it too, and save.
+trap 'for lane in "${running[@]}"; do kill "$lane" $(pgrep -P "$lane"); done 2>/dev/null' EXIT
 for lane in "${lanes[@]}"; do
   "$lane" &
   running+=("$!")
