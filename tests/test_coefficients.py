@@ -10,7 +10,7 @@ from PIL import Image
 from casjax import jpeg
 from casjax.images.coefficients import read_coefficients
 from casjax.images.photographs import read_photograph
-from casjax.images.segments import read_header
+from casjax.images.segments import read_header, without_metadata
 
 COLOUR = skimage.data.astronaut()[60:197, 130:279]  # odd in both
 
@@ -85,3 +85,23 @@ def test_they_are_the_encoders():
     [found] = read_coefficients(data)
     assert found[..., 0, 0].tolist() == [[round(8 * 60 / jpeg.ANNEX_K_LUMA[0, 0])] * 2]
     assert np.count_nonzero(found) == 2
+
+
+@pytest.mark.parametrize("bodies", [[b"", *[bytes(60_000)] * 10], [b"x"] * 60])
+def test_metadata_is_nothing_that_libjpeg_sees(bodies):
+    """Empty segments, and more than fifty, are more than jpeglib is prepared for."""
+    plain = saved(COLOUR, quality=95)
+    segments = [b"\xff\xfe" + (len(body) + 2).to_bytes(2, "big") + body for body in bodies]
+    data = plain[:2] + b"".join(segments) + plain[2:]
+    for found, expected in zip(read_coefficients(data), read_coefficients(plain), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_without_metadata_the_pixels_are_the_same():
+    file = io.BytesIO()
+    image = Image.fromarray(COLOUR)
+    image.save(file, "JPEG", exif=b"Exif\0\0II*\0", comment=b"x", keep_rgb=True)
+    data = file.getvalue() + b"behind"
+    bare = without_metadata(data)
+    assert len(bare) < len(data) - 10
+    np.testing.assert_array_equal(Image.open(io.BytesIO(bare)), Image.open(io.BytesIO(data)))

@@ -28,6 +28,25 @@ def test_the_ensemble_averages_eight_positions():
     assert np.array_equal(change, change[::-1])
 
 
+def test_turned_pictures_keep_to_the_grid():
+    """A border of cut-off blocks would shift it."""
+    picture = np.uint8(40 * (np.add.outer(np.arange(30) // 8, np.arange(45) // 8) % 5))
+    seen = []
+
+    def watching(pictures):
+        seen.append(pictures[0, ..., 0])
+        return pictures
+
+    restored = refined(watching, ensemble=True, steps=None)(picture[None, ..., None])
+    assert np.array_equal(restored[0, ..., 0], picture)
+    assert len(seen) == 8
+    for turned in seen:
+        height, width = turned.shape
+        assert height % 8 == width % 8 == 0
+        means = turned.reshape(height // 8, 8, width // 8, 8)
+        assert (means == means[:, :1, :, :1]).all(), "blocks are whole and in their places"
+
+
 def test_consistency_limits_the_change():
     """A flat block of 100 has a lowest coefficient of -224, 14 steps: 8 less are 1 grey level."""
     restored = refined(only_the_left, ensemble=False, steps=STEPS)(SQUARE)

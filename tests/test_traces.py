@@ -39,6 +39,12 @@ def test_what_was_never_a_jpeg(picture):
     assert find_quality(picture) is None
 
 
+def test_flat_areas_with_noise_and_enlarged_pixels_were_never_jpegs():
+    noise = np.random.default_rng(0).normal(140, 0.5, (200, 200))
+    assert find_quality(np.uint8(np.rint(noise))) is None
+    assert find_quality(skimage.data.chelsea()[:36, :50].repeat(8, 0).repeat(8, 1)) is None
+
+
 def test_what_was_changed_since():
     image = Image.fromarray(decoded(GREY, 30))
     assert find_quality(np.array(image.resize((150, 160)))) is None

@@ -53,6 +53,31 @@ def test_drawings_saved_once_raise_no_alarm(quality, monkeypatch):
     assert alarms == []
 
 
+@pytest.mark.parametrize(("mean", "deviation"), [(8, 1.5), (60, 2), (140, 2), (160, 3), (240, 1.5)])
+@pytest.mark.parametrize("quality", [75, 92])
+def test_a_flat_area_with_noise_raises_no_alarm(mean, deviation, quality):
+    noise = np.random.default_rng(0).normal(mean, deviation, (200, 200))
+    assert find_former_of(opened(saved(np.uint8(np.rint(noise).clip(0, 255)), quality))) is None
+
+
+def test_a_night_sky_raises_no_alarm():
+    night = np.random.default_rng(0).normal((9, 9, 14), 2, (250, 260, 3)).clip(0, 255)
+    night[200:] = PICTURES["astronaut"][200:]
+    assert find_former_of(opened(saved(np.uint8(night), 92))) is None
+
+
+def test_enlarged_drawings_raise_no_alarm():
+    sprite = np.random.default_rng(0).integers(40, 220, (30, 40, 3), np.uint8)
+    assert find_former_of(opened(saved(sprite.repeat(8, 0).repeat(8, 1), 92))) is None
+
+
+def test_who_asks_for_the_files_own_coefficients_gets_its_own_quality():
+    photograph = twice(PICTURES["cat"], 20, 95, shift=(4, 4))
+    assert choose_network(photograph, Options(model="cascnn-colour")).told == 20
+    held = choose_network(photograph, Options(model="cascnn-colour", consistent=True))
+    assert (held.told, held.grid, held.consistent) == (None, (0, 0), True)
+
+
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("shift", [(0, 0), (4, 4), (3, 1)])
 @pytest.mark.parametrize(("first", "second"), [(20, 95), (10, 50), (30, 85)])

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from casjax.images.segments import without_metadata
+
 Coefficients = npt.NDArray[np.int16]
 """Of a component, in multiples of its steps: [block rows, block columns, 8, 8], vertical frequency
 first."""
@@ -29,10 +31,11 @@ def read_coefficients(data: bytes) -> list[Coefficients]:
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "picture.jpg")  # libjpeg reads a file by its name
-        path.write_bytes(data)
+        # An empty segment, or more than fifty, make jpeglib write beyond its buffers.
+        path.write_bytes(without_metadata(data))
         try:
             picture = jpeglib.read_dct(str(path))
+            planes = (picture.Y, picture.Cb, picture.Cr, picture.K)  # some are read only here
+            return [np.asarray(plane) for plane in planes if plane is not None]
         except OSError as error:
             raise ValueError("its coefficients cannot be read") from error
-    planes = (picture.Y, picture.Cb, picture.Cr, picture.K)
-    return [np.asarray(plane) for plane in planes if plane is not None]

@@ -135,6 +135,26 @@ def read_header(data: bytes) -> JpegHeader:
     return JpegHeader(frame[0], components, tables, is_jfif, adobe_transform, damage)
 
 
+def without_metadata(data: bytes) -> bytes:
+    """Return the first picture of a JPEG file, with those application segments that say its coding.
+
+    Its pixels are the same.
+    """
+    kept: list[bytes] = []
+    position, is_scanned = 0, False
+    for segment in segments(data):
+        start, stop = segment.place.start, segment.place.stop
+        if segment.marker == EOI and is_scanned:
+            data = data[: start + 2]
+            break
+        is_scanned |= segment.marker == SOS
+        is_metadata = segment.marker == COM or segment.marker in APPLICATIONS
+        if is_metadata and not segment.body.startswith((b"JFIF\0", b"Adobe")):
+            kept.append(data[position:start])
+            position = stop
+    return b"".join([*kept, data[position:]])
+
+
 class Segment(NamedTuple):
     """A marker segment of a JPEG file, or a marker on its own.
 

@@ -41,10 +41,18 @@ def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.N
     Returns:
       float32 [h, w], not rounded.
     """
-    total = np.zeros(degraded.shape, np.float32)
+    height, width = degraded.shape
+    whole = in_whole_blocks(degraded)
+    total = np.zeros(whole.shape, np.float32)
     for turn in range(TURNS):
-        total += _turned_back(restorer(_turned(degraded, turn)), turn)
-    return total / np.float32(TURNS)
+        total += _turned_back(restorer(_turned(whole, turn)), turn)
+    return total[:height, :width] / np.float32(TURNS)
+
+
+def in_whole_blocks(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Continue a picture, [h, w, ...], to whole blocks of 8x8, so that they stay so when turned."""
+    beyond = [(0, -size % 8) for size in picture.shape[:2]]
+    return np.pad(picture, beyond + [(0, 0)] * (picture.ndim - 2), mode="edge")
 
 
 def _turned(picture: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:

@@ -64,7 +64,8 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
       ValueError: the quality is unknown, or the file lacks a table that it refers to.
     """
     trace = None if photograph.header else find_trace(photograph.pixels)
-    former = find_former_of(photograph) if options.qf is None else None
+    may_be_former = options.qf is None and not options.consistent
+    former = find_former_of(photograph) if may_be_former else None
     if options.qf is not None:
         factor, described = options.qf, f"{options.qf} as asked for"
     elif former:

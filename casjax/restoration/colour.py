@@ -13,6 +13,7 @@ from casjax.networks import colour, pretrained
 from casjax.networks.colour_restorer import ColourRestorer, make_colour_restorer
 from casjax.networks.inference import for_photographs
 from casjax.networks.memory import default_memory, largest_tile
+from casjax.networks.refinement import in_whole_blocks
 from casjax.restoration.changes import Pixels, changed, rounded, strips
 from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import Factors, keep_to, tolerance_of
@@ -170,11 +171,14 @@ def _planes(pixels: Pixels, coding: Coding) -> Pixels:
 
 def _turned(restorer: ColourRestorer, planes: Pixels, tables: Tables) -> npt.NDArray[np.float16]:
     """Return the mean change over the eight flips and rotations of a picture, [h, w, 3]."""
-    total = np.zeros(planes.shape, np.float32)
+    height, width, _ = planes.shape
+    whole = in_whole_blocks(planes)
+    total = np.zeros(whole.shape, np.float32)
     for turn in range(TURNS):
-        mirrored = planes[:, ::-1] if turn >= 4 else planes
+        mirrored = whole[:, ::-1] if turn >= 4 else whole
         seen = np.ascontiguousarray(np.rot90(mirrored, turn))
         # Tables would turn with the picture, but the network is told nothing of their directions.
         change = np.rot90(restorer(seen[None], tables)[0], -turn)
         total += change[:, ::-1] if turn >= 4 else change
-    return (total / TURNS).astype(np.float16)
+    total /= TURNS
+    return total[:height, :width].astype(np.float16)

@@ -21,6 +21,10 @@ NOISE = 0.35  # deviation of a coefficient from rounding luma, and then R, G and
 ODD = 0.05  # share of coefficients that may lie anywhere, for whatever reason
 SMALL = 1.5  # coefficients up to here are practically zero, and say nothing about their step
 FEWEST = 8  # coefficients needed to use a frequency
+# Means of blocks at one multiple that count in full: in a flat area with some noise all means are
+# alike, and some step always has a multiple there. The other frequencies are flat there, too.
+CROWD = 8
+FREQUENCIES = 2  # besides the mean, that must take part
 # By how many nats the result must be likelier than its rivals, including no quantisation: over all
 # coefficients, and per coefficient against no quantisation. Clean photographs have -0.1.
 MARGIN, MARGIN_OF_EACH = 20.0, 0.1
@@ -55,11 +59,13 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     rows, columns = ({0, size % 8} for size in picture.shape[:2])
     grids = [(row, column) for row in sorted(rows) for column in sorted(columns)]
     found = [_evidence(coefficients(picture[row:, column:])) for row, column in grids]
-    evidence = np.stack([each for each, _ in found])  # [grid, straight or transposed, quality]
+    evidence = np.stack([each.nats for each in found])  # [grid, straight or transposed, quality]
     which, _, best = (int(i) for i in np.unravel_index(np.argmax(evidence), evidence.shape))
     rivals = np.abs(np.arange(100) - best) > ALIKE
     margin = evidence.max() - max(0.0, evidence[..., rivals].max())
-    if margin < MARGIN or evidence.max() < MARGIN_OF_EACH * found[which][1]:
+    if margin < MARGIN or evidence.max() < MARGIN_OF_EACH * found[which].used:
+        return None
+    if found[which].frequencies < FREQUENCIES:
         return None
     return Trace(best + 1, grids[which])
 
@@ -85,13 +91,23 @@ def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.asarray(d @ (luma.astype(np.float32) - 128) @ d.T)
 
 
-def _evidence(coefficients: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], int]:
-    """Return how much likelier each quality is than none, in nats, and the coefficients used.
+class _Evidence(NamedTuple):
+    """How much likelier each quality is than none.
 
-    The former is [2, 100]: for upright blocks, and for transposed ones.
+    Attributes:
+      nats: [2, 100], for upright blocks and for transposed ones.
+      used: the number of coefficients used.
+      frequencies: the number of frequencies used, without the mean.
     """
+
+    nats: npt.NDArray[np.float64]
+    used: int
+    frequencies: int
+
+
+def _evidence(coefficients: npt.NDArray[np.float32]) -> _Evidence:
     tables = libjpeg_tables(ANNEX_K_LUMA, limit=255)
-    evidence, count = np.zeros((2, 100)), 0
+    evidence, count, frequencies = np.zeros((2, 100)), 0, 0
     for row, column in np.ndindex(8, 8):
         values = coefficients[:, row, column]
         is_mean = (row, column) == (0, 0)
@@ -101,11 +117,18 @@ def _evidence(coefficients: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.flo
         if len(values) < FEWEST:
             continue
         count += len(values)
+        frequencies += not is_mean
         ratios = _log_ratios_of_mean if is_mean else _log_ratios
         both = np.stack([tables[:, row, column], tables[:, column, row]])
         steps, which = np.unique(both, return_inverse=True)
         evidence += np.array([ratios(values, step).sum() for step in steps])[which.reshape(2, 100)]
-    return evidence, count
+    return _Evidence(evidence, count, frequencies)
+
+
+def share_of_crowd(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float64]:
+    """Return the share with which each mean of a block counts: less where many are alike."""
+    _, which, sizes = np.unique(np.rint(values / step), return_inverse=True, return_counts=True)
+    return np.minimum(1, CROWD / sizes[which])
 
 
 def _log_ratios(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
@@ -122,10 +145,11 @@ def _log_ratios(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.fl
     return np.log((1 - ODD) * chance * _noise(values - multiples * step, step) / smooth + ODD)
 
 
-def _log_ratios_of_mean(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+def _log_ratios_of_mean(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float64]:
     """Return the same for the lowest frequency, where all multiples are about equally frequent."""
     offsets = values - np.rint(values / step) * step
-    return np.log((1 - ODD) * step * _noise(offsets, step) + ODD)
+    ratios = np.log((1 - ODD) * step * _noise(offsets, step) + ODD)
+    return ratios * share_of_crowd(values, step)
 
 
 def _noise(offsets: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from casjax.jpeg import ANNEX_K_LUMA
 from casjax.restoration.quality import libjpeg_tables
-from casjax.restoration.traces import ODD, Trace, coefficients
+from casjax.restoration.traces import FREQUENCIES, ODD, Trace, coefficients, share_of_crowd
 
 GRID = 8  # pixels: the period of blocks
 COARSER = 1.4  # ratio of former to present steps, on average, above which they show and matter
@@ -45,14 +45,14 @@ def find_former(luma: npt.NDArray[np.uint8], steps: npt.NDArray[np.int32]) -> Tr
     tables = tables[coarser]
     if not len(tables):
         return None
-    best = -np.inf, 0, 0, (0, 0)
+    best = -np.inf, 0, 0, 0, (0, 0)
     for grid in itertools.product(_borders(luma.T), _borders(luma)):
         found = coefficients(luma[grid[0] :, grid[1] :])
-        evidence, counts = _evidence(found, tables, steps, is_aligned=grid == (0, 0))
-        which = int(np.argmax(evidence))
-        best = max(best, (evidence[which], int(counts[which]), which, grid))
-    total, count, which, grid = best
-    if count < ENOUGH or total < max(MARGIN, MARGIN_OF_EACH * count):
+        evidence, counts, frequencies = _evidence(found, tables, steps, is_aligned=grid == (0, 0))
+        i = int(np.argmax(evidence))
+        best = max(best, (evidence[i], int(counts[i]), int(frequencies[i]), i, grid))
+    total, count, used, which, grid = best
+    if count < ENOUGH or total < max(MARGIN, MARGIN_OF_EACH * count) or used < FREQUENCIES:
         return None
     return Trace(int(np.flatnonzero(coarser)[which]) + 1, grid)
 
@@ -78,29 +78,35 @@ def _evidence(
     steps: npt.NDArray[np.int32],
     *,
     is_aligned: bool,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Return how much likelier each table is than none, in nats, and from how many coefficients."""
-    evidence, count = np.zeros(len(tables)), np.zeros(len(tables), int)
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return how much likelier each table is than none, in nats, and what that is concluded from.
+
+    That is the number of coefficients, and of frequencies without the mean.
+    """
+    evidence = np.zeros(len(tables))
+    count, frequencies = np.zeros(len(tables), int), np.zeros(len(tables), int)
     for row, column in LOW:
         values = np.abs(coefficients[:, row, column])
         formers, which = np.unique(tables[:, row, column], return_inverse=True)
         near = steps[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
         own = steps[row, column]
         blur = 0.0 if is_aligned else np.hypot(ROUNDED, BLUR * np.sqrt(np.mean(near**2.0) / 12))
+        is_mean = (row, column) == (0, 0)
         sums, counts = [], []
         for former in formers:
-            is_mean = (row, column) == (0, 0)
             seen = values if is_mean else values[values > former / 2]
             if len(seen) < FEWEST or former <= own:
                 sums.append(0.0)
                 counts.append(0)
                 continue
             ratios = _ratios(seen, former, own=own, blur=blur, is_mean=is_mean)
-            sums.append(np.log((1 - ODD) * ratios + ODD).sum())
+            shares = share_of_crowd(seen, former) if is_mean else 1
+            sums.append((shares * np.log((1 - ODD) * ratios + ODD)).sum())
             counts.append(len(seen))
         evidence += np.array(sums)[which]
         count += np.array(counts)[which]
-    return evidence, count
+        frequencies += (np.array(counts)[which] > 0) & (not is_mean)
+    return evidence, count, frequencies
 
 
 def _ratios(
