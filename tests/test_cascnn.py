@@ -109,6 +109,15 @@ def test_image_carrying_start_is_close_to_the_input():
     np.testing.assert_allclose(half, IMAGE.reshape(1, 32, 2, 32, 2, 1).mean((2, 4)), atol=0.05)
 
 
+def test_increments_start_from_nothing():
+    model = make(initializer="image_carrying", residual=True)
+    outputs = model.apply(variables_of(model), IMAGE)
+    for i, output in enumerate(outputs):
+        size = 64 >> i
+        expected = IMAGE.reshape(1, size, 2**i, size, 2**i, 1).mean((2, 4))
+        np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
 def test_mixed_dtypes_spare_the_picture_the_rounding():
     model = make(initializer="image_carrying")
     variables = variables_of(model)

@@ -94,6 +94,19 @@ def test_damage_is_found(tmp_path, part, damage):
     assert [path.name[:10] for path in tmp_path.glob("damaged*")] == ["damaged-2-"]
 
 
+def test_a_config_with_another_value_is_damage(tmp_path):
+    with open_checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state(1), metrics=None)
+    [file] = tmp_path.glob("1/config/metadata")
+    assert file.read_text().count('"quality": 20') == 1
+    file.write_text(file.read_text().replace('"quality": 20', '"quality": 21'))
+    with (
+        open_checkpoints(tmp_path) as checkpoints,
+        pytest.raises(DamagedCheckpointError, match="step 1: its bits are not those"),
+    ):
+        checkpoints.config(1)
+
+
 def large(step):
     """A state that takes some time to write."""
     return {"step": jnp.int32(step), "w": np.random.default_rng(step).random((200, 1000))}

@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -91,6 +92,39 @@ def test_copies_of_published_files_are_known_by_their_luma(data_dir, tmp_path, c
         assert checksums.luma_sha256(rgb_to_luma(pixels)) == file.luma_sha256
     open_source("live1", images_dir=str(data_dir), seed=0)
     assert "something else" not in caplog.text
+
+
+def test_the_published_file_is_preferred_to_others_of_its_stem(tmp_path):
+    files = published.published_files("classic5")
+    folder = tmp_path / "classic5"
+    folder.mkdir()
+    for file in files:
+        for name in (file.name, f"{Path(file.name).stem}.tiff"):
+            Image.fromarray(noise(0)).save(folder / name, format="PNG")
+    local = published.find_local("classic5", files, folder, all_of_them=True)
+    assert [local[file.name].name for file in files] == [file.name for file in files]
+
+
+def test_grey_copies_of_colour_are_no_copies_in_colour(data_dir, tmp_path):
+    file = published.published_files("live1")[0]
+    with Image.open((data_dir / "live1" / file.name).with_suffix(".png")) as image:
+        image.save(tmp_path / "colour.png")
+        Image.fromarray(rgb_to_luma(np.asarray(image))).save(tmp_path / "grey.png")
+    for name, channels, is_copy in (
+        ("colour.png", 3, True),
+        ("grey.png", 1, True),
+        ("grey.png", 3, False),
+    ):
+        found = published._local_checksum(tmp_path / name, file, channels)
+        assert (found == file.sha256) == is_copy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are text")
+def test_names_in_a_folder_need_not_be_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.fromarray(noise(0)).save(path)
+    source = open_source(f"folder:{tmp_path}", images_dir="", seed=0)
+    assert len(source.description["files_sha256"]) == 64
 
 
 def test_local_files_that_are_not_the_published_ones_are_said(tmp_path, caplog):

@@ -12,6 +12,31 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.slow
+def test_cutouts_that_do_not_fit_are_an_error_and_leave_nothing(tmp_path):
+    """Written to a map of a file, they would end the process with SIGBUS."""
+    if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
+        pytest.skip("mounting a file system needs user namespaces")
+    program = (
+        "from casjax.training.cutouts import load_cutouts; from pathlib import Path; "
+        f"load_cutouts(Path('{tmp_path}/c.npy'), ['synthetic:2'], count=200, size=120, seed=0, "
+        "channels=1, images_dir='')"
+    )
+    done = subprocess.run(
+        ["unshare", "-rm", "bash"],
+        input=f"mount -t tmpfs -o size=600k tmpfs {tmp_path} || exit\n"
+        f'{sys.executable} -c "{program}"; echo status $? >&2; ls -A {tmp_path}\n',
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "No space left on device" in done.stderr
+    assert "status 1" in done.stderr  # of Python, for an exception
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
 def test_a_full_and_a_read_only_disk_are_named_and_lose_nothing(tmp_path):
     if subprocess.run(["unshare", "-rm", "true"], check=False).returncode:
         pytest.skip("mounting a file system needs user namespaces")

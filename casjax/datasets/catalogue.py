@@ -1,6 +1,7 @@
 """Any TFDS data set with images, by its name in the TFDS catalogue."""
 
 import dataclasses
+import functools
 import io
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +45,7 @@ class TfdsSource:
     split: str
     examples: Sequence[dict[str, Any]]
 
-    @property
+    @functools.cached_property
     def image_names(self) -> Sequence[str]:
         """The indices of the examples in the split: not every data set has names."""
         return [str(index) for index in range(len(self))]

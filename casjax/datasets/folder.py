@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ class FileSource:
         """The images by the names and contents of their files, all of which are read."""
         files = hashlib.sha256()
         for image_name in self.image_names:
-            files.update(f"{image_name}\t{file_sha256(self.folder / image_name)}\n".encode())
+            line = f"{image_name}\t{file_sha256(self.folder / image_name)}\n"
+            files.update(os.fsencode(line))  # names need not be text
         facts = {"name": self.name, "images": len(self), "files_sha256": files.hexdigest()}
         return facts if self.channels == 1 else facts | {"channels": self.channels}

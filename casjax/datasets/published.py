@@ -21,7 +21,7 @@ from casjax.datasets.checksums import (
     luma_sha256,
     published_files,
 )
-from casjax.images import READERS, UnreadableImageError, find_images, read_luma
+from casjax.images import READERS, UnreadableImageError, find_images, read_luma, read_rgb
 
 PUBLISHED = ("live1", "classic5", "bsds500")
 TEST_SETS = ("live1", "classic5")  # scored as a whole; the others are for training
@@ -47,7 +47,7 @@ def open_published(name: str, *, images_dir: str, channels: int) -> "PublishedSo
         return PublishedSource(name, dataset, files, {}, [file.sha256 for file in files], channels)
     local = find_local(name, files, Path(images_dir, dataset), all_of_them=dataset in TEST_SETS)
     files = [file for file in files if file.name in local]
-    checksums = [_local_checksum(local[file.name], file) for file in files]
+    checksums = [_local_checksum(local[file.name], file, channels) for file in files]
     others = [
         str(local[file.name])
         for file, checksum in zip(files, checksums, strict=True)
@@ -72,7 +72,10 @@ def find_local(
       The path for each file's name; missing files are logged and left out unless `all_of_them`
       are needed.
     """
-    there = {path.with_suffix(""): path for path in find_images(folder)}
+    found = find_images(folder)
+    there = {path.with_suffix(""): path for path in found}
+    published = {folder / file.name for file in files}  # preferred to others with their stems
+    there |= {path.with_suffix(""): path for path in found if path in published}
     wanted = {file.name: (folder / file.name).with_suffix("") for file in files}
     missing = [file_name for file_name, stem in wanted.items() if stem not in there]
     if missing:
@@ -136,16 +139,22 @@ class PublishedSource:
         return read_prepared(self.dataset, sorted({file.split for file in self.files}))
 
 
-def _local_checksum(path: Path, file: PublishedFile) -> str:
+def _local_checksum(path: Path, file: PublishedFile, channels: int) -> str:
     """Return the published SHA-256 if a local file holds the same image, or else its own.
 
-    Its bytes are compared, or else its luma: the format may differ.
+    Its bytes are compared, or else its luma, because the format may differ: for RGB only where it
+    is not the luma alone.
     """
     own = file_sha256(path)
     if own == file.sha256:
         return own
     try:
         is_copy = luma_sha256(read_luma(path)) == file.luma_sha256
+        is_copy &= channels == 1 or not _is_grey(read_rgb(path))
     except UnreadableImageError:  # reported when it is read
         is_copy = False
     return file.sha256 if is_copy else own
+
+
+def _is_grey(rgb: np.ndarray) -> bool:
+    return bool((rgb == rgb[..., :1]).all())

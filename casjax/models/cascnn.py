@@ -107,6 +107,7 @@ class CASCNN(nn.Module):
             features=channels,
             linear_features=channels - 1,
             activate=self.activate_outputs,
+            increments=self.residual,
         )
 
         # Figure 1, downwards: two convolutions per block, the resolution halved between blocks.
@@ -159,6 +160,7 @@ class Layer(nn.Module):
     convolution: convolutions.Formulation
     activate: bool = True
     linear_features: int = 0  # the last ones, which skip the PReLU
+    increments: bool = False  # whether all features are added to the input
     mixed: bool = False  # whether the gradient of a float32 convolution is computed in bfloat16
 
     @nn.compact
@@ -166,8 +168,9 @@ class Layer(nn.Module):
         """Map ``[n, h, w, c_i]`` each to ``[n, h, w, features]``, or ``[n, 2h, 2w, features]``."""
         size = 4 if self.kind == "full_conv" else 3
         shape = (size, size, sum(x.shape[-1] for x in inputs), self.features)
-        kernel = self.param("kernel", partial(initial_kernel, self.initializer, self.kind), shape)
-        bias = self.param("bias", partial(initial_bias, self.initializer, self.kind), shape)
+        kind: Kind = "increment" if self.increments else self.kind
+        kernel = self.param("kernel", partial(initial_kernel, self.initializer, kind), shape)
+        bias = self.param("bias", partial(initial_bias, self.initializer, kind), shape)
         slope = jnp.ones(())  # the identity
         if self.activate:
             bent = self.features - self.linear_features

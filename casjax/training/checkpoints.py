@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import logging as python_logging
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from casjax.training import processes
 
-DIGEST = "state_sha256"  # kept with the config, to detect flipped bits
+DIGESTS = "sha256"  # of state and config, kept with the latter to detect flipped bits
 
 
 class DamagedCheckpointError(Exception):
@@ -66,7 +67,8 @@ class Checkpoints:
             return
         # Host arrays, which any number of processes and devices can save and restore.
         arrays = jax.tree.map(np.asarray, jax.device_get(state))
-        record = {**self._config, DIGEST: _sha256(arrays)}
+        digests = {"state": _sha256(arrays), "config": _sha256_of_json(self._config)}
+        record = {"config": self._config, DIGESTS: digests}
         args = ocp.args.Composite(
             state=ocp.args.StandardSave(arrays), config=ocp.args.JsonSave(record)
         )
@@ -81,9 +83,9 @@ class Checkpoints:
         """Return the config of a checkpoint.
 
         Raises:
-          DamagedCheckpointError: it cannot be read.
+          DamagedCheckpointError: it cannot be read, or is not what was written.
         """
-        return {key: value for key, value in self._record(step).items() if key != DIGEST}
+        return self._record(step)[0]
 
     def restore(self, step: int, like: Any) -> Any:
         """Return the state of a checkpoint as NumPy arrays, with the tree and shapes of ``like``.
@@ -95,8 +97,7 @@ class Checkpoints:
         with _damage_to(step):
             restored = self._manager.restore(step, args=ocp.args.Composite(state=args))
         state = jax.tree.map(np.asarray, restored["state"])
-        if self._record(step)[DIGEST] != _sha256(state):
-            raise DamagedCheckpointError(f"step {step}: its bits are not those that were written")
+        _require_equal(step, self._record(step)[1], _sha256(state))
         return state
 
     def set_aside(self, step: int) -> None:
@@ -106,11 +107,14 @@ class Checkpoints:
             (folder / str(step)).rename(folder.with_name(f"damaged-{step}-{int(time.time())}"))
             self._manager.reload()
 
-    def _record(self, step: int) -> dict[str, Any]:
+    def _record(self, step: int) -> tuple[dict[str, Any], str]:
+        """Return the config of a checkpoint, and the digest of its state."""
+        args = ocp.args.Composite(config=ocp.args.JsonRestore())
         with _damage_to(step):
-            return self._manager.restore(
-                step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
-            )["config"]
+            record = self._manager.restore(step, args=args)["config"]
+            config, digests = record["config"], record[DIGESTS]
+            _require_equal(step, digests["config"], _sha256_of_json(config))
+            return config, digests["state"]
 
     @contextlib.contextmanager
     def _naming_failed_writes(self) -> Iterator[None]:
@@ -139,6 +143,15 @@ def _damage_to(step: int) -> Iterator[None]:
     except Exception as error:  # each kind of damaged file raises its own errors
         [reason, *_] = str(error).splitlines() or [""]
         raise DamagedCheckpointError(f"step {step}: {reason[:200]}") from error
+
+
+def _require_equal(step: int, written: str, read: str) -> None:
+    if written != read:
+        raise DamagedCheckpointError(f"step {step}: its bits are not those that were written")
+
+
+def _sha256_of_json(config: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(state: Any) -> str:

@@ -34,7 +34,7 @@ class Compression:
     Attributes:
       sampling_shares: of 4:4:4, 4:2:2 and 4:2:0, as parts of their sum.
       quality_exponent: 1 draws qualities uniformly, more gives more of the low ones: they are
-        ``lowest + (highest - lowest) u^exponent`` for a uniform ``u``, rounded.
+        ``lowest + (highest + 1 - lowest) u^exponent`` for a uniform ``u`` below 1, rounded down.
       foreign_share: share with tables other than libjpeg's: half of them are mozjpeg's, the
         others lie between libjpeg's and flat ones, and chroma differs in quality from luma.
       grey_share: share of grey pictures, Cb = Cr = 128.

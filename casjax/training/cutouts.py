@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,11 +192,19 @@ def _build(
             dtype=np.uint8,
             shape=_shape(description),
         )
+        _reserve(unfinished)
         _fill(cutouts, sources, description["seed"])
         cutouts.flush()
         del cutouts  # some systems cannot rename a mapped file
         text = json.dumps(description, indent=1) + "\n"
         unfinished_description.write_text(text, encoding="utf-8")
+
+
+def _reserve(path: Path) -> None:
+    """Have a file's size on disk: where none is left, writing to its map would kill the process."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:

@@ -116,5 +116,5 @@ def _as_it_is(output: jax.Array) -> jax.Array:
     return output
 
 
-LUMA = Domain(in_luma, _as_it_is, _as_it_is)
+LUMA = Domain(in_luma, _as_it_is, lambda output: jnp.clip(output, 0, 1))
 COLOUR = Domain(in_colour, colour.to_rgb, lambda output: jnp.clip(colour.to_rgb(output), 0, 1))

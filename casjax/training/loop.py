@@ -143,7 +143,7 @@ def saving_on_failure(checkpoints: Checkpoints, step: int, state: TrainState) ->
         yield
     except FloatingPointError:
         raise
-    except Exception:
+    except BaseException:  # a second Ctrl-C, say
         checkpoints.save(step, state, metrics=None)
         raise
 

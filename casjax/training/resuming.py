@@ -1,5 +1,6 @@
 """Resuming an earlier run in a workdir: from an intact checkpoint, and with the same config."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ def differences(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[st
         for key, sentence in config_differences(stored, config)
         if not key.startswith(FREE_KEYS)
     ]
+
+
+def digest_of(config: Mapping[str, Any]) -> str:
+    """Return the first digits of a SHA-256 of a config, except for `FREE_KEYS`."""
+    return hashlib.sha256("\n".join(differences({}, config)).encode()).hexdigest()[:16]
 
 
 def config_differences(

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from casjax.datasets import ImageSource, open_source
+from casjax.datasets import ImageSource, open_source, readable_images
 from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
 from casjax.files import readable_name
@@ -47,7 +47,7 @@ from casjax.training.loop import Intervals, Steps, fit
 from casjax.training.optimizer import make_optimizer
 from casjax.training.phases import plan_phases
 from casjax.training.profiling import profiling
-from casjax.training.resuming import resume
+from casjax.training.resuming import digest_of, resume
 from casjax.training.run_record import RunRecord
 from casjax.training.steps import (
     TrainState,
@@ -86,6 +86,7 @@ def train_and_evaluate(
     # Before anything is written or takes long, so that a mistake costs nothing.
     require_valid(config.to_dict())
     config = with_dtype(config, workdir)
+    processes.require_agreement("config", digest_of(config.to_dict()))
     model = create_model(**config.model)
     shapes = variable_shapes(model)
     require_fit(config.to_dict(), model, outputs=count_outputs(model, shapes))
@@ -106,6 +107,9 @@ def train_and_evaluate(
             )
             for name in config.evaluation.datasets
         ]
+        if processes.is_first():
+            for source in tests:
+                require_readable(source)
         variables = train(
             config, model, shapes, devices, workdir, say=say, profile_steps=profile_steps
         )
@@ -159,6 +163,16 @@ def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
             "choose a multiple, or fewer devices with --config.devices"
         )
     return chosen
+
+
+def require_readable(source: ImageSource) -> None:
+    """Check that a test set is there, before a long training: published ones may be downloaded.
+
+    Raises:
+      ValueError: none of its images can be read.
+    """
+    if next(readable_images((source, index) for index in range(len(source))), None) is None:
+        raise ValueError(f"image source {source.name}: none of its images can be read")
 
 
 def plan_pictures(datasets: Sequence[str]) -> dict[str, str]:
@@ -219,6 +233,7 @@ def train(
                 **config.degradation,
             )
             record = RunRecord(workdir, feed.images, first_step=first_step)
+        processes.require_agreement("images", str(feed.images))
         begin = f"{weights_sha256(state.variables)[:16]} at step {first_step}"
         processes.require_agreement("weights", begin)
         train_step = make_train_step(model, optimizer, phases, **config.loss)
