@@ -62,7 +62,7 @@ def main(_: Sequence[str]) -> None:
     from casjax.evaluation import evaluator
     from casjax.networks import compilation, memory
     from casjax.training import processes
-    from casjax.training.interruption import InterruptedRunError, InterruptedTrainingError
+    from casjax.training.interrupted import InterruptedRunError, InterruptedTrainingError
     from casjax.training.train import train_and_evaluate
 
     logging.set_verbosity(logging.INFO)

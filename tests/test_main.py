@@ -12,7 +12,7 @@ from absl import flags
 
 from casjax import main as command
 from casjax.training import train
-from casjax.training.interruption import InterruptedTrainingError
+from casjax.training.interrupted import InterruptedTrainingError
 
 ROOT = Path(__file__).parent.parent
 BASE = f"--config={ROOT}/configs/base.py"

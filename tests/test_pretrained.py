@@ -79,7 +79,7 @@ def test_what_ships_is_whole_and_described(name):
     entry = pretrained.manifest()[name]
     assert entry.get("baseline", False) == (entry["model"]["name"] != "cascnn")
     optional = {
-        "baseline", "loss", "command", "revision", "versions", "machine", "wall_time",
+        "baseline", "loss", "measure", "command", "revision", "versions", "machine", "wall_time",
         "learning_curve", "multiscale_scores", "earlier",
     }  # fmt: skip
     assert entry.keys() - optional == {

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from casjax.files import replacing
 from casjax.networks.workdir import STATUS_FILE
 from casjax.training import processes
-from casjax.training.interruption import InterruptedRunError
+from casjax.training.interrupted import InterruptedRunError
 from casjax.training.metric_writer import MetricWriter
 from casjax.training.run_record import RunRecord
 

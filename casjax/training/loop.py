@@ -15,7 +15,8 @@ from casjax.networks.workdir import phase_weights_file
 from casjax.training import processes
 from casjax.training.checkpoints import Checkpoints
 from casjax.training.feed import Batch, Feed
-from casjax.training.interruption import InterruptedTrainingError, StopRequest
+from casjax.training.interrupted import InterruptedTrainingError
+from casjax.training.interruption import StopRequest
 from casjax.training.journal import Journal
 from casjax.training.phases import Phase, phase_at
 from casjax.training.steps import Metrics, TrainState

@@ -20,6 +20,8 @@ from absl import logging
 from jax._src import distributed  # the key-value store of jax.distributed has no public name
 from jax.experimental import multihost_utils
 
+from casjax.training.interrupted import InterruptedRunError
+
 HEARTBEAT = 30  # seconds
 FOREVER = 1000 * 3600 * 24 * 365  # milliseconds
 DONE, STOPPED = "done", "stopped"
@@ -83,8 +85,6 @@ def first_goes_ahead(task: str) -> Iterator[None]:
       ValueError: in the others, when the first one failed.
       InterruptedRunError: in the others, when the first one was told to stop.
     """
-    from casjax.training.interruption import InterruptedRunError  # which uses this module
-
     if not several():
         yield
     elif is_first():
