@@ -148,9 +148,10 @@ def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Sea
                     output is None and len(inputs) > 1 and path.suffix.lower() in FORMAT_OF_SUFFIX
                 )
                 search.missing[text] = f"no such file or folder{hint if is_result else ''}"
-    # A file may be named twice, relative to different folders.
-    once = {os.path.abspath(path): path for path in reversed(search.sources)}
-    search.sources = {p: root for p, root in search.sources.items() if p in once.values()}
+    once: dict[str, tuple[Path, Path]] = {}  # a file may be named twice, in different ways
+    for path, root in search.sources.items():
+        once.setdefault(os.path.abspath(path), (path, root))
+    search.sources = dict(once.values())
     return search
 
 
