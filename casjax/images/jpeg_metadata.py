@@ -10,8 +10,6 @@ from casjax.images import exif
 from casjax.images.iptc import PHOTOSHOP, as_photoshop_resource
 from casjax.images.segments import (
     APP0,
-    APP1,
-    APP2,
     APP13,
     APPLICATIONS,
     COM,
@@ -21,6 +19,7 @@ from casjax.images.segments import (
     SOS,
     Segment,
     segments,
+    without_metadata,
 )
 
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -76,9 +75,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
     comments: list[bytes] = []
     dpi = None
     pictures: tuple[slice, ...] = ()
-    kept: list[bytes] = []
     lost: list[str] = []
-    position = 0
     is_scanned = False
     for segment in segments(data):
         body, place = segment.body, segment.place
@@ -91,9 +88,6 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
             continue
         if segment.marker == APP0 and body.startswith(b"JFIF\0") and len(body) >= 12:
             dpi = _resolution(body)
-        if segment.marker in (APP1, APP2, APP13, COM):
-            kept.append(data[position : place.start])
-            position = place.stop
         if body.startswith((exif.PREFIX, b"Exif\0\xff")):
             exif_data += body[len(exif.PREFIX) :]
         elif body.startswith(XMP):
@@ -119,7 +113,7 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
         dpi,
         pictures,
         tuple(lost),
-        b"".join([*kept, data[position:]]),
+        without_metadata(data),
         behind,
     )
 
