@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from functools import partial
 
 import jax
 import numpy as np
@@ -27,7 +28,9 @@ SUBSAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
 
 def draw(count=4000, seed=0, qualities=(5, 100), **changes):
     compression = dataclasses.replace(PLAIN, **changes)
-    return compression.draw(np.random.default_rng(seed), count, qualities=qualities)
+    generator = np.random.default_rng(seed)
+    drawn = [compression.draw(generator, qualities=qualities) for _ in range(count)]
+    return {name: np.stack([each[name] for each in drawn]) for name in drawn[0]}
 
 
 def photographs(count, size):
@@ -55,21 +58,20 @@ def test_qualities_are_uniform_or_lean_to_the_low_ones():
     np.testing.assert_array_equal(draw()["quality"], draw()["chroma_quality"])
 
 
-def test_what_is_drawn_follows_from_the_step_for_any_number_of_processes():
+def test_what_is_drawn_is_the_same_for_any_number_of_processes_and_batch_size():
     cutouts = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
-    options = {"cutouts": cutouts, "batch_size": 8, "seed": 3, "stream": 0, "augment": True}
+    options = {"cutouts": cutouts, "seed": 3, "stream": 0, "augment": True}
     options |= {"codec": "jpeg", "qualities": (5, 100)}
     options |= {"recompress": 0.5, "recompress_qualities": (10, 95)}
-    compression = Compression(**base.get_config().colour)
-    whole = Batches(**options, compression=compression).at(7, count=6)
-    parts = [
-        Batches(**options, compression=compression, process_index=i, process_count=2).at(7, count=6)
-        for i in range(2)
-    ]
+    batches = partial(Batches, **options, compression=Compression(**base.get_config().colour))
+    whole = batches(batch_size=8).at(7, count=6)
+    shares = [batches(batch_size=8, process_index=i, process_count=2) for i in range(2)]
+    halves = [batches(batch_size=4).at(step, count=6) for step in (14, 15)]
     assert whole["clean"].shape == (8, 8, 8, 3)
     assert whole.keys() >= {"first_quality", "shift", "base"}
-    for name, array in whole.items():
-        np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), array, name)
+    for parts in ([share.at(7, count=6) for share in shares], halves):
+        for name, array in whole.items():
+            np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), array, name)
 
 
 def test_pictures_are_those_of_pillow():

@@ -10,6 +10,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from casjax.training.compression import CROPPED, GRID_IN_COLOUR, GRID_OF_LUMA, Compression
 
@@ -19,8 +20,8 @@ class Batches:
     """Batches of clean cut-outs as a pure function of (seed, stream, step).
 
     The cut-outs come in a new random order each epoch, and batches run across
-    the borders of epochs: nothing is left out. Together, any number of processes
-    get the same global batch.
+    the borders of epochs: nothing is left out. Batches of any size, split over any number of
+    processes, are stretches of one and the same stream.
 
     Attributes:
       cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
@@ -98,37 +99,37 @@ class Batches:
             _epoch_order(self.seed, self.stream, epoch, count)[offset]
             for epoch, offset in zip(*divmod(positions, count), strict=True)
         ]
-        # The whole global batch is drawn, so that it is the same for any number of processes.
-        generator = np.random.default_rng((self.seed, self.stream, step, 1))
-        turn = generator.integers(8, size=self.batch_size, dtype=np.uint8)
-        quality = generator.integers(
-            *self.qualities, size=self.batch_size, dtype=np.int32, endpoint=True
-        )
-        drawn = {"quality": quality}
-        if self.compression:
-            drawn |= self.compression.draw(generator, self.batch_size, qualities=self.qualities)
-        if self.recompress:
-            drawn |= self._draw_first_time(generator)
+        drawn = [self._draw(position) for position in positions.tolist()]
         clean = self.cutouts[chosen]
         batch = {
             "clean": clean if self.compression else clean[..., np.newaxis],
-            "turn": turn[mine] * np.uint8(self.augment),
-            **{name: array[mine] for name, array in drawn.items()},
+            **{name: np.stack([each[name] for each in drawn]) for name in drawn[0]},
         }
         return batch if self.codec == "jpeg" else _degraded(batch, self.codec)
 
-    def _draw_first_time(self, generator: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw which cut-outs were JPEGs before, and how."""
-        count = self.batch_size
-        is_second = generator.random(count) < self.recompress
-        first_quality = generator.integers(
-            *self.recompress_qualities, size=count, dtype=np.int32, endpoint=True
-        )
-        period = GRID_IN_COLOUR if self.compression else GRID_OF_LUMA
-        shift = generator.integers(period, size=(count, 2), dtype=np.uint8)
+    def _draw(self, position: int) -> dict[str, npt.ArrayLike]:
+        """Draw all that is random of the cut-out at a position in the stream but its content."""
+        generator = np.random.default_rng((self.seed, self.stream, position, 1))
+        drawn: dict[str, npt.ArrayLike] = {
+            "turn": generator.integers(8, dtype=np.uint8) * np.uint8(self.augment),
+            "quality": generator.integers(*self.qualities, dtype=np.int32, endpoint=True),
+        }
         if self.compression:
-            shift *= (generator.random((count, 1)) < CROPPED).astype(np.uint8)
-        return {"first_quality": first_quality * is_second, "shift": shift}
+            drawn |= self.compression.draw(generator, qualities=self.qualities)
+        if self.recompress:
+            drawn |= self._draw_first_time(generator)
+        return drawn
+
+    def _draw_first_time(self, generator: np.random.Generator) -> dict[str, npt.ArrayLike]:
+        """Draw whether a cut-out was a JPEG before, and how it was compressed and cropped."""
+        is_second = generator.random() < self.recompress
+        quality = generator.integers(*self.recompress_qualities, dtype=np.int32, endpoint=True)
+        is_shifted = self.compression is None or generator.random() < CROPPED
+        period = GRID_IN_COLOUR if self.compression else GRID_OF_LUMA
+        return {
+            "first_quality": quality * np.int32(is_second),
+            "shift": generator.integers(period, size=2, dtype=np.uint8) * np.uint8(is_shifted),
+        }
 
 
 def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:

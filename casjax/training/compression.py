@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA, SAMPLINGS
 
@@ -46,44 +47,38 @@ class Compression:
     grey_share: float
 
     def draw(
-        self, generator: np.random.Generator, count: int, *, qualities: tuple[int, int]
-    ) -> dict[str, np.ndarray]:
-        """Draw the compressions of cut-outs.
+        self, generator: np.random.Generator, *, qualities: tuple[int, int]
+    ) -> dict[str, npt.ArrayLike]:
+        """Draw the compression of a cut-out.
 
         Args:
           generator: of random numbers.
-          count: how many, n.
           qualities: lowest and highest, both included.
 
         Returns:
-          `quality` and `chroma_quality` int32 [n]; `base` int32 [n, 2, 8, 8], the tables of quality
-          50 that they scale; `sampling` int32 [n], indices into `jpeg.SAMPLINGS`; `grey` bool [n].
+          `quality` and `chroma_quality` int32; `base` int32 [2, 8, 8], the tables of quality 50
+          that they scale; `sampling` int32, an index into `jpeg.SAMPLINGS`; `grey` bool.
         """
         lowest, highest = qualities
-        uniform = generator.random(count) ** self.quality_exponent
-        quality = lowest + np.floor(uniform * (highest + 1 - lowest)).astype(np.int32)
+        quality = lowest + int(generator.random() ** self.quality_exponent * (highest + 1 - lowest))
         shares = np.divide(self.sampling_shares, sum(self.sampling_shares))
-        base, chroma_quality = self._tables(generator, quality)
+        base, deviation = self._tables(generator)
         return {
-            "quality": quality,
-            "chroma_quality": chroma_quality,
+            "quality": np.int32(quality),
+            "chroma_quality": np.int32(np.clip(quality + deviation, 1, 100)),
             "base": base,
-            "sampling": generator.choice(len(SAMPLINGS), count, p=shares).astype(np.int32),
-            "grey": generator.random(count) < self.grey_share,
+            "sampling": np.int32(generator.choice(len(SAMPLINGS), p=shares)),
+            "grey": np.bool_(generator.random() < self.grey_share),
         }
 
-    def _tables(
-        self, generator: np.random.Generator, luma: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw the tables of quality 50, int32 [n, 2, 8, 8], and qualities of chroma, int32 [n]."""
-        count = len(luma)
-        foreign = generator.random(count) < self.foreign_share
-        moz = foreign & (generator.random(count) < 0.5)
-        between = foreign & ~moz
+    def _tables(self, generator: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Draw the tables of quality 50, and by how much the quality of chroma differs."""
         annex_k = np.stack([ANNEX_K_LUMA, ANNEX_K_CHROMA])
+        if generator.random() >= self.foreign_share:
+            return annex_k, 0
+        if generator.random() < 0.5:
+            return np.stack([MOZJPEG, MOZJPEG]), 0
         means = np.exp(np.log(annex_k).mean((1, 2), keepdims=True))
-        flatness = generator.random((count, 1, 1, 1)) * between[:, None, None, None]
+        flatness = generator.random()
         base = np.rint(annex_k ** (1 - flatness) * means**flatness).astype(np.int32)
-        base[moz] = MOZJPEG
-        deviation = np.rint(generator.normal(0, CHROMA_DEVIATION, count)) * between
-        return base, np.clip(luma + deviation, 1, 100).astype(np.int32)
+        return base, round(generator.normal(0, CHROMA_DEVIATION))
