@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from casjax.images.codecs import encode
+from casjax.images.photographs import read_photograph
 from casjax.models import create_model, initial_variables
 from casjax.networks import manifest, pretrained
 from casjax.networks.weights import save_weights
 from casjax.networks.workdir import write_json
+from casjax.restoration.choosing import choose_network
+from casjax.restoration.options import Options
 
 MODEL = {
     "name": "arcnn",
@@ -36,6 +40,18 @@ def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
     assert network.qualities == (5, 95)
     assert network.model == create_model(**MODEL)
     jax.tree.map(np.testing.assert_array_equal, network.variables, variables)
+
+
+def test_a_run_for_another_quality_is_held_to_the_file(tmp_path):
+    degradation = {"lowest_quality": 20, "highest_quality": 20}
+    write_json(tmp_path / "config.json", {"model": MODEL, "degradation": degradation})
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8)
+    for quality, held in ((20, False), (75, True)):
+        file = encode(pixels, quality, codec="jpeg")
+        photograph = read_photograph(file, name="noise", max_pixels=10**6)
+        choice = choose_network(photograph, Options(model=str(tmp_path)))
+        assert choice.consistent == held
+        assert ("the network was made for quality 20" in choice.notes) == held
 
 
 def test_a_network_that_ships_is_loaded_by_name_and_checked(tmp_path, monkeypatch, variables):

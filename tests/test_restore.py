@@ -259,6 +259,18 @@ def test_glob_and_pattern(run):
     assert files()[:2] == ["better/one.webp", "better/two.webp"]
 
 
+def test_a_pattern_finds_folders_too(run):
+    save("holidays/one.jpg")
+    assert run("holi*", "-o", "better/", "-q") == (0, "", "")
+    assert files() == ["better/one.png", "holidays/one.jpg"]
+
+
+def test_a_missing_file_is_named_whatever_the_output(run):
+    status, _, errors = run("missing.jpg", "-o", "out.png")
+    assert status == 1
+    assert "missing.jpg: no such file or folder" in errors
+
+
 def test_existing_results_are_kept_replaced_or_skipped(run):
     save("photo.jpg")
     Path("photo-restored.png").write_bytes(b"old")
@@ -339,6 +351,8 @@ def test_standard_input_to_standard_output():
         (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg does not match --format png"),
         (["photo.jpg", "-o", "{place}.png"], "expected no other fields than {folder}, {stem}"),
         (["photo.jpg", "photo.png", "-o", "x.png"], "several pictures need a folder"),
+        (["photo.jpg", "photo.png", "-o", "-"], "-o -: standard output takes a single picture"),
+        (["photo.jpg", "-o", "{stem[a]}.png"], "expected no other fields than {folder}, {stem}"),
         (["photo.jpg", "photo.png"], "would both become photo-restored.png"),
         (["photo.jpg", "-"], "(-) must be the only input"),
         (["-", "--compare"], "--compare needs a result that is a file"),
@@ -526,6 +540,9 @@ def test_comparison(run):
     Path("photo-restored-compare.png").unlink()
     assert run("photo.jpg", "--compare", "--resume")[0] == 0
     assert Path("photo-restored-compare.png").exists()
+    # A later run over the folder takes it for no photograph, even if it compares nothing.
+    assert run(".", "--qf=30", "--overwrite")[0] == 0
+    assert files() == ["photo-restored-compare.png", "photo-restored.png", "photo.jpg"]
 
 
 def test_interruption_says_how_to_go_on(run, monkeypatch):

@@ -45,19 +45,31 @@ def load_network(name: str) -> Network:
       ValueError: its files are damaged or do not fit together.
     """
     path = find_weights(name)
-    if name in manifest():
-        entry = manifest()[name]
-        options, qualities = entry["model"], entry["qualities"]
-    else:
-        config = _config_of_run(name)
-        degradation = config["degradation"]
-        options = config["model"]
-        qualities = degradation["lowest_quality"], degradation["highest_quality"]
+    options, qualities = made_for(name)
     # Whatever it was trained in: bfloat16 costs CAS-CNN 0.01 to 0.25 dB, and a formulation of
     # convolution may not work here.
     model = vary(create_model(**options), dtype="float32", convolution="auto")
     variables = load_weights(path, _shapes(model))
-    return Network(name, model, variables, (qualities[0], qualities[1]))
+    return Network(name, model, variables, qualities)
+
+
+def made_for(name: str) -> tuple[dict[str, Any], tuple[int, int]]:
+    """Return a network's options of `create_model`, and the lowest and highest quality it is for.
+
+    Args:
+      name: as for `load_network`.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: its config is damaged.
+    """
+    if entry := manifest().get(name):
+        options, (lowest, highest) = entry.get("model", {}), entry["qualities"]
+    else:
+        config = _config_of_run(name)
+        options, degradation = config["model"], config["degradation"]
+        lowest, highest = degradation["lowest_quality"], degradation["highest_quality"]
+    return options, (lowest, highest)
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:

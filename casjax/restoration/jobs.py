@@ -94,7 +94,7 @@ def plan(
             raise UsageError("standard input (-) must be the only input")
         return Plan([_job_of_standard_input(output, file_format)], {})
     search = _find(inputs, output, only_jpeg=only_jpeg)
-    several = len(search.sources) != 1 or any(Path(text).is_dir() for text in inputs)
+    several = len(search.sources) > 1 or any(Path(text).is_dir() for text in inputs)
     name_result, result_format = _naming(output, file_format, several=several)
     jobs = [Job(path, name_result(path, r), result_format) for path, r in search.sources.items()]
     jobs, results = _without_results(jobs, companions, overwrite=overwrite)
@@ -125,34 +125,37 @@ class _Search:
 def _find(inputs: Sequence[str], output: str | None, *, only_jpeg: bool) -> _Search:
     search = _Search()
     for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            own = _output_folder_below(path, output)
-            found = find_images(path, unreadable=search.missing)
-            searched = [p for p in found if own is None or not _is_below(p, own)]
-            chosen = [p for p in searched if not only_jpeg or _is_jpeg(p)]
-            results = [p for p in {*searched} - {*chosen} if p.stem.endswith(RESULT_ENDINGS)]
-            search.results += len(found) - len(searched) + len(results)
-            search.other_formats += len(searched) - len(chosen) - len(results)
-            search.sources |= {p: path for p in chosen}
-        elif path.is_file():
-            search.sources[path] = path.parent
-        elif path.exists():  # a device, say, without an end
-            search.missing[text] = "neither a file nor a folder"
-        else:
-            matches = sorted(Path(match) for match in glob.glob(text, recursive=True))
-            search.sources |= {match: match.parent for match in matches if match.is_file()}
-            if not matches:
-                hint = f"; if it names the result, use -o {text}"
-                is_result = (
-                    output is None and len(inputs) > 1 and path.suffix.lower() in FORMAT_OF_SUFFIX
-                )
-                search.missing[text] = f"no such file or folder{hint if is_result else ''}"
+        # Found as it is, or else what it matches as a pattern.
+        matches = [text] if os.path.exists(text) else sorted(glob.glob(text, recursive=True))
+        if not matches:
+            hint = f"; if it names the result, use -o {text}"
+            is_result = (
+                output is None and len(inputs) > 1 and Path(text).suffix.lower() in FORMAT_OF_SUFFIX
+            )
+            search.missing[text] = f"no such file or folder{hint if is_result else ''}"
+        for path in map(Path, matches):
+            if path.is_dir():
+                _search_folder(path, search, output, only_jpeg=only_jpeg)
+            elif path.is_file():
+                search.sources[path] = path.parent
+            else:  # a device, say, without an end
+                search.missing[str(path)] = "neither a file nor a folder"
     once: dict[str, tuple[Path, Path]] = {}  # a file may be named twice, in different ways
     for path, root in search.sources.items():
         once.setdefault(os.path.abspath(path), (path, root))
     search.sources = dict(once.values())
     return search
+
+
+def _search_folder(path: Path, search: _Search, output: str | None, *, only_jpeg: bool) -> None:
+    own = _output_folder_below(path, output)
+    found = find_images(path, unreadable=search.missing)
+    searched = [p for p in found if own is None or not _is_below(p, own)]
+    chosen = [p for p in searched if not only_jpeg or _is_jpeg(p)]
+    results = [p for p in {*searched} - {*chosen} if p.stem.endswith(RESULT_ENDINGS)]
+    search.results += len(found) - len(searched) + len(results)
+    search.other_formats += len(searched) - len(chosen) - len(results)
+    search.sources |= {p: path for p in chosen}
 
 
 def _output_folder_below(folder: Path, output: str | None) -> Path | None:
@@ -187,7 +190,7 @@ def _without_results(
     for job in jobs:
         assert job.source
         beside = f"{job.source.stem}{ENDING}"
-        endings = [*FORMAT_OF_SUFFIX, *companions]
+        endings = [*FORMAT_OF_SUFFIX, *companions, COMPARISON_ENDING]
         results |= {job.source.with_name(beside + ending) for ending in endings}
         if job.destination and job.destination != job.source and not overwrite:
             results |= {job.destination, *(companion_path(job.destination, e) for e in companions)}
@@ -261,6 +264,10 @@ def _naming(
     suffix = SUFFIXES[result_format]
     if output is None:
         return lambda path, _: path.with_name(f"{path.stem}{ENDING}{suffix}"), result_format
+    if output == STANDARD:
+        if several:
+            raise UsageError("-o -: standard output takes a single picture")
+        return lambda *_: None, result_format
     if "{" in output:
         return lambda path, root: _fill_in(output, path, root), _format_of(output, file_format)
     if _is_folder(output) or (several and not Path(output).suffix):
@@ -268,8 +275,6 @@ def _naming(
         return lambda p, root: folder / p.relative_to(root).with_suffix(suffix), result_format
     if several:
         raise UsageError(f"-o {output}: several pictures need a folder or a pattern with {{stem}}")
-    if output == STANDARD:
-        return lambda *_: None, result_format
     return lambda *_: Path(output), _format_of(output, file_format)
 
 
@@ -281,7 +286,7 @@ def _fill_in(pattern: str, path: Path, root: Path) -> Path:
     fields = {"folder": path.parent, "subfolder": path.parent.relative_to(root)}
     try:
         return Path(pattern.format(**fields, stem=path.stem, name=path.name))
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(
             f"-o {pattern}: expected no other fields than {{folder}}, {{stem}}, {{name}} and "
             "{subfolder}, the folder below the input folder"

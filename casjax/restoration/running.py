@@ -112,7 +112,9 @@ def run_job(job: Job, options: Options) -> Outcome:
 
 def restore_job(job: Job, options: Options) -> Outcome:
     """Restore all wanted pictures of a file that are not finished yet; failures are raised."""
-    data = None if _is_finished(job, options) else _read(job)
+    # Each picture of a file may have a result of its own, under another name than the file's.
+    unread = options.frames != "each" and _is_finished(job, options)
+    data = None if unread else _read(job)
     frames = [(job, None)] if data is None else _frames(job, data, options)
     todo = [(one, frame) for one, frame in frames if not _is_finished(one, options)]
     if data is None or not todo:
