@@ -11,6 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def user_cache_folder() -> Path | None:
+    """Return the package's folder in the user's cache; None for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "casjax")
+    except RuntimeError:
+        return None
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Provide a temporary path beside `path`, which takes its name if the block succeeds.

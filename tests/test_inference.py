@@ -2,6 +2,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 import jax
@@ -232,6 +233,16 @@ def test_compilations_are_kept_in_the_users_cache_folder(tmp_path):
     folder = tmp_path / "casjax" / "jax"
     assert run_with_cache(XDG_CACHE_HOME=str(tmp_path)) == str(folder)
     assert list(folder.iterdir())
+
+
+def test_a_user_without_a_home_does_without(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", raising_runtime_error)
+    assert cache_compilations() is None
+
+
+def raising_runtime_error():
+    raise RuntimeError("Could not determine home directory")
 
 
 def test_the_cache_can_be_moved_and_switched_off(tmp_path, monkeypatch):

@@ -115,6 +115,7 @@ def test_two_dtypes_are_refused_before_the_process_would_abort():
         onednn.convolve((x,), kernel, 1, jnp.bfloat16)
 
 
+@WHERE_IT_WORKS
 def test_equals_direct_form_over_two_devices():
     arrays = draw((4, 6, 7, 5), 3, 3, 0, "float32")
     x, kernel, dy = arrays
@@ -174,6 +175,14 @@ def test_a_verdict_is_found_out_once(cache, monkeypatch):
     kept.write_text('{"fault":')  # damaged
     assert probe.verdict() == found
     assert json.loads(kept.read_text()) == found
+
+
+def test_a_verdict_without_a_folder_is_found_out_each_time(cache, monkeypatch):
+    found = probe.Verdict(fault="", bfloat16_gain=2.0)
+    monkeypatch.setattr(probe, "user_cache_folder", lambda: None)
+    monkeypatch.setattr(probe, "_ask_child", lambda: found)
+    assert probe.verdict() == found
+    assert not cache.exists()
 
 
 def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):

@@ -51,8 +51,8 @@ class CASCNN(nn.Module):
     initializer: Initializer
     dtype: Literal["float32", "bfloat16", "mixed"]
     convolution: convolutions.Formulation
-    channels: int = 1
-    condition: int = 0
+    channels: Literal[1, 3] = 1
+    condition: Literal[0, 2] = 0
 
     alignment: ClassVar[int] = 8
     """The input's height and width must be multiples of this: three poolings by two."""

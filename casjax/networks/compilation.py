@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jax
 
+from casjax.files import user_cache_folder
+
 CACHE_VARIABLE = "CASJAX_COMPILATION_CACHE"
 
 
@@ -24,13 +26,9 @@ def cache_compilations() -> Path | None:
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen == "off":
         return None
-    try:
-        folder = Path(chosen) if chosen else _user_cache_folder() / "casjax" / "jax"
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK | os.X_OK)
-    except (OSError, RuntimeError):  # the latter for a user without a home
-        writable = False
-    if not writable:
+    users = user_cache_folder()
+    folder = Path(chosen) if chosen else users and users / "jax"
+    if folder is None or not _can_be_written(folder):
         if chosen:
             raise ValueError(f"{CACHE_VARIABLE}={chosen}: expected a folder to write to, or 'off'")
         return None
@@ -40,5 +38,9 @@ def cache_compilations() -> Path | None:
     return folder
 
 
-def _user_cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+def _can_be_written(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)

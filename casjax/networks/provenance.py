@@ -73,6 +73,19 @@ def _in_words(machine: Mapping[str, Any], processes: int) -> str:
     return share + ", ".join(filter(None, words))
 
 
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Read a run's metrics, except for a last line that is still being written.
+
+    Raises:
+      ValueError: other lines are damaged.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise ValueError(f"{path}: not lines of JSON: {error}") from error
+
+
 def learning_curve(metrics: Path, *, batch_size: int) -> list[list[float]]:
     """Thin the validations of a run to a curve: the first, the last, and some evenly in between.
 
@@ -83,8 +96,7 @@ def learning_curve(metrics: Path, *, batch_size: int) -> list[list[float]]:
     Returns:
       `[cutouts seen, gain over the degraded cut-outs in dB]` for each, in order.
     """
-    lines = metrics.read_text(encoding="utf-8").splitlines()
-    records = [record for record in map(json.loads, lines) if record["kind"] == "validation"]
+    records = [record for record in read_metrics(metrics) if record["kind"] == "validation"]
     last = len(records) - 1
     count = min(len(records), CURVE_POINTS)
     chosen = [records[round(i * last / max(1, count - 1))] for i in range(count)]

@@ -25,7 +25,7 @@ import jaxlib
 import numpy as np
 from jax import lax
 
-from casjax.files import replacing
+from casjax.files import replacing, user_cache_folder
 from casjax.models.convolutions import onednn
 
 FORM = 5  # increase it when what is tried changes
@@ -58,17 +58,15 @@ def verdict() -> Verdict:
     """Return what is known of this machine, finding it out if necessary."""
     if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return Verdict(fault="it needs an x86-64 processor", bfloat16_gain=0.0)
-    folder = Path(
-        jax.config.jax_compilation_cache_dir or _user_cache()  # type: ignore[attr-defined]
-    )
+    folder = jax.config.jax_compilation_cache_dir or user_cache_folder()  # type: ignore[attr-defined]
     digest = hashlib.sha256(processor().encode()).hexdigest()[:16]
-    path = folder / f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json"
-    try:
-        found = _read(path.read_text())
-    except (OSError, ValueError, TypeError, KeyError):
+    path = folder and Path(folder, f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json")
+    found = _kept(path) if path else None
+    if found is None:
         try:
             found = _ask_child()
-            _keep(path, found)
+            if path:
+                _keep(path, found)
         except subprocess.TimeoutExpired:  # the machine is busy: not stored
             found = Verdict(fault=f"its trial took over {PATIENCE} seconds", bfloat16_gain=0.0)
         except OSError as error:  # nor is a lack of memory
@@ -87,13 +85,17 @@ def _keep(path: Path, found: Verdict) -> None:
         pass  # It will be found out again next time.
 
 
+def _kept(path: Path) -> Verdict | None:
+    """Return what was found out before, if it can be read."""
+    try:
+        return _read(path.read_text())
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
 def _read(text: str) -> Verdict:
     fields = json.loads(text)
     return Verdict(fault=fields["fault"], bfloat16_gain=fields["bfloat16_gain"])
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "casjax"
 
 
 def processor() -> str:
