@@ -31,7 +31,6 @@ from casjax.restoration.choosing import choose_network
 from casjax.restoration.options import Options
 
 ALLOWED = 0.02  # dB of PSNR that a picture may lose
-TEST_SETS = ("live1", "classic5")
 DRAWINGS = "drawings"
 QUALITIES = {
     "live1": (*range(5, 90, 5), *range(90, 101)),

@@ -164,6 +164,10 @@ def test_growth_is_drawn(tmp_path):
     assert growth.main([str(path), "-o", str(tmp_path / "growth")]) == 0
     assert (tmp_path / "growth-light.svg").stat().st_size > 0
 
+    path.write_text('{"name": "growth"}')
+    with pytest.raises(SystemExit, match="2"):
+        growth.main([str(path), "-o", str(tmp_path / "growth")])
+
     time_panel, memory, training = growth.growth(records).axes
     assert time_panel.get_xscale() == memory.get_yscale() == training.get_yscale() == "log"
     np.testing.assert_allclose(time_panel.lines[0].get_xydata(), [[0.01, 1], [1, 10]])

@@ -91,7 +91,7 @@ def test_copies_of_published_files_are_known_by_their_luma(data_dir, tmp_path, c
         assert hashlib.sha256(content).hexdigest() == file.sha256
         assert checksums.luma_sha256(rgb_to_luma(pixels)) == file.luma_sha256
     open_source("live1", images_dir=str(data_dir), seed=0)
-    assert "something else" not in caplog.text
+    assert "differ from the published" not in caplog.text
 
 
 def test_the_published_file_is_preferred_to_others_of_its_stem(tmp_path):
@@ -246,6 +246,14 @@ def tiny_photographs(tmp_path_factory):
         prepared = tmp_path_factory.mktemp("prepared")
         monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(prepared))
         yield
+
+
+def test_files_to_be_got_by_hand_are_named(tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match=r"imagenet2012/train: TFDS cannot read it: Manual dir"):
+        open_here("tfds:imagenet2012/train")
 
 
 @pytest.mark.usefixtures("tiny_photographs")

@@ -104,6 +104,7 @@ def test_two_runs_are_compared_image_by_image(sweep, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--group-by=optimiser.name"], "optimiser.name: no run here has such a key"),
+        (["--group-by=optimizer"], "optimizer: a section, expected one of its keys: name"),
         (["--compare", "a", "z"], "there is no run z, choose from: a, b, c, d"),
         (["--compare", "a", "d"], "a and d share no test set and quality factor (pictures in"),
         ([], "arguments are required: -o/--output"),

@@ -107,4 +107,6 @@ def test_learning_curves_are_thinned_with_both_ends(tmp_path):
     for cutouts, gain in curve:
         assert gain == pytest.approx(cutouts / 8000)
     metrics.write_text("".join(json.dumps(line) + "\n" for line in lines[:2]))
+    with metrics.open("a") as file:
+        file.write('{"step": 2')  # by a process that was killed
     assert provenance.learning_curve(metrics, batch_size=8) == [[80, 0.01]]

@@ -197,7 +197,7 @@ def evaluation_cases(settings: Settings) -> Iterator[Case]:
     if not folder and not prepared.expanduser().is_dir():
         raise FileNotFoundError(
             "LIVE1 is missing: set CASJAX_DATA to the folder that contains live1/, or run "
-            "`casjax evaluate jpeg`, which downloads it"
+            "`casjax evaluate jpeg -o FOLDER`, which downloads it"
         )
     source = open_source("live1", images_dir=folder, seed=0)
     for name in settings.models:

@@ -30,8 +30,9 @@ def open_tfds(name: str, dataset: str) -> "TfdsSource":
         builder.download_and_prepare()
         # Decoded here, not by TFDS, whose result depends on whether OpenCV is installed.
         examples = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (tfds.core.DatasetNotFoundError, AssertionError, ValueError) as error:
+        # An AssertionError tells which files must be got by hand, in its first lines.
+        reason = " ".join(str(error).strip().splitlines()[:2])
         raise ValueError(f"image source {name}: TFDS cannot read it: {reason}") from error
     return TfdsSource(name, builder.info.full_name, split, examples)
 

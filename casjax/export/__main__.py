@@ -136,13 +136,16 @@ def export(network: "Network", options: argparse.Namespace) -> None:
 
 def describe(network: "Network") -> dict[str, str]:
     """Return what users of the files must know, as texts by name, the form of ONNX's metadata."""
+    from casjax.images.codecs import CODECS
     from casjax.networks.colour import is_for_colour
     from casjax.networks.inference import context
+    from casjax.networks.pretrained import describe_network
 
     lowest, highest = network.qualities
     alignment, overlap = network.model.alignment, context(network.model)
     sizes = f"multiples of {alignment}; pad others with their edge, at the bottom and the right"
-    purpose = f"removes the artifacts of JPEG quality {lowest} to {highest} from"
+    codec = CODECS[describe_network(network.name).get("codec", "jpeg")]["format"]
+    purpose = f"removes the artifacts of {codec} quality {lowest} to {highest} from"
     if is_for_colour(network.model):
         seen = {
             "purpose": f"{purpose} luma and chroma",
@@ -155,7 +158,7 @@ def describe(network: "Network") -> dict[str, str]:
     else:
         seen = {
             "purpose": f"{purpose} luma",
-            "input": "float32 [batch, height, width, 1]: luma of a decoded JPEG, as MATLAB's "
+            "input": f"float32 [batch, height, width, 1]: luma of a decoded {codec}, as MATLAB's "
             "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
         }
     return {

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-APP0, APP1, APP2, APP13, APP14, COM = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
+APP0, APP13, APP14, COM = 0xE0, 0xED, 0xEE, 0xFE
 APPLICATIONS = range(0xE0, 0xF0)  # APP0 to APP15
 DQT, SOS, EOI = 0xDB, 0xDA, 0xD9
 LONGEST = 65533  # bytes of a segment, without its marker and length

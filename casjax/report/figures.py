@@ -123,7 +123,7 @@ def gains_by_quality(runs: Sequence[Run], folder: Path) -> Figure:
     if not networks:
         raise MissingResultsError(
             "Figure 4, gains by quality factor: no network scored at several quality factors: "
-            "casjax evaluate NETWORK --qualities 5,10,15,20,30,40,50,60,70,80,90,95"
+            "casjax evaluate NETWORK -o FOLDER --qualities 5,10,15,20,30,40,50,60,70,80,90,95"
         )
     stem = folder / "figure4"
     drawing.save(lambda: curves.gains_by_quality(networks), stem)
@@ -141,7 +141,7 @@ def crops(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure:
     if not shown:
         raise MissingResultsError(
             f"Figure 5, crops of {SHOWN_IMAGE} at quality {quality}: no pictures: "
-            f"casjax evaluate METHOD --qualities {quality} --pictures"
+            f"casjax evaluate METHOD -o FOLDER --qualities {quality} --pictures"
         )
     parts = [pictures.clean(next(iter(shown.values())), SHOWN_IMAGE)]
     parts += [pictures.restored(score, SHOWN_IMAGE, name) for name, score in shown.items()]
@@ -165,7 +165,7 @@ def classic_images(runs: Sequence[Run], folder: Path, *, quality: int) -> Figure
     else:
         raise MissingResultsError(
             "Figure 6, the classic images: no pictures by CAS-CNN: casjax evaluate NETWORK "
-            f"--datasets {CLASSIC} --qualities {quality} --pictures"
+            f"-o FOLDER --datasets {CLASSIC} --qualities {quality} --pictures"
         )
     rows = [
         [

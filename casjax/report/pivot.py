@@ -70,6 +70,9 @@ def _value(run: Run, row: Record, key: str) -> Any:
         if not isinstance(value, Mapping) or part not in value:
             return None
         value = value[part]
+    if isinstance(value, Mapping):
+        keys = ", ".join(value)
+        raise ValueError(f"--group-by {key}: a section, expected one of its keys: {keys}")
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -111,6 +111,7 @@ def _read_run(path: Path, name: str) -> Run:
         other_rows = [row for row in rows if not _is_of_jpeg(row)]
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
+    metrics = folder / METRICS_FILE
     return Run(
         name=name,
         folder=folder,
@@ -118,7 +119,7 @@ def _read_run(path: Path, name: str) -> Run:
         images=[record for record in images if _is_of_jpeg(record)],
         other_rows=other_rows,
         network=network,
-        metrics=_read_metrics(folder / METRICS_FILE),
+        metrics=provenance.read_metrics(metrics) if metrics.is_file() else [],
         config=config,
         colour_rows=_colour_rows(results),
         twice_rows=_twice_rows(results),
@@ -158,17 +159,6 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _numbers(record: Record) -> Record:
     """Convert back the numbers that JSON cannot hold."""
     return {k: float(v) if v in INFINITE else v for k, v in record.items()}
-
-
-def _read_metrics(path: Path) -> list[Record]:
-    """Read learning curves, except for a last line that is still being written."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise ValueError(f"{path}: not lines of JSON: {error}") from error
 
 
 def best(scores: Sequence[Score]) -> Score | None:

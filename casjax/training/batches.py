@@ -110,12 +110,12 @@ class Batches:
     def _draw(self, position: int) -> dict[str, npt.ArrayLike]:
         """Draw all that is random of the cut-out at a position in the stream but its content."""
         generator = np.random.default_rng((self.seed, self.stream, position, 1))
-        drawn: dict[str, npt.ArrayLike] = {
-            "turn": generator.integers(8, dtype=np.uint8) * np.uint8(self.augment),
-            "quality": generator.integers(*self.qualities, dtype=np.int32, endpoint=True),
-        }
+        turn = generator.integers(8, dtype=np.uint8) * np.uint8(self.augment)
+        drawn: dict[str, npt.ArrayLike] = {"turn": turn}
         if self.compression:
             drawn |= self.compression.draw(generator, qualities=self.qualities)
+        else:
+            drawn["quality"] = generator.integers(*self.qualities, dtype=np.int32, endpoint=True)
         if self.recompress:
             drawn |= self._draw_first_time(generator)
         return drawn

@@ -35,7 +35,7 @@ def profiling(train_step: TrainStep, folder: Path, *, count: int) -> Iterator[Tr
         nonlocal watching
         jax.profiler.stop_trace()
         watching = False
-        logging.info("The trace of %d steps is in %s", min(calls, UNWATCHED + count), folder)
+        logging.info("The trace of %d steps is in %s", calls - UNWATCHED, folder)
 
     def step(state: Any, batch: Any) -> tuple[Any, Any]:
         nonlocal calls, watching
