@@ -134,7 +134,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--model",
         metavar="NAME",
-        help="network that ships, or workdir of a run; default: by quality",
+        help="network that ships, or workdir of a run; default: that for colour, or for grey "
+        "files and with --luma that of the nearest quality",
     )
     add("--luma", action="store_true", help="use the networks for luma")
     add("--chroma", action="store_true", help="restore colour as well with a network for luma")
@@ -239,8 +240,8 @@ def what_is_left_out(todo: Plan) -> list[str]:
     lines = []
     if todo.other_formats:
         lines.append(
-            f"left out {todo.other_formats} files that are not JPEGs: name them individually, or "
-            "give --qf"
+            f"left out {todo.other_formats} files that are not JPEGs: name them individually, "
+            "or give --qf or --model"
         )
     if todo.results:
         lines.append(f"left out {todo.results} files that are results of earlier runs")

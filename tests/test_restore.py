@@ -240,7 +240,8 @@ def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     assert (status, output) == (1, "")
     assert [name for name in files() if name.startswith("out")] == ["out/a.png", "out/deep/b.png"]
     lines = errors.splitlines()
-    assert "left out 1 files that are not JPEGs: name them individually, or give --qf" in lines
+    hint = "name them individually, or give --qf or --model"
+    assert f"left out 1 files that are not JPEGs: {hint}" in lines
     assert "error: absent.jpg: no such file or folder" in lines
     assert "error: in/bad.jpg: not an image in a known format" in lines
     assert "2 restored, 2 failed" in lines[-1]
