@@ -31,13 +31,13 @@ def variables():
 
 
 def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
-    degradation = {"lowest_quality": 5, "highest_quality": 95}
+    degradation = {"lowest_quality": 5, "highest_quality": 95, "codec": "webp"}
     # Networks trained in bfloat16 are applied in float32 too, and by what this machine can do.
     trained = MODEL | {"dtype": "bfloat16", "convolution": "onednn"}
     write_json(tmp_path / "config.json", {"model": trained, "degradation": degradation})
     save_weights(tmp_path / "weights.safetensors", variables)
     network = pretrained.load_network(str(tmp_path))
-    assert network.qualities == (5, 95)
+    assert (network.qualities, network.codec) == ((5, 95), "webp")
     assert network.model == create_model(**MODEL)
     jax.tree.map(np.testing.assert_array_equal, network.variables, variables)
 

@@ -139,12 +139,11 @@ def describe(network: "Network") -> dict[str, str]:
     from casjax.images.codecs import CODECS
     from casjax.networks.colour import is_for_colour
     from casjax.networks.inference import context
-    from casjax.networks.pretrained import describe_network
 
     lowest, highest = network.qualities
     alignment, overlap = network.model.alignment, context(network.model)
     sizes = f"multiples of {alignment}; pad others with their edge, at the bottom and the right"
-    codec = CODECS[describe_network(network.name).get("codec", "jpeg")]["format"]
+    codec = CODECS[network.codec]["format"]
     purpose = f"removes the artifacts of {codec} quality {lowest} to {highest} from"
     if is_for_colour(network.model):
         seen = {

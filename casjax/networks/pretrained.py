@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.traverse_util
@@ -26,13 +26,29 @@ class Network:
       name: as requested.
       model: the network; see `models.create_model`.
       variables: what its ``apply`` takes, float32.
-      qualities: lowest and highest JPEG quality factor it was trained for.
+      qualities: lowest and highest quality factor it was trained for.
+      codec: whose, one of `casjax.images.codecs.CODECS`.
     """
 
     name: str
     model: nn.Module
     variables: dict[str, Any]
     qualities: tuple[int, int]
+    codec: str = "jpeg"
+
+
+class MadeFor(NamedTuple):
+    """What a network is made of and for.
+
+    Attributes:
+      options: of `models.create_model`.
+      qualities: lowest and highest quality factor it was trained for.
+      codec: whose.
+    """
+
+    options: dict[str, Any]
+    qualities: tuple[int, int]
+    codec: str
 
 
 def load_network(name: str) -> Network:
@@ -45,16 +61,16 @@ def load_network(name: str) -> Network:
       ValueError: its files are damaged or do not fit together.
     """
     path = find_weights(name)
-    options, qualities = made_for(name)
+    options, qualities, codec = made_for(name)
     # Whatever it was trained in: bfloat16 costs CAS-CNN 0.01 to 0.25 dB, and a formulation of
     # convolution may not work here.
     model = vary(create_model(**options), dtype="float32", convolution="auto")
     variables = load_weights(path, _shapes(model))
-    return Network(name, model, variables, qualities)
+    return Network(name, model, variables, qualities, codec)
 
 
-def made_for(name: str) -> tuple[dict[str, Any], tuple[int, int]]:
-    """Return a network's options of `create_model`, and the lowest and highest quality it is for.
+def made_for(name: str) -> MadeFor:
+    """Tell what a network is made of and for, without reading its weights.
 
     Args:
       name: as for `load_network`.
@@ -64,12 +80,12 @@ def made_for(name: str) -> tuple[dict[str, Any], tuple[int, int]]:
       ValueError: its config is damaged.
     """
     if entry := manifest().get(name):
-        options, (lowest, highest) = entry.get("model", {}), entry["qualities"]
-    else:
-        config = _config_of_run(name)
-        options, degradation = config["model"], config["degradation"]
-        lowest, highest = degradation["lowest_quality"], degradation["highest_quality"]
-    return options, (lowest, highest)
+        lowest, highest = entry["qualities"]
+        return MadeFor(entry.get("model", {}), (lowest, highest), entry.get("codec", "jpeg"))
+    config = _config_of_run(name)
+    degradation = config["degradation"]
+    qualities = degradation["lowest_quality"], degradation["highest_quality"]
+    return MadeFor(config["model"], qualities, degradation.get("codec", "jpeg"))
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:

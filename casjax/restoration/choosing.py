@@ -94,7 +94,7 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     if options.model is None and factor >= FINE_ENOUGH and _is_plain_drawing(photograph):
         left = "left unchanged: networks make drawings as plain as this worse"
         return Choice(model, described, False, [left], method="none")
-    _, (lowest, highest) = pretrained.made_for(model)
+    lowest, highest = pretrained.made_for(model).qualities
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
         made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"

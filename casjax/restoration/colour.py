@@ -130,7 +130,7 @@ def tables_of(photograph: Photograph, quality: int | None) -> Tables:
 def is_for_colour(model: str) -> bool:
     """Return whether a network, named as in `pretrained.load_network`, exists and is for colour."""
     try:
-        options, _ = pretrained.made_for(model)
+        options = pretrained.made_for(model).options
     except FileNotFoundError:  # reported when it is loaded
         return False
     return options.get("channels", 1) > 1
