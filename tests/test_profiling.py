@@ -25,7 +25,7 @@ def steps_in(folder):
 
 @pytest.mark.parametrize(("calls", "watched"), [(9, 3), (4, 2)])
 def test_the_steps_asked_for_are_traced_as_far_as_there_are_any(tmp_path, caplog, calls, watched):
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         run(tmp_path, calls=calls, count=3)
     assert steps_in(tmp_path) == watched
     assert f"The trace of {watched} steps" in caplog.text
