@@ -33,9 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         records = json.loads(options.figures.read_text(encoding="utf-8"))
-        if isinstance(records, list):
-            records = [record for record in records if record.get("name") == "growth"]
-        if not records or not isinstance(records, list):
+        parts = records if isinstance(records, list) else []
+        records = [record for record in parts if record.get("name") == "growth"]
+        if not records:
             raise ValueError(
                 f"{options.figures}: it has no part growth: casjax benchmark --only growth"
             )
