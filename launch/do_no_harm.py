@@ -26,9 +26,9 @@ from casjax.files import replacing
 from casjax.images.codecs import encode
 from casjax.images.photographs import read_photograph
 from casjax.networks import compilation
-from casjax.restoration import running
 from casjax.restoration.choosing import choose_network
 from casjax.restoration.options import Options
+from casjax.restoration.restoring import restore_photograph
 
 ALLOWED = 0.02  # dB of PSNR that a picture may lose
 DRAWINGS = "drawings"
@@ -120,7 +120,7 @@ def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:
     photograph = read_photograph(file, name="picture", max_pixels=10**9)
     asked = Options(model=options.model)
     choice = choose_network(photograph, asked)
-    pixels = running.restore(photograph, choice, asked)
+    pixels = restore_photograph(photograph, choice, asked)
     return pixels, ", ".join([choice.chosen, *choice.notes])
 
 

@@ -18,8 +18,9 @@ from PIL import Image, ImageCms, ImageOps
 
 from casjax import restore
 from casjax.networks import pretrained
-from casjax.restoration import restoring
+from casjax.restoration import running
 from casjax.restoration.choosing import BEST_RESTORED
+from casjax.restoration.loading import load_restorer
 from casjax.restore import main
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +63,7 @@ def networks(monkeypatch):
     monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
     monkeypatch.setattr(pretrained, "load_network", load_network)
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
-    restoring.load_restorer.cache_clear()
+    load_restorer.cache_clear()
 
 
 @pytest.fixture
@@ -551,7 +552,7 @@ def test_interruption_says_how_to_go_on(run, monkeypatch):
         raise KeyboardInterrupt
 
     save("photo.jpg")
-    for module, name in ((restoring, "restore_photograph"), (restore, "prepare")):
+    for module, name in ((running, "restore_photograph"), (restore, "prepare")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, interrupt)
             status, _, errors = run("photo.jpg")

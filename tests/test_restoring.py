@@ -18,7 +18,9 @@ from casjax.images.photographs import read_photograph
 from casjax.networks import pretrained
 from casjax.restoration import restoring
 from casjax.restoration.choosing import default_network, nearest_network
-from casjax.restoration.restoring import restore_image, restore_photograph, shown
+from casjax.restoration.loading import load_restorer
+from casjax.restoration.luma import restore_in_luma
+from casjax.restoration.restoring import restore_image, shown
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
 
@@ -45,7 +47,7 @@ def photograph(**options):
 
 
 def restore(picture, restorer, *, chroma=False, consistent=False, ensemble=False):
-    return restore_photograph(
+    return restore_in_luma(
         picture, restorer, chroma=chroma, consistent=consistent, ensemble=ensemble
     )
 
@@ -109,7 +111,7 @@ def test_less_luma_is_less_of_all_colours():
 def restore_with(restorer, image, **options):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(restoring, "load_restorer", lambda model, memory: restorer)
-        return restore_image(image, model="stand-in", **options)
+        return restore_image(image, model="cascnn-qf20", **options)
 
 
 def test_the_ensemble_is_the_mean_of_eight_turns():
@@ -183,7 +185,7 @@ def test_a_file_is_restored_as_by_the_command(monkeypatch, tmp_path):
     written = Image.open(destination)
     assert written.text["Comment"] == "a comment"
     picture = photograph(quality=30)
-    expected = restore_photograph(
+    expected = restore_in_luma(
         picture, darker, chroma=False, consistent=True, ensemble=False, strength=0.5
     )
     assert np.array_equal(np.asarray(written), expected)
@@ -286,11 +288,11 @@ class Halve:
 def test_through_a_real_restorer_in_tiles(monkeypatch):
     network = pretrained.Network("stand-in", Halve(), {"params": {}}, (1, 100))
     monkeypatch.setattr(pretrained, "load_network", lambda name: network)
-    restoring.load_restorer.cache_clear()
+    load_restorer.cache_clear()
     image = np.full((400, 300), 219, np.uint8)  # of MATLAB's levels 204, which become 102
-    restored = restore_image(image, model="stand-in", memory=2**18)
+    restored = restore_image(image, model="cascnn-qf20", memory=2**18)
     assert (restored == 219 - 119).all()
-    restoring.load_restorer.cache_clear()
+    load_restorer.cache_clear()
 
 
 def test_the_package_offers_it_without_starting_jax():

@@ -9,10 +9,11 @@ import skimage.data
 from PIL import Image
 
 from casjax.images.photographs import read_photograph
-from casjax.restoration import restoring, safeguard
+from casjax.restoration import safeguard
 from casjax.restoration.choosing import choose_network
+from casjax.restoration.luma import restore_in_luma
 from casjax.restoration.options import Options
-from casjax.restoration.restoring import restore_photograph
+from casjax.restoration.restoring import shown
 from casjax.restoration.safeguard import is_plain_drawing
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
@@ -38,7 +39,7 @@ def png(picture):
 
 def restored(photograph, **options):
     options = {"chroma": True, "consistent": False, "ensemble": False} | options
-    return restore_photograph(photograph, noisy, **options)
+    return restore_in_luma(photograph, noisy, **options)
 
 
 def pure_blocks(picture):
@@ -62,7 +63,7 @@ def test_a_product_stays_on_its_background(level, make, is_grey, consistent, sha
     picture = np.full((*shape, 3), level, np.uint8)
     picture[37:128, 9:60] = PHOTOGRAPH[:, :51]
     photograph = make(picture[..., 0] if is_grey else picture)
-    before = restoring.shown(photograph)
+    before = shown(photograph)
     after = restored(photograph, consistent=consistent)
     kept = pure_blocks(before)
     assert kept.mean() > 0.5

@@ -9,7 +9,7 @@ import small
 from PIL import Image
 
 from casjax import models
-from casjax.restoration.colour import is_for_colour
+from casjax.networks.pretrained import made_for
 from casjax.restoration.restoring import restore_image
 from casjax.training import train
 from casjax.training.config_rules import require_fit
@@ -62,7 +62,7 @@ def test_a_run_trains_and_what_is_left_restores_in_colour(config, tmp_path, phot
 
     weights = safetensors.numpy.load_file(workdir / "weights.safetensors")
     assert weights["params/Conv_0/kernel"].shape == (3, 3, 5, 3)
-    assert is_for_colour(str(workdir))
+    assert made_for(str(workdir)).is_for_colour
     picture = np.asarray(Image.open(photographs / "1.png"))
     restored = restore_image(picture, quality=20, model=str(workdir))
     coarse = restore_image(picture, quality=5, model=str(workdir))

@@ -11,7 +11,7 @@ import numpy as np
 
 from casjax.models import create_model, initial_variables, vary
 from casjax.networks import memory
-from casjax.restoration.restoring import BUCKET
+from casjax.restoration.loading import BUCKET
 from casjax.training import phases, steps
 from casjax.training.batches import Batches
 from casjax.training.configs import load_config

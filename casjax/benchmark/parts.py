@@ -17,7 +17,7 @@ from casjax.benchmark.timing import Case
 from casjax.datasets import open_source
 from casjax.evaluation import evaluator
 from casjax.networks import inference
-from casjax.restoration.restoring import BUCKET
+from casjax.restoration.loading import BUCKET
 
 PAPERS_BATCH = 20  # cut-outs per step
 EVALUATION_TILE = 1024  # pixels, as in configs/base.py

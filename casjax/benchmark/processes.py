@@ -24,7 +24,7 @@ from casjax.benchmark.parts import PAPERS_BATCH, Settings
 from casjax.benchmark.timing import Call, Record, interleave
 from casjax.images import write_png
 from casjax.networks import compilation, inference, pretrained
-from casjax.restoration.restoring import BUCKET
+from casjax.restoration.loading import BUCKET
 
 SIDES = (64, 128, 256, 512, 1024, 2048, 4096, 10_000)  # pixels: up to 100 megapixels
 BATCHES = (1, 2, 4, 8, 16, 32)

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from casjax.evaluation.restorers import FileRestorer
 from casjax.images.photographs import read_photograph
 from casjax.networks.colour_restorer import make_colour_restorer
-from casjax.restoration.choosing import can_be_held, find_former_of
+from casjax.restoration.choosing import find_former_of
 from casjax.restoration.colour import restore_in_colour, tables_of
+from casjax.restoration.limits import can_be_held
 
 MAX_PIXELS = 10**9  # of a test image
 

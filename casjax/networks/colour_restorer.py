@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from casjax.networks.colour import condition_of, from_network, to_network
-from casjax.networks.graphs import kept_call
+from casjax.networks.graphs import compiled
 from casjax.networks.inference import (
     checked,
     fill_in_tiles,
@@ -66,5 +66,4 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
             finest, *_ = network.apply(variables, to_network(planes), condition_of(tables))
         return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
 
-    is_own = type(model).__module__.startswith("casjax.")
-    return kept_call(change, name=f"change by {model!r}") if is_own else jax.jit(change)
+    return compiled(change, model, does="change")

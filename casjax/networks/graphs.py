@@ -64,6 +64,16 @@ def kept_call(function: Callable[..., jax.Array], *, name: str) -> Callable[...,
     return call
 
 
+def is_own(model: Any) -> bool:
+    """Return whether a network is the package's own: all that it does follows from its name."""
+    return type(model).__module__.startswith("casjax.")
+
+
+def compiled(function: Callable[..., jax.Array], model: Any, *, does: str) -> Callable[..., Any]:
+    """Jit a function that applies a network; for the package's own networks as `kept_call`."""
+    return kept_call(function, name=f"{does} by {model!r}") if is_own(model) else jax.jit(function)
+
+
 def kept_fact(compute: Callable[[], Any], *, name: str) -> Any:
     """Compute a value that JSON can hold, or read what was computed under its name before.
 

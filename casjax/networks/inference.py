@@ -21,7 +21,7 @@ import numpy as np
 from casjax.models import vary
 from casjax.models.cascnn import CASCNN
 from casjax.models.convolutions import for_inference
-from casjax.networks.graphs import kept_call
+from casjax.networks.graphs import compiled
 
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
 """Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
@@ -205,8 +205,7 @@ def restore_batch(
             finest, *_ = network.apply(variables, degraded.astype(jnp.float32) / 255)
         return jnp.round(jnp.clip(finest.astype(jnp.float32) * 255, 0, 255)).astype(jnp.uint8)
 
-    is_own = type(model).__module__.startswith("casjax.")
-    return kept_call(restore, name=f"restore by {model!r}") if is_own else jax.jit(restore)
+    return compiled(restore, model, does="restore")
 
 
 class Span(NamedTuple):

@@ -13,7 +13,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Var
 
 from casjax.models import example_inputs, vary
-from casjax.networks.graphs import kept_fact
+from casjax.networks.graphs import is_own, kept_fact
 from casjax.networks.inference import ImageModel, context
 
 PROBE = 512  # pixels: side of the picture whose computation is analysed
@@ -132,7 +132,7 @@ def _peak_bytes(model: Any, variables: Mapping[str, Any]) -> int:
         inputs = example_inputs(network, count=1, size=PROBE)
         return _peak(jax.make_jaxpr(lambda *x: network.apply(variables, *x))(*inputs).jaxpr)
 
-    if not type(model).__module__.startswith("casjax."):
+    if not is_own(model):
         return peak(model)
     direct = vary(model, convolution="direct")
     return kept_fact(lambda: peak(direct), name=f"peak bytes of {direct!r}")

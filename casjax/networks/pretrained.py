@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +51,11 @@ class MadeFor(NamedTuple):
     qualities: tuple[int, int]
     codec: str
 
+    @property
+    def is_for_colour(self) -> bool:
+        """Whether the network takes and returns the three planes, not luma alone."""
+        return bool(self.options.get("channels", 1) > 1)
+
 
 def load_network(name: str) -> Network:
     """Load a network that ships, by its name, or that of a finished run, by its workdir.
@@ -80,12 +86,23 @@ def made_for(name: str) -> MadeFor:
       ValueError: its config is damaged.
     """
     if entry := manifest().get(name):
-        lowest, highest = entry["qualities"]
-        return MadeFor(entry.get("model", {}), (lowest, highest), entry.get("codec", "jpeg"))
+        return _made_for(entry)
     config = _config_of_run(name)
     degradation = config["degradation"]
     qualities = degradation["lowest_quality"], degradation["highest_quality"]
     return MadeFor(config["model"], qualities, degradation.get("codec", "jpeg"))
+
+
+def for_photographs() -> dict[str, MadeFor]:
+    """Tell what ships to restore photographs with, by name: all but the baselines."""
+    shipped = manifest().items()
+    return {name: _made_for(entry) for name, entry in shipped if not entry.get("baseline")}
+
+
+def _made_for(entry: Mapping[str, Any]) -> MadeFor:
+    """Read an entry of the manifest."""
+    lowest, highest = entry["qualities"]
+    return MadeFor(entry.get("model", {}), (lowest, highest), entry.get("codec", "jpeg"))
 
 
 def _shapes(model: nn.Module) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Improvements to a restorer without training: averaging flips and turns, and consistency."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +25,7 @@ def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] 
 
     def restore(degraded: np.ndarray | jax.Array) -> np.ndarray:
         [picture] = np.asarray(degraded)[..., 0]
-        restored = restore_turned(restorer, picture) if ensemble else restorer(degraded)[0, ..., 0]
+        restored = restore_component(restorer, picture, ensemble=ensemble)
         if steps is not None:
             restored = project(np.asarray(restored, np.float32), picture, steps)
         rounded = np.rint(np.clip(restored, 0, 255)).astype(np.uint8)
@@ -31,36 +34,38 @@ def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] 
     return restore
 
 
-def restore_turned(restorer: Restorer, degraded: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return the mean of a restorer's results for the eight flips and turns of a picture.
+def restore_component(
+    restorer: Restorer, degraded: npt.NDArray[np.uint8], *, ensemble: bool
+) -> npt.NDArray[Any]:
+    """Restore a component, uint8 [h, w]: to uint8, or unrounded to float32 with an ensemble."""
+
+    def restore(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        restored: npt.NDArray[np.uint8] = restorer(picture[None, ..., None])[0, ..., 0]
+        return restored
+
+    return mean_over_turns(restore, degraded) if ensemble else restore(degraded)
+
+
+def mean_over_turns(
+    restore: Callable[[npt.NDArray[np.uint8]], npt.NDArray[Any]], picture: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    """Return the mean of what a function makes of the eight flips and turns of a picture.
 
     Args:
-      restorer: made by `inference.make_restorer`; it is called eight times.
-      degraded: uint8 [h, w].
+      restore: of a picture, returns numbers for each of its pixels, in the same shape; it is
+        called eight times, with pictures of whole blocks of 8x8.
+      picture: uint8 [h, w] or [h, w, c].
 
     Returns:
-      float32 [h, w], not rounded.
+      float32 of the same shape, not rounded.
     """
-    height, width = degraded.shape
-    whole = in_whole_blocks(degraded)
+    height, width = picture.shape[:2]
+    # Continued to whole blocks, so that they stay whole when turned.
+    beyond = [(0, -height % 8), (0, -width % 8)]
+    whole = np.pad(picture, beyond + [(0, 0)] * (picture.ndim - 2), mode="edge")
     total = np.zeros(whole.shape, np.float32)
     for turn in range(TURNS):
-        total += _turned_back(restorer(_turned(whole, turn)), turn)
+        mirrored = whole[:, ::-1] if turn >= 4 else whole
+        turned = np.rot90(restore(np.ascontiguousarray(np.rot90(mirrored, turn))), -turn)
+        total += turned[:, ::-1] if turn >= 4 else turned
     return total[:height, :width] / np.float32(TURNS)
-
-
-def in_whole_blocks(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Continue a picture, [h, w, ...], to whole blocks of 8x8, so that they stay so when turned."""
-    beyond = [(0, -size % 8) for size in picture.shape[:2]]
-    return np.pad(picture, beyond + [(0, 0)] * (picture.ndim - 2), mode="edge")
-
-
-def _turned(picture: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
-    """Turn a picture [h, w] by quarters, mirrored from the fifth turn on: [1, h, w, 1]."""
-    mirrored = picture[:, ::-1] if turn >= 4 else picture
-    return np.ascontiguousarray(np.rot90(mirrored, turn))[None, ..., None]
-
-
-def _turned_back(pictures: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
-    picture = np.rot90(pictures[0, ..., 0], -turn)
-    return picture[:, ::-1] if turn >= 4 else picture

@@ -1,15 +1,14 @@
 """Choosing the network that restores a photograph, and explaining the choice."""
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from casjax.images.photographs import Photograph
 from casjax.jpeg import ANNEX_K_CHROMA, ANNEX_K_LUMA
 from casjax.networks import pretrained
-from casjax.restoration.colour import is_for_colour
 from casjax.restoration.decoding import can_be_decoded
+from casjax.restoration.limits import can_be_held
 from casjax.restoration.options import Options
 from casjax.restoration.quality import Quality, estimate_quality
 from casjax.restoration.safeguard import FINE_ENOUGH, is_plain_drawing
@@ -30,7 +29,7 @@ class Choice(NamedTuple):
     Attributes:
       model: the network's name; where the method is another, that of the one passed over.
       quality: of the photograph, in words.
-      consistent: see `restoring.restore_photograph`.
+      consistent: keep to what the file allows, see `consistency.project`.
       notes: what the user should know about it; a few words each.
       grid: row and column of the first whole block of the former JPEG, if the file is not a JPEG or
         was saved twice.
@@ -94,17 +93,18 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
     if options.model is None and factor >= FINE_ENOUGH and _is_plain_drawing(photograph):
         left = "left unchanged: networks make drawings as plain as this worse"
         return Choice(model, described, False, [left], method="none")
-    lowest, highest = pretrained.made_for(model).qualities
+    made_for = pretrained.made_for(model)
+    lowest, highest = made_for.qualities
     notes = []
     if not lowest - UNLIKE < factor < highest + UNLIKE:
-        made_for = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
-        notes.append(f"the network was made for quality {made_for}")
+        its_own = f"{lowest}" if lowest == highest else f"{lowest} to {highest}"
+        notes.append(f"the network was made for quality {its_own}")
     if former:
         notes.append("the pixels show that it was saved twice")
     consistent = options.consistent
     if consistent is None:
         is_unlike = not lowest <= factor <= highest
-        is_told = options.qf is None and is_for_colour(model)
+        is_told = options.qf is None and made_for.is_for_colour
         consistent = (is_unlike or is_told) and not former and can_be_held(photograph)
         notes += ["kept within what the file allows"] if consistent and is_unlike else []
     origin = former or trace
@@ -116,14 +116,6 @@ def choose_network(photograph: Photograph, options: Options) -> Choice:
         grid=origin.grid if origin else (0, 0),
         told=options.qf or (origin.quality if origin else None),
     )
-
-
-def can_be_held(photograph: Photograph) -> bool:
-    """Return whether results can be kept to what a file's coefficients allow."""
-    try:
-        return photograph.has_steps and bool(photograph.header and photograph.header.factors)
-    except ValueError:  # a component is sampled at a fraction of the finest one
-        return False
 
 
 def find_former_of(photograph: Photograph) -> Trace | None:
@@ -157,14 +149,8 @@ def default_network(quality: int, *, luma: bool) -> str:
 
 def colour_network() -> str | None:
     """Return the name of the shipped colour network, if there is one."""
-    for name, entry in pretrained.manifest().items():
-        if _is_for_colour(entry) and not entry.get("baseline"):
-            return name
-    return None
-
-
-def _is_for_colour(entry: Mapping[str, Any]) -> bool:
-    return entry.get("model", {}).get("channels", 1) > 1
+    shipped = pretrained.for_photographs().items()
+    return next((name for name, made_for in shipped if made_for.is_for_colour), None)
 
 
 def nearest_network(quality: int) -> str:
@@ -177,20 +163,16 @@ def nearest_network(quality: int) -> str:
     Raises:
       ValueError: no network ships.
     """
-    manifest = pretrained.manifest()
-    networks = {
-        name: entry
-        for name, entry in manifest.items()
-        if not entry.get("baseline") and not _is_for_colour(entry)
-    }
-    if not networks:
+    shipped = pretrained.for_photographs().items()
+    qualities = {name: made.qualities for name, made in shipped if not made.is_for_colour}
+    if not qualities:
         raise ValueError("no networks ship with this installation: name one with --model")
 
     def unfitness(name: str) -> tuple[bool, int, int]:
-        lowest, highest = networks[name]["qualities"]
+        lowest, highest = qualities[name]
         return lowest < highest, max(lowest - quality, quality - highest, 0), -highest
 
-    return min(networks, key=unfitness)
+    return min(qualities, key=unfitness)
 
 
 def estimate_qualities(photograph: Photograph) -> list[Quality]:

@@ -1,37 +1,23 @@
-"""One picture in, one picture out: a luma network on colour pictures.
+"""One picture in, one picture out: an array, or a photograph with what its file says.
 
-Each component is restored separately, at the resolution in which its file holds it, and the
-network's *changes* are added to the picture. So a network that changes nothing returns every
+Networks' *changes* are added to the picture. So a network that changes nothing returns every
 picture bit for bit, whatever its coding: no conversion back and forth leaves a trace.
 """
-
-import functools
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import (
-    STUDIO_PER_FULL,
-    full_to_studio_range,
-    rgb_to_ycbcr,
-)
 from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import SAMPLINGS, quantization_tables
 from casjax.networks import pretrained
-from casjax.networks.consistency import project
-from casjax.networks.inference import Restorer, for_photographs, make_restorer
-from casjax.networks.memory import default_memory, largest_tile
-from casjax.networks.refinement import restore_turned
-from casjax.restoration import colour
-from casjax.restoration.changes import Pixels, as_shown, changed, rounded, strips
-from casjax.restoration.choosing import BEST_RESTORED, default_network
+from casjax.restoration import colour, decoding, luma
+from casjax.restoration.changes import Pixels, as_shown, strips
+from casjax.restoration.choosing import BEST_RESTORED, Choice, default_network
+from casjax.restoration.limits import Limit
+from casjax.restoration.loading import load_restorer
+from casjax.restoration.options import Options
 from casjax.restoration.quality import estimate_quality
-from casjax.restoration.sampling import Factors, tolerance_of, undo_upsampling, upsample
 from casjax.restoration.traces import find_trace
-
-BUCKET = 64  # pixels: pictures of many sizes share few compilations
 
 
 def restore_image(
@@ -88,7 +74,7 @@ def restore_image(
         tables = np.asarray(quantization_tables(quality))
     limits = [] if sampling is None else _limits(tables, sampling)
     trace = find_trace(image) if sampling is None else None
-    if quality is None and (model is None or colour.is_for_colour(model)):
+    if quality is None and (model is None or pretrained.made_for(model).is_for_colour):
         quality = trace.quality if trace else None
         if quality is None:
             raise ValueError("the image shows no trace of JPEG: name its quality or a model")
@@ -97,36 +83,74 @@ def restore_image(
         if quality > BEST_RESTORED:
             return image.copy()
         model = default_network(quality, luma=coding == "grey")
-    if colour.is_for_colour(model):
+    restorer = load_restorer(model, memory)
+    grid = trace.grid if trace else (0, 0)
+    if pretrained.made_for(model).is_for_colour:
         assert quality is not None
         return colour.restore_pixels(
             image,
-            colour.load_colour_restorer(model, memory),
+            restorer,
             coding=coding,
             tables=np.asarray(quantization_tables(quality)) if tables is None else tables,
             limits=limits[:1] if coding == "grey" else limits,
             ensemble=ensemble,
             strength=strength,
-            grid=trace.grid if trace else (0, 0),
-        )
-    restorer = load_restorer(model, memory)
-    components = _components(image, coding, chroma=chroma)
-    grid = trace.grid if trace else (0, 0)
-    own: Sequence[tuple[npt.NDArray[np.int32] | None, Factors]]
-    own = limits[: len(components)] or [(None, (1, 1))] * len(components)
-    changes = [
-        _change(
-            component,
-            restorer,
-            ensemble=ensemble,
-            factors=factors,
-            steps=steps,
-            as_coded=coding == "grey",
             grid=grid,
         )
-        for component, (steps, factors) in zip(components, own, strict=True)
-    ]
-    return changed(image, coding, changes, strength=strength)
+    return luma.restore_pixels(
+        image,
+        restorer,
+        coding=coding,
+        chroma=chroma,
+        components=limits,
+        consistent=bool(limits),
+        ensemble=ensemble,
+        strength=strength,
+        grid=grid,
+    )
+
+
+def restore_photograph(photograph: Photograph, choice: Choice, options: Options) -> Pixels:
+    """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3].
+
+    Raises:
+      FileNotFoundError: there is no such network.
+      ValueError: the result is to be consistent, but the file's own components are not available;
+        or the network is damaged, or `options.memory` is too small for it.
+    """
+    if choice.method == "none":
+        return shown(photograph)
+    if choice.method == "decoding":
+        chroma = options.chroma or not options.luma
+        return decoding.decode(photograph, chroma=chroma, strength=options.strength)
+    restorer = load_restorer(choice.model, options.memory)
+    if pretrained.made_for(choice.model).is_for_colour:
+        return colour.restore_in_colour(
+            photograph,
+            restorer,
+            tables=colour.tables_of(photograph, choice.told),
+            consistent=choice.consistent,
+            ensemble=options.ensemble,
+            strength=options.strength,
+            grid=choice.grid,
+        )
+    return luma.restore_in_luma(
+        photograph,
+        restorer,
+        chroma=options.chroma,
+        consistent=choice.consistent,
+        ensemble=options.ensemble,
+        strength=options.strength,
+        grid=choice.grid,
+    )
+
+
+def shown(photograph: Photograph) -> Pixels:
+    """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
+    shown = np.empty_like(photograph.pixels)
+    for rows in strips(shown):
+        shown[rows] = as_shown(photograph.pixels[rows], photograph.coding)
+    return shown
 
 
 def _checked(tables: npt.ArrayLike) -> colour.Tables:
@@ -139,141 +163,11 @@ def _checked(tables: npt.ArrayLike) -> colour.Tables:
     return found.astype(np.int32)
 
 
-def _limits(tables: npt.NDArray[np.int32] | None, sampling: str) -> list[colour.Limit]:
+def _limits(tables: npt.NDArray[np.int32] | None, sampling: str) -> list[Limit]:
     """Return what a file of these tables and this sampling would limit, by component."""
     if sampling not in SAMPLINGS:
         raise ValueError(f"{sampling=}: expected one of {', '.join(SAMPLINGS)}")
     if tables is None:
         raise ValueError(f"{sampling=} needs the quality or the tables")
-    luma, chroma = tables
-    return [(luma, (1, 1)), *[(chroma, SAMPLINGS[sampling])] * 2]
-
-
-def restore_photograph(
-    photograph: Photograph,
-    restorer: Restorer,
-    *,
-    chroma: bool,
-    consistent: bool,
-    ensemble: bool,
-    strength: float = 1,
-    grid: tuple[int, int] = (0, 0),
-) -> Pixels:
-    """Restore a photograph with what its file says of its components.
-
-    Args:
-      photograph: the picture.
-      restorer: made by `load_restorer`.
-      chroma: restore colour too, at the resolution that the file holds it in.
-      consistent: keep to the pictures that the file allows, see `consistency.project`: each
-        component to its own samples.
-      ensemble: average the eight flips and turns.
-      strength: see `changes.changed`.
-      grid: row and column of the first whole block, see `choosing.Choice`; where the result is to
-        be consistent it is the file's.
-
-    Returns:
-      uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
-
-    Raises:
-      ValueError: `consistent` without the file's own components.
-    """
-    header, coding = photograph.header, photograph.coding
-    components = _components(photograph.pixels, coding, chroma=chroma)
-    if header and photograph.has_steps:
-        changes = [
-            _change(
-                component,
-                restorer,
-                ensemble=ensemble,
-                factors=factors,
-                steps=steps if consistent else None,
-                grid=(0, 0) if consistent or factors != (1, 1) else grid,
-            )
-            for component, factors, steps in zip(
-                components, header.factors, header.steps, strict=False
-            )
-        ]
-    elif consistent:
-        raise ValueError("--consistent is for JPEG files in YCbCr or grey, which this is not")
-    else:
-        changes = [_change(c, restorer, ensemble=ensemble, grid=grid) for c in components]
-    return changed(photograph.pixels, coding, changes, strength=strength)
-
-
-@functools.cache
-def load_restorer(model: str, memory: int | None) -> Restorer:
-    """Load a network and make its restorer, with the largest tile for `memory` bytes."""
-    network = pretrained.load_network(model)
-    tile = largest_tile(
-        network.model,
-        network.variables,
-        memory=default_memory() if memory is None else memory,
-        multiple=BUCKET,
-    )
-    restored_by = for_photographs(network.model)
-    return make_restorer(restored_by, network.variables, tile=tile, bucket=BUCKET)
-
-
-def shown(photograph: Photograph) -> Pixels:
-    """Return the photograph as a viewer shows it, unrestored: uint8 [h, w] or RGB [h, w, 3]."""
-    shown = np.empty_like(photograph.pixels)
-    for rows in strips(shown):
-        shown[rows] = as_shown(photograph.pixels[rows], photograph.coding)
-    return shown
-
-
-def _components(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
-    """Return luma and, if wanted, the two chroma components, all uint8 [h, w]."""
-    if coding == "grey":
-        return [pixels]
-    count = 3 if chroma else 1
-    if coding == "YCbCr":
-        return [pixels[..., i] for i in range(count)]
-    components = [np.empty(pixels.shape[:2], np.uint8) for _ in range(count)]
-    for rows in strips(pixels):
-        ycbcr = rounded(rgb_to_ycbcr(pixels[rows]))
-        for i, component in enumerate(components):
-            component[rows] = ycbcr[..., i]
-    return components
-
-
-def _change(
-    component: Pixels,
-    restorer: Restorer,
-    *,
-    ensemble: bool,
-    factors: Factors = (1, 1),
-    steps: npt.NDArray[np.int32] | None = None,
-    as_coded: bool = True,
-    grid: tuple[int, int] = (0, 0),
-) -> npt.NDArray[np.int16]:
-    """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
-    if grid != (0, 0):  # networks expect it at the top left: extend the edge to there
-        margins = [(-place % 8, 0) for place in grid]
-        (top, _), (left, _) = margins
-        continued = np.pad(component, margins, mode="edge")
-        return _change(continued, restorer, ensemble=ensemble)[top:, left:]
-    samples = undo_upsampling(component, factors)
-    degraded = _TO_STUDIO_RANGE[samples]
-    if ensemble:
-        restored: npt.NDArray[Any] = restore_turned(restorer, degraded)
-    else:
-        restored = restorer(degraded[None, ..., None])[0, ..., 0]
-    change = np.empty(samples.shape, np.int16)
-    for rows in strips(samples):
-        wanted = (restored[rows].astype(np.float32) - degraded[rows]) / np.float32(STUDIO_PER_FULL)
-        if steps is not None:
-            off = tolerance_of(factors, as_coded=as_coded)
-            kept = project(samples[rows] + wanted, samples[rows], steps, tolerance=off)
-            wanted = kept - samples[rows]
-        change[rows] = np.rint(np.clip(samples[rows] + wanted, 0, 255)) - samples[rows]
-    if factors != (1, 1):
-        shape = component.shape[0], component.shape[1]
-        enlarged = upsample(change.astype(np.float32), factors, shape=shape)
-        change = np.rint(enlarged).astype(np.int16)
-    return change
-
-
-# Networks use luma from 16 to 235.
-_TO_STUDIO_RANGE = rounded(full_to_studio_range(np.arange(256)))
+    of_luma, of_chroma = tables
+    return [(of_luma, (1, 1)), *[(of_chroma, SAMPLINGS[sampling])] * 2]

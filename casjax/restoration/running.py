@@ -15,12 +15,13 @@ from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
 from casjax.networks import compilation, memory
-from casjax.restoration import colour, decoding, restoring
-from casjax.restoration.choosing import Choice, choose_network, default_network, explain
+from casjax.restoration.choosing import choose_network, default_network, explain
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import COMPARISON_ENDING, Job, companion_path, frame_path
+from casjax.restoration.loading import load_restorer
 from casjax.restoration.options import Options
 from casjax.restoration.progress import say
+from casjax.restoration.restoring import restore_photograph, shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +82,8 @@ def prepare(options: Options) -> None:
     model = options.model
     if model is None and options.qf is not None:
         model = default_network(options.qf, luma=options.luma)
-    if model is not None and colour.is_for_colour(model):
-        colour.load_colour_restorer(model, options.memory)
-    elif model is not None:
-        restoring.load_restorer(model, options.memory)
+    if model is not None:
+        load_restorer(model, options.memory)
 
 
 def run_job(job: Job, options: Options) -> Outcome:
@@ -139,41 +138,13 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
     if options.explain:
         stream = sys.stdout if job.destination else sys.stderr
         say(explain(job.name, photograph, choice), stream)
-    restored = restore(photograph, choice, options)
+    restored = restore_photograph(photograph, choice, options)
     lost = write(job, photograph, restored, options)
     details = [f"quality {choice.quality}", *([choice.model] if choice.method == "network" else [])]
     details += [*photograph.notes, *choice.notes]
     details += [f"left out: {', '.join(lost)}"] if lost else []
     pixels = restored.shape[0] * restored.shape[1]
     return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
-
-
-def restore(photograph: Photograph, choice: Choice, options: Options) -> npt.NDArray[np.uint8]:
-    """Restore a photograph as was chosen and asked for: uint8 [h, w] or, in RGB, [h, w, 3]."""
-    if choice.method == "none":
-        return restoring.shown(photograph)
-    if choice.method == "decoding":
-        chroma = options.chroma or not options.luma
-        return decoding.decode(photograph, chroma=chroma, strength=options.strength)
-    if colour.is_for_colour(choice.model):
-        return colour.restore_in_colour(
-            photograph,
-            colour.load_colour_restorer(choice.model, options.memory),
-            tables=colour.tables_of(photograph, choice.told),
-            consistent=choice.consistent,
-            ensemble=options.ensemble,
-            strength=options.strength,
-            grid=choice.grid,
-        )
-    return restoring.restore_photograph(
-        photograph,
-        restoring.load_restorer(choice.model, options.memory),
-        chroma=options.chroma,
-        consistent=choice.consistent,
-        ensemble=options.ensemble,
-        strength=options.strength,
-        grid=choice.grid,
-    )
 
 
 def check_destinations(job: Job, options: Options) -> None:
@@ -217,7 +188,7 @@ def write(
         job.destination.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
     if job.destination and options.compare:
-        before = upright(restoring.shown(photograph), photograph.orientation)
+        before = upright(shown(photograph), photograph.orientation)
         picture = compare(before, upright(restored, photograph.orientation))
         write_png(companion_path(job.destination, COMPARISON_ENDING), picture)
     return [*photograph.metadata.lost, *lost]
