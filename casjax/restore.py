@@ -20,12 +20,10 @@ from casjax.cli import ExitStatus
 from casjax.files import remove_abandoned
 from casjax.images.writing import SUFFIXES
 from casjax.restoration.jobs import (
-    COMPARISON_ENDING,
     ClusterError,
     Job,
     Plan,
     UsageError,
-    companion_path,
     plan,
 )
 from casjax.restoration.options import Options
@@ -60,7 +58,7 @@ def restore(arguments: Sequence[str] | None) -> int:
             file_format=given.format,
             only_jpeg=options.qf is None and options.model is None,
             overwrite=options.overwrite,
-            companions=[COMPARISON_ENDING] if options.compare else [],
+            compare=options.compare,
             is_framed=options.frames == "each",
         )
         check_streams(todo, options)
@@ -251,9 +249,8 @@ def what_is_left_out(todo: Plan) -> list[str]:
 def check_failures(path: Path, todo: Plan) -> None:
     """Refuse to write the list of failures over anything but an older one."""
     place = os.path.realpath(path)
-    written = [job.destination for job in todo.jobs if job.destination]
-    pictures = [job.source for job in todo.jobs if job.source] + written
-    pictures += [companion_path(destination, COMPARISON_ENDING) for destination in written]
+    pictures = [job.source for job in todo.jobs if job.source]
+    pictures += [path for job in todo.jobs for path in job.written(compare=True)]
     if place in map(os.path.realpath, pictures):
         raise UsageError(f"--failures {path}: that is a picture: name a file for the list")
     if path.is_file() and path.stat().st_size and not is_list_of_failures(path):

@@ -27,11 +27,10 @@ DESCRIPTIVE_TAGS = (
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 ORIENTATION, IPTC_TAG, PHOTOSHOP_TAG = 0x0112, 0x83BB, 0x8649
 # TIFF tags that apply to the file alone, or are recorded in another way: kind, bits, order,
-# orientation, lowest and highest value, resolution, fax, page, predictor, sample format, XMP and
-# ICC profile.
+# orientation, lowest and highest value, resolution, fax, page, inks and ICC profile.
 STRUCTURAL_TAGS = exif_data.OF_THE_FILE | {
-    *(254, 255, 266, 274, 280, 281, 282, 283, 284, 288, 289, 290, 291, 292, 293, 296, 297, 317),
-    *(332, 334, 336, 339, 340, 341, 347, 700, 34675),
+    *(254, 255, ORIENTATION, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 297),
+    *(332, 334, 336, 340, 341, 34675),
 }
 COLORIMETRY_TAGS = (301, 318, 319)  # TIFF's transfer function, white point and primaries
 # Texts in PNG files that describe another file: the one they were made from, or for thumbnails.
@@ -218,8 +217,7 @@ def describe_copy(
       is_grey: whether the copy's pixels are grey, not RGB.
     """
     lost = list(metadata.lost)
-    exif = iptc = b""
-    xmp = b""
+    exif = xmp = iptc = b""
     try:
         exif = exif_data.describe_copy(metadata.exif, size=size, orientation=orientation)
     except exif_data.BrokenExifError:
@@ -244,15 +242,14 @@ def describe_copy(
     dpi = metadata.dpi
     if dpi and orientation > 4:
         dpi = dpi[1], dpi[0]
-    return Metadata(
+    return dataclasses.replace(
+        metadata,
         icc=icc,
         exif=exif,
         xmp=xmp,
         dpi=dpi,
         iptc=iptc,
         comments=comments,
-        texts=metadata.texts,
-        colour=metadata.colour,
         lost=tuple(dict.fromkeys(lost)),
     )
 

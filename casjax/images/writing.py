@@ -129,11 +129,12 @@ def held_by(file_format: str, metadata: Metadata, *, is_grey: bool) -> tuple[Met
             changed["icc"] = b""
             lost.append("ICC profile for grey")
     if file_format == "jpeg":
-        prefixes = {"exif": exif_data.PREFIX, "xmp": jpeg_metadata.XMP}
         resource = iptc_data.as_photoshop_resource(metadata.iptc)
-        contents = {"exif": metadata.exif, "xmp": metadata.xmp, "iptc": resource}
-        for name, content in contents.items():
-            prefix = prefixes.get(name, iptc_data.PHOTOSHOP)
+        for name, content, prefix in (
+            ("exif", metadata.exif, exif_data.PREFIX),
+            ("xmp", metadata.xmp, jpeg_metadata.XMP),
+            ("iptc", resource, iptc_data.PHOTOSHOP),
+        ):
             if not jpeg_metadata.fits(content, prefix=prefix):
                 changed[name] = b""
                 lost.append(f"{name.upper()} of more than 64 kB")

@@ -45,6 +45,13 @@ class Job:
         """The picture's name in messages."""
         return "standard input" if self.source is None else str(self.source)
 
+    def written(self, *, compare: bool) -> list[Path]:
+        """Return the files that it writes: the result and any comparison beside it."""
+        path = self.destination
+        if path is None:
+            return []
+        return [path, path.with_name(path.stem + COMPARISON_ENDING)] if compare else [path]
+
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -70,7 +77,7 @@ def plan(
     file_format: str | None,
     only_jpeg: bool,
     overwrite: bool = False,
-    companions: Sequence[str] = (),
+    compare: bool = False,
     is_framed: bool = False,
 ) -> Plan:
     """Find the pictures and name their results.
@@ -82,7 +89,7 @@ def plan(
       file_format: of the results; None is that of the output's suffix, or PNG.
       only_jpeg: leave out other files in folders.
       overwrite: whether results replace existing files.
-      companions: endings, in place of a result's suffix, of files that are written beside it.
+      compare: whether comparisons are written beside results.
       is_framed: whether results may get numbers, as `frame_path` adds them.
 
     Raises:
@@ -97,19 +104,14 @@ def plan(
     several = len(search.sources) > 1 or any(Path(text).is_dir() for text in inputs)
     name_result, result_format = _naming(output, file_format, several=several)
     jobs = [Job(path, name_result(path, r), result_format) for path, r in search.sources.items()]
-    jobs, results = _without_results(jobs, companions, overwrite=overwrite)
-    _refuse_collisions(jobs, output, companions, is_framed=is_framed)
+    jobs, results = _without_results(jobs, compare=compare, overwrite=overwrite)
+    _refuse_collisions(jobs, output, compare=compare, is_framed=is_framed)
     return Plan(jobs, search.missing, search.other_formats, search.results + results)
 
 
 def frame_path(path: Path, number: int) -> Path:
     """Return where the result of a file's picture with this number goes, from 1."""
     return path.with_name(f"{path.stem}-frame{number}{path.suffix}")
-
-
-def companion_path(path: Path, ending: str) -> Path:
-    """Return the path of a file beside a result, such as a comparison."""
-    return path.with_name(path.stem + ending)
 
 
 @dataclasses.dataclass
@@ -178,9 +180,7 @@ def _is_jpeg(path: Path) -> bool:
     return kind == "JPEG" or (kind is None and path.suffix.lower() in JPEG_SUFFIXES)
 
 
-def _without_results(
-    jobs: list[Job], companions: Sequence[str], *, overwrite: bool
-) -> tuple[list[Job], int]:
+def _without_results(jobs: list[Job], *, compare: bool, overwrite: bool) -> tuple[list[Job], int]:
     """Leave out what earlier runs wrote; return the other jobs, and the number left out.
 
     A file is a result if it is where another picture's result would go without -o, in any format,
@@ -190,10 +190,10 @@ def _without_results(
     for job in jobs:
         assert job.source
         beside = f"{job.source.stem}{ENDING}"
-        endings = [*FORMAT_OF_SUFFIX, *companions, COMPARISON_ENDING]
+        endings = [*FORMAT_OF_SUFFIX, COMPARISON_ENDING]
         results |= {job.source.with_name(beside + ending) for ending in endings}
-        if job.destination and job.destination != job.source and not overwrite:
-            results |= {job.destination, *(companion_path(job.destination, e) for e in companions)}
+        if job.destination != job.source and not overwrite:
+            results |= {*job.written(compare=compare)}
     kept = [
         job for job in jobs if job.source and not results & {job.source, _without_frame(job.source)}
     ]
@@ -205,7 +205,7 @@ def _without_frame(path: Path) -> Path:
 
 
 def _refuse_collisions(
-    jobs: Sequence[Job], output: str | None, companions: Sequence[str], *, is_framed: bool
+    jobs: Sequence[Job], output: str | None, *, compare: bool, is_framed: bool
 ) -> None:
     """Refuse to write two files of the same name, or to overwrite a picture to be restored.
 
@@ -214,9 +214,7 @@ def _refuse_collisions(
     sources = {os.path.realpath(job.source): job for job in jobs if job.source}
     written: dict[str, Job] = {}
     for job in jobs:
-        if job.destination is None:
-            continue
-        for path in (job.destination, *(companion_path(job.destination, e) for e in companions)):
+        for path in job.written(compare=compare):
             place = os.path.realpath(path)
             other = written.setdefault(place, job)
             if other is not job:

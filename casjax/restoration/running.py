@@ -17,7 +17,7 @@ from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
 from casjax.networks import compilation, memory
 from casjax.restoration.choosing import choose_network, default_network, explain
 from casjax.restoration.comparison import compare
-from casjax.restoration.jobs import COMPARISON_ENDING, Job, companion_path, frame_path
+from casjax.restoration.jobs import Job, frame_path
 from casjax.restoration.loading import load_restorer
 from casjax.restoration.options import Options
 from casjax.restoration.progress import say
@@ -149,7 +149,7 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
 
 def check_destinations(job: Job, options: Options) -> None:
     """Refuse to overwrite existing files, and always the picture itself."""
-    for path in _written(job, options):
+    for path in job.written(compare=options.compare):
         if job.source and path.exists() and path.samefile(job.source):
             raise ValueError(
                 f"{job.name}: {path} would replace the picture itself: choose another -o"
@@ -187,23 +187,14 @@ def write(
     else:
         job.destination.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
-    if job.destination and options.compare:
+    for path in job.written(compare=options.compare)[1:]:
         before = upright(shown(photograph), photograph.orientation)
-        picture = compare(before, upright(restored, photograph.orientation))
-        write_png(companion_path(job.destination, COMPARISON_ENDING), picture)
+        write_png(path, compare(before, upright(restored, photograph.orientation)))
     return [*photograph.metadata.lost, *lost]
 
 
-def _written(job: Job, options: Options) -> list[Path]:
-    """Return the files of a job: its result, and any comparison."""
-    if job.destination is None:
-        return []
-    comparison = companion_path(job.destination, COMPARISON_ENDING)
-    return [job.destination, *([comparison] if options.compare else [])]
-
-
 def _is_finished(job: Job, options: Options) -> bool:
-    written = _written(job, options)
+    written = job.written(compare=options.compare)
     return options.resume and bool(written) and all(path.exists() for path in written)
 
 
