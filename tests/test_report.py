@@ -127,7 +127,7 @@ def test_the_table_holds_our_means_beside_the_papers(results, runs):
 
 def test_the_three_layouts_say_the_same(runs):
     lines = table.table(runs)
-    markdown, latex = table.markdown(lines), table.latex(lines)
+    markdown, latex = table.shown(lines).markdown(), table.latex(lines)
     psnr = f"{lines[0].ours.row['psnr']:.2f}"
     difference = float(psnr) - 27.77
     assert f"| 10 | JPEG | {psnr} / 27.77 ({difference:+.2f}) |" in markdown
@@ -175,7 +175,7 @@ def test_scores_on_other_codecs_stand_apart(results, tmp_path):
     runs = read_runs([tmp_path])
     lines = table.table(runs)
     assert all(line.ours is None for line in lines)
-    text = table.markdown_of_others(table.other_networks(runs, lines))
+    text = table.shown_others(table.other_networks(runs, lines)).markdown()
     expected = means(results / "small", "cascnn", 20)
     assert f"| webp 20 | {tmp_path.name} | cascnn | {expected['psnr']:.2f} |" in text
     assert text.count("webp") == 3  # qualities, each once

@@ -12,9 +12,11 @@ from selenium.webdriver.support.ui import WebDriverWait
 from casjax.images import write_png
 from casjax.report import table
 from casjax.report.figures import Figure
+from casjax.report.layout import Table
 from casjax.report.page import page
 from casjax.report.runs import Run, Score
 
+NONE = Table([], [])
 LEVELS = {"jpeg": 40, "cascnn": 200, "clean": 120}  # a flat picture of each kind
 
 
@@ -39,11 +41,11 @@ def html(tmp_path_factory):
     figure = Figure(folder / "figure3", ".png", "Figure 3: a title", "A caption & more.")
     (folder / "index.html").write_text(
         page(
-            table=table.markdown(table.table([run])),
-            others="None.",
-            peers="",
-            colour="",
-            twice="",
+            table=table.shown(table.table([run])),
+            others=NONE,
+            peers=NONE,
+            colour=NONE,
+            twice=NONE,
             figures=[figure],
             missing=["Figure 4: <nothing>"],
             score=Score(run, rows[1]),

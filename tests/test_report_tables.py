@@ -9,6 +9,7 @@ import pytest
 
 from casjax.report import field, peers
 from casjax.report.__main__ import main
+from casjax.report.layout import Table
 from casjax.report.runs import read_runs
 
 
@@ -129,7 +130,7 @@ def test_methods_are_shown_by_quality_and_time(tmp_path, capsys):
     assert "| luma | 20 | slow | 31.50 | 30.50 | 0.7875 | +2.00 ± 0.25 | 8 |" in table
     lines = json.loads(kept.read_text())
     assert [line["method"] for line in lines] == ["JPEG", "neither", "fast", "slow"]
-    assert peers.table(lines).strip() == table.strip()
+    assert peers.shown(lines).markdown().strip() == table.strip()
     assert [line["method"] for line in peers.pareto(peers.timed(lines))] == ["fast", "slow"]
     for theme in ("light", "dark"):
         drawn = xml.etree.ElementTree.parse(tmp_path / f"peers-{theme}.svg")
@@ -175,7 +176,7 @@ def test_colour_stands_beside_what_others_published(tmp_path):
     assert lines[1][2:] == (27.65, 27.43, "published")
     assert lines[-1].origin == "a"
     assert lines[-1].psnr == 30.5
-    table = field.markdown(lines)
+    table = field.shown(lines).markdown()
     assert "| 10 | FBCNN | 27.77 | 27.51 | published |" in table
     assert table.splitlines()[-1] == "| 10 | ours | 30.50 | 29.50 | a |"
 
@@ -192,3 +193,15 @@ def test_files_saved_twice_have_a_table_of_their_own(tmp_path):
     assert compressions == ["10, 10", "10, 30", "10, 50", "30, 50", "50, 30"]
     methods = [line.method for line in lines if line.compression == "30, 50"]
     assert methods == ["JPEG", "ours", "JPEG", "FBCNN", "FBCNN, trained for it"]
+
+
+def test_a_table_keeps_its_cells_apart():
+    table = Table(["name", "score", "note"], [["a|b", "", "last"]], "What it means.")
+    assert table.markdown().splitlines() == [
+        "| name | score | note |",
+        "| --- | --- | --- |",
+        r"| a\|b |  | last |",
+        "",
+        "What it means.",
+    ]
+    assert Table(["name"], []).markdown() == "None.\n"

@@ -94,11 +94,11 @@ def tables(runs: Sequence[Run], options: argparse.Namespace) -> list[str]:
     files: dict[str, str] = {}
     if options.group_by:
         groups = pivot.pivot(runs, options.group_by)
-        made.append(pivot.as_markdown(groups))
+        made.append(pivot.shown(groups).markdown())
         files |= {"groups.md": made[-1], "groups.csv": pivot.as_csv(groups)}
     if options.compare:
         lines = comparison.comparison(runs, options.compare)
-        made.append(comparison.as_markdown(lines, options.compare))
+        made.append(comparison.shown(lines, options.compare).markdown())
         files |= {"comparison.md": made[-1], "comparison.csv": comparison.as_csv(lines)}
     if options.output:
         write(files, options.output)
@@ -127,19 +127,21 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     """
     # Imported here so that --help and mistyped options need not wait for Matplotlib.
     from casjax.report import field, figures, peers, table
+    from casjax.report.names import DATASET
     from casjax.report.page import page
 
     folder.mkdir(parents=True, exist_ok=True)
     lines = table.table(runs)
-    others = table.markdown_of_others(table.other_networks(runs, lines))
-    compared = peers.table(peers.compared(runs))
-    colour, twice = (field.markdown(lines(runs)) for lines in (field.colour, field.twice))
+    table2 = table.shown(lines)
+    others = table.shown_others(table.other_networks(runs, lines))
+    compared = peers.shown(peers.compared(runs))
+    colour, twice = (field.shown(scores(runs)) for scores in (field.colour, field.twice))
     drawn, missing = figures.draw_all(runs, folder, quality=quality)
     missing = table.missing(lines) + missing
-    shown = figures.best_with_pictures(runs, table.DATASET, quality)
+    shown = figures.best_with_pictures(runs, DATASET, quality)
     name = next((name for name in reversed(shown) if name != "JPEG"), "")
     html = page(
-        table=table.markdown(lines),
+        table=table2,
         others=others,
         peers=compared,
         colour=colour,
@@ -151,12 +153,12 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     )
     write(
         {
-            "table2.md": f"{table.markdown(lines)}\nOther networks:\n\n{others}",
+            "table2.md": f"{table2.markdown()}\nOther networks:\n\n{others.markdown()}",
             "table2.csv": table.comma_separated(lines),
             "table2.tex": table.latex(lines),
-            "peers.md": compared,
-            "colour.md": colour,
-            "twice.md": twice,
+            "peers.md": compared.markdown(),
+            "colour.md": colour.markdown(),
+            "twice.md": twice.markdown(),
             "index.html": html,
         },
         folder,

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from casjax.evaluation.comparing import compare
-from casjax.report.layout import comma_separated, markdown
+from casjax.report.layout import Table, comma_separated
+from casjax.report.names import SCORES
 from casjax.report.runs import Record, Run
 
-METRICS = {"psnr": "PSNR [dB]", "psnrb": "PSNR-B [dB]", "ssim": "SSIM"}
+METRICS = ("psnr", "psnrb", "ssim")
 CAPTION = (
     "Mean difference ± its standard error over images; on how many of them the first is better; "
     "and the two-sided sign test: values above 0.05 may well be chance."
@@ -45,8 +46,7 @@ def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]
             f"{names[0]} and {names[1]} share no test set and quality factor (pictures in colour, "
             "saved twice, or by another codec than JPEG are not compared)"
         )
-    order = list(METRICS)
-    return sorted(lines, key=lambda li: (li["dataset"], li["qf"], order.index(li["metric"])))
+    return sorted(lines, key=lambda line: (line["dataset"], line["qf"]))
 
 
 def _restored(runs: Sequence[Run], name: str) -> dict[tuple[str, int], list[Record]]:
@@ -62,17 +62,17 @@ def _restored(runs: Sequence[Run], name: str) -> dict[tuple[str, int], list[Reco
     return found
 
 
-def as_markdown(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
-    """Format a comparison in Markdown."""
+def shown(lines: Sequence[dict[str, Any]], names: Sequence[str]) -> Table:
+    """Lay a comparison out as a table."""
     titles = ["Test set", "QF", "Metric", f"{names[0]} minus {names[1]}", "Better", "Sign test"]
     rows = []
     for line in lines:
         digits = 5 if line["metric"] == "ssim" else 3
         difference = f"{line['difference']:+.{digits}f} ± {line['standard_error']:.{digits}f}"
         better = f"{line['better']} of {line['images']}"
-        where = [line["dataset"], str(line["qf"]), METRICS[line["metric"]]]
+        where = [line["dataset"], str(line["qf"]), SCORES[line["metric"]]]
         rows.append([*where, difference, better, f"p = {line['p']:.2g}"])
-    return f"{markdown(titles, rows)}\n{CAPTION}\n"
+    return Table(titles, rows, CAPTION)
 
 
 def as_csv(lines: Sequence[dict[str, Any]]) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from casjax.networks.provenance import PHASES, measure_of
+from casjax.report.drawing import LINES, MARKERS
 from casjax.report.runs import Record, Run, Score
 
 # The paper's scales in Figure 2: cut-outs per epoch, and the factor of the multi-scale loss.
@@ -20,8 +21,6 @@ MULTISCALE_FACTOR = 3
 POINTS = 60  # of a training curve, each the mean over an interval
 HIGHEST_ERROR = 6  # times JPEG's: higher errors, as in the first steps, are cut off in Figure 2
 MARKED = "lighthouse3"  # in Figure 3, as in the paper
-MARKERS = "osD^vP"
-LINES = ("-", "--", "-.", ":")
 SCORES = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
 SMALL: dict[str, Any] = {"linestyle": "none", "markersize": 3.5}
 LARGE: dict[str, Any] = {"linestyle": "none", "markersize": 9, "zorder": 4}

@@ -29,6 +29,7 @@ THEMES = {
     ),
 }
 DPI = 144  # of PNG files
+MARKERS, LINES = "osD^vPX*<>hd", ("-", "--", "-.", ":")
 
 
 def save(draw: Callable[[], Figure], stem: Path, *, dpi: int = DPI) -> None:

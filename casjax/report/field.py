@@ -1,17 +1,13 @@
 """The field's published scores beside ours: colour, and JPEG files compressed twice."""
 
-import csv
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from casjax.report import layout
+from casjax.report.layout import Table, published
+from casjax.report.names import DATASET, METHODS, SCORES
 from casjax.report.runs import Record, Run
 
-DATASET = "live1"
 COLOUR, TWICE = "colour", "luma, twice"
-LABELS = {"jpeg": "JPEG"}
 PUBLISHED = "published"
 
 
@@ -53,21 +49,21 @@ def twice(runs: Sequence[Run]) -> list[Line]:
 def _lines(pictures: str, rows: Sequence[tuple[Run, Record, str]]) -> list[Line]:
     lines = [
         Line(
-            published["qf"],
-            published["method"],
-            float(published["psnr"]),
-            float(published["psnrb"]) if published["psnrb"] else None,
+            row["qf"],
+            row["method"],
+            float(row["psnr"]),
+            float(row["psnrb"]) if row["psnrb"] else None,
             PUBLISHED,
         )
-        for published in published_scores()
-        if published["pictures"] == pictures
+        for row in published("field.tsv")
+        if row["pictures"] == pictures
     ]
     ours: dict[tuple[str, str], Line] = {}
-    for run, row, compression in rows:
-        if row["dataset"] != DATASET:
+    for run, score, compression in rows:
+        if score["dataset"] != DATASET:
             continue
-        name = LABELS.get(row["method"], str(row["method"]))
-        line = Line(compression, name, row["psnr"], row["psnrb"], run.name)
+        name = METHODS.get(score["method"], str(score["method"]))
+        line = Line(compression, name, score["psnr"], score["psnrb"], run.name)
         key = compression, name
         if key not in ours or ours[key].psnr < line.psnr:
             ours[key] = line
@@ -79,15 +75,9 @@ def _qualities(compression: str) -> tuple[int, ...]:
     return tuple(map(int, compression.split(",")))
 
 
-def published_scores() -> list[dict[str, str]]:
-    """The rows of ``field.tsv`` as text, by column."""
-    text = Path(__file__).with_name("field.tsv").read_text(encoding="utf-8")
-    return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
-
-
-def markdown(lines: Sequence[Line]) -> str:
-    """Lay lines out in Markdown."""
-    titles = ["QF", "Method", "PSNR [dB]", "PSNR-B [dB]", "From"]
+def shown(lines: Sequence[Line]) -> Table:
+    """Lay lines out as a table."""
+    titles = ["QF", "Method", SCORES["psnr"], SCORES["psnrb"], "From"]
     rows = [
         [
             line.compression,
@@ -98,4 +88,4 @@ def markdown(lines: Sequence[Line]) -> str:
         ]
         for line in lines
     ]
-    return layout.markdown(titles, rows)
+    return Table(titles, rows)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from casjax.report import curves, drawing, peers, pictures
+from casjax.report.names import DATASET
 from casjax.report.runs import Run, Score, best, scores_of
-from casjax.report.table import ALGORITHMS, CASCNN, DATASET, algorithm, table
+from casjax.report.table import ALGORITHMS, CASCNN, algorithm, table
 
 SHOWN_IMAGE = "lighthouse3"
 CLASSIC = "classic5"

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "osD^vP"
 Record = dict[str, Any]
 
 
@@ -59,6 +58,8 @@ def growth(records: Sequence[Record]) -> "Figure":
       Three panels with logarithmic axes and a line for each network.
     """
     from matplotlib.figure import Figure
+
+    from casjax.report.drawing import MARKERS
 
     figure = Figure(figsize=(10, 3.8))
     time, memory, training = figure.subplots(1, 3)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 Curve = list[list[float]]
 """`[cut-outs seen, gain in dB]` for each validation, in order."""
-MARKERS = "osD^vP"
-LINES = ("-", "--", ":")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,6 +98,8 @@ def draw(curves: Mapping[str, Curve]) -> "Figure":
     """Draw curves over a logarithmic axis of cut-outs, each marked at its end."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator
+
+    from casjax.report.drawing import LINES, MARKERS
 
     figure = Figure(figsize=(8, 5))
     axes = figure.subplots()

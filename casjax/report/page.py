@@ -13,16 +13,17 @@ from casjax.images import read_luma
 from casjax.images.metadata import Metadata
 from casjax.images.writing import encode
 from casjax.report.figures import Figure
+from casjax.report.layout import Table
 from casjax.report.runs import Score
 
 
 def page(
     *,
-    table: str,
-    others: str,
-    peers: str,
-    colour: str,
-    twice: str,
+    table: Table,
+    others: Table,
+    peers: Table,
+    colour: Table,
+    twice: Table,
     figures: Sequence[Figure],
     missing: Sequence[str],
     score: Score | None,
@@ -31,11 +32,11 @@ def page(
     """Make the page.
 
     Args:
-      table: in Markdown.
-      others: the table of networks that are not in the first one, in Markdown.
-      peers: the table of all methods by quality, in Markdown.
-      colour: the field's scores in RGB, in Markdown.
-      twice: its scores on files saved twice, in Markdown.
+      table: ours beside the paper's.
+      others: networks that are not in the first one.
+      peers: all methods by quality.
+      colour: the field's scores in RGB.
+      twice: its scores on files saved twice.
       figures: those that were drawn.
       missing: what could not be shown and why, one sentence each.
       score: the score with pictures to show beside JPEG, or None.
@@ -58,21 +59,18 @@ def page(
     )
 
 
-def _table(markdown: str) -> str:
-    """Convert a table in Markdown, and the lines of text around it, to HTML."""
-    lines = markdown.strip().splitlines()
-    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
-    text = "".join(f'<p class="quiet">{escape(li)}</p>' for li in lines if not li.startswith("|"))
-    if not rows:
-        return text
-    titles, _, *body = rows
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    html = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>\n" for cells in body
+def _table(table: Table) -> str:
+    """Convert a table to HTML."""
+    if not table.rows:
+        return '<p class="quiet">None.</p>'
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in table.titles)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows
     )
+    caption = f'<p class="quiet">{escape(table.caption)}</p>' if table.caption else ""
     return (
         '<div class="scrolls" tabindex="0" role="region" aria-label="table">'
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{html}</tbody></table></div>{text}"
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>{caption}"
     )
 
 

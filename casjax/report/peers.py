@@ -15,20 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casjax.files import replacing
-from casjax.report.layout import markdown
+from casjax.report.layout import Table
+from casjax.report.names import DATASET, METHODS, SCORES
 from casjax.report.runs import Record, Run, read_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DATASET = "live1"
 QUALITIES = (10, 20, 40)
 LUMA, COLOUR = "luma", "colour"
-SCORES = ("psnr", "psnrb", "ssim", "ipsnr", "ipsnr_se")
-LABELS = {"jpeg": "JPEG", "sadct": "SA-DCT", "arcnn": "AR-CNN", "cascnn": "CAS-CNN"}
-MARKERS = "osD^vPX*<>hd"
-SCORE_TITLES = ["PSNR [dB]", "PSNR-B [dB]", "SSIM", "Gain in PSNR [dB]"]
-TITLES = ["Pictures", "QF", "Method", *SCORE_TITLES, "CPU s/Mpixel"]
+TITLES = ["Pictures", "QF", "Method", *SCORES.values(), "CPU s/Mpixel"]
 Line = dict[str, Any]
 
 
@@ -61,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
     except (ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    print(table(lines))
+    print(shown(lines).markdown())
     return 0
 
 
@@ -78,7 +74,7 @@ def compared(runs: Sequence[Run]) -> list[Line]:
         for pictures, rows in ((LUMA, run.rows), (COLOUR, run.colour_rows)):
             for row in rows:
                 name = str(row["method"])
-                key = pictures, row["qf"], LABELS.get(name, name)
+                key = pictures, row["qf"], METHODS.get(name, name)
                 best = lines.get(key, {"psnr": -math.inf})["psnr"]
                 if row["dataset"] == DATASET and row["qf"] in QUALITIES and row["psnr"] > best:
                     lines[key] = _line(key, row)
@@ -90,7 +86,7 @@ def compared(runs: Sequence[Run]) -> list[Line]:
 
 def _line(key: tuple[str, int, str], row: Record) -> Line:
     line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
-    line |= {name: row[name] for name in ("images", *SCORES)}
+    line |= {name: row[name] for name in ("images", *SCORES, "ipsnr_se")}
     # An accelerator's work is no time of processors.
     seconds = math.nan if row.get("accelerators") else row.get("cpu_seconds_per_mpixel", math.nan)
     if math.isfinite(seconds):
@@ -105,18 +101,18 @@ def timed(lines: Sequence[Line]) -> list[Line]:
     return [line for line in lines if "cpu_seconds_per_mpixel" in line]
 
 
-def table(lines: Sequence[Line]) -> str:
-    """Format the lines in Markdown, the best of each quality last."""
+def shown(lines: Sequence[Line]) -> Table:
+    """Lay the lines out as a table, the best of each quality last."""
     rows = []
     for line in lines:
         gain, time = "", ""
-        if line["method"] != LABELS["jpeg"]:
+        if line["method"] != METHODS["jpeg"]:
             gain = f"{line['ipsnr']:+.2f} ± {line['ipsnr_se']:.2f}"
         if "cpu_seconds_per_mpixel" in line:
             time = f"{line['cpu_seconds_per_mpixel']:.2g}"
         scores = f"{line['psnr']:.2f}", f"{line['psnrb']:.2f}", f"{line['ssim']:.4f}"
         rows.append([line["pictures"], str(line["qf"]), line["method"], *scores, gain, time])
-    return markdown(TITLES, rows)
+    return Table(TITLES, rows)
 
 
 def quality_by_time(lines: Sequence[Line]) -> "Figure":
@@ -126,13 +122,15 @@ def quality_by_time(lines: Sequence[Line]) -> "Figure":
     """
     from matplotlib.figure import Figure
 
-    shown = [line for line in timed(lines) if line["pictures"] == LUMA]
-    methods = sorted({line["method"] for line in shown})
-    qualities = sorted({line["qf"] for line in shown})
+    from casjax.report.drawing import MARKERS
+
+    drawn = [line for line in timed(lines) if line["pictures"] == LUMA]
+    methods = sorted({line["method"] for line in drawn})
+    qualities = sorted({line["qf"] for line in drawn})
     figure = Figure(figsize=(10, 4.2))
     panels = figure.subplots(1, len(qualities), sharex=True, sharey=True, squeeze=False)[0]
     for quality, axes in zip(qualities, panels, strict=True):
-        here = [line for line in shown if line["qf"] == quality]
+        here = [line for line in drawn if line["qf"] == quality]
         for line in here:
             i = methods.index(line["method"])
             axes.plot(

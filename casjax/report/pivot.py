@@ -5,16 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from casjax.report.layout import comma_separated, markdown
+from casjax.report.layout import Table, comma_separated
+from casjax.report.names import SCORES
 from casjax.report.runs import Record, Run
 
 METRICS = {"psnr": 2, "psnrb": 2, "ssim": 4, "ipsnr": 2}  # with their decimals
-TITLES = {
-    "psnr": "PSNR [dB]",
-    "psnrb": "PSNR-B [dB]",
-    "ssim": "SSIM",
-    "ipsnr": "Gain in PSNR [dB]",
-}
 OF_SCORES = ("dataset", "method", "codec", "qf")  # keys that are not in a config
 ABSENT = "–"  # noqa: RUF001, the dash of tables
 
@@ -82,8 +77,8 @@ def _order(value: Any) -> tuple[bool, float, str]:
     return not is_number, value if is_number else 0.0, str(value)
 
 
-def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
-    """Format the groups in Markdown."""
+def shown(lines: Sequence[dict[str, Any]]) -> Table:
+    """Lay the groups out as a table."""
     keys = list(lines[0])[: list(lines[0]).index("runs")]
     rows = []
     for line in lines:
@@ -95,8 +90,9 @@ def as_markdown(lines: Sequence[dict[str, Any]]) -> str:
         if "psnr_deviation" in line:
             scores["psnr"] += f" ± {line['psnr_deviation']:.2f}"
         rows.append([*cells, str(line["runs"]), *scores.values()])
-    caption = "Means over the runs of a line; ± is the deviation of PSNR between runs.\n"
-    return f"{markdown([*keys, 'Runs', *TITLES.values()], rows)}\n{caption}"
+    caption = "Means over the runs of a line; ± is the deviation of PSNR between runs."
+    titles = [*keys, "Runs", *(SCORES[metric] for metric in METRICS)]
+    return Table(titles, rows, caption)
 
 
 def as_csv(lines: Sequence[dict[str, Any]]) -> str:

@@ -1,19 +1,17 @@
 """Table II: the scores of our runs on LIVE1 beside the paper's own."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from casjax.report import layout
+from casjax.report.layout import Table, published
+from casjax.report.names import DATASET, METHODS, SCORES
 from casjax.report.runs import Run, Score, best, scores_of
 
-DATASET = "live1"
 METRICS = {"psnr": 2, "psnrb": 2, "ssim": 3}  # decimals, as the paper prints them
-TITLES = {"psnr": "PSNR [dB]", "psnrb": "PSNR-B [dB]", "ssim": "SSIM"}
-OUR_METHODS = {"jpeg": "JPEG", "sadct": "SA-DCT"}
-OTHER_NETWORKS = {"arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
+TITLES = [SCORES[metric] for metric in METRICS]
+ORIGINS = {"jpeg": "libjpeg", "sadct": "casjax/evaluation/sadct.py"}  # of methods without training
 CASCNN = ("CAS-CNN MS loss", "CAS-CNN FT")  # its two lines for a quality factor
 ALGORITHMS = ("JPEG", "SA-DCT", "AR-CNN", "L4", "L8", *CASCNN)
 # Options that mark a CAS-CNN as an experiment, which is not in the table.
@@ -44,9 +42,9 @@ def table(runs: Sequence[Run]) -> list[Line]:
     A network counts only for the one quality factor that it was trained for.
     """
     lines = []
-    for published in papers_table():
-        quality, name = int(published["qf"]), published["algorithm"]
-        paper = {metric: float(published[metric]) for metric in METRICS if published[metric]}
+    for row in published("table2.tsv"):
+        quality, name = int(row["qf"]), row["algorithm"]
+        paper = {metric: float(row[metric]) for metric in METRICS if row[metric]}
         candidates = scores_of(runs, dataset=DATASET, quality=quality)
         ours = best([score for score in candidates if algorithm(score) == name])
         lines.append(Line(quality, name, paper, ours))
@@ -87,24 +85,18 @@ def missing(lines: Sequence[Line]) -> list[str]:
     ]
 
 
-def papers_table() -> list[dict[str, str]]:
-    """Return the rows of the paper's Table II as text, by column."""
-    text = Path(__file__).with_name("table2.tsv").read_text(encoding="utf-8")
-    return list(csv.DictReader(io.StringIO(text), delimiter="\t"))
-
-
 def algorithm(score: Score) -> str | None:
     """Return the name in the paper's table of a score's method, or None if it has none."""
     method, network = score.row["method"], score.run.network
-    if method in OUR_METHODS:
-        return OUR_METHODS[method]
+    if method in ORIGINS:
+        return METHODS[method]
     if network is None or not score.is_trained_for_it:
         return None
     options = network["model"]
     if method != options["name"]:  # refined, as with --ensemble
         return None
     if method != "cascnn":
-        return OTHER_NETWORKS.get(method)
+        return METHODS.get(method)
     if any(options.get(key) == value for key, value in EXPERIMENTS.items()):
         return None
     multiscale, finetuned = CASCNN
@@ -114,8 +106,8 @@ def algorithm(score: Score) -> str | None:
 def origin(score: Score) -> str:
     """Say how a score was obtained, in a few words."""
     method, network = score.row["method"], score.run.network
-    if network is None or method in OUR_METHODS:
-        return {"jpeg": "libjpeg", "sadct": "casjax/evaluation/sadct.py"}.get(method, str(method))
+    if network is None or method in ORIGINS:
+        return ORIGINS.get(method, str(method))
     start = Path(network.get("initial_weights") or "").name
     if not network.get("cutouts"):
         return f"{start} as it is" if start else network["data"]
@@ -123,9 +115,9 @@ def origin(score: Score) -> str:
     return f"{seen}, started from {start}" if start else seen
 
 
-def markdown(lines: Sequence[Line]) -> str:
-    """Format the table in Markdown: each cell ours / paper (difference)."""
-    titles = ["QF", "Algorithm", *TITLES.values(), "Origin of ours"]
+def shown(lines: Sequence[Line]) -> Table:
+    """Lay the table out: each cell ours / paper (difference)."""
+    titles = ["QF", "Algorithm", *TITLES, "Origin of ours"]
     rows = []
     for line in lines:
         cells = [
@@ -138,19 +130,12 @@ def markdown(lines: Sequence[Line]) -> str:
         "Means over LIVE1, luma: ours / the paper's (difference). PSNR-B counts block "
         "boundaries as h (w/8 - 1) + w (h/8 - 1); SSIM over 8x8 windows."
     )
-    return f"{layout.markdown(titles, rows)}\n{caption}\n"
+    return Table(titles, rows, caption)
 
 
-def markdown_of_others(scores: Sequence[Score]) -> str:
-    """Format the scores of networks that are not in the table, in Markdown."""
-    titles = [
-        "Images",
-        "Run",
-        "Method",
-        *TITLES.values(),
-        "Gain in PSNR [dB]",
-        "Origin",
-    ]
+def shown_others(scores: Sequence[Score]) -> Table:
+    """Lay out the scores of networks that are not in the table."""
+    titles = ["Images", "Run", "Method", *TITLES, SCORES["ipsnr"], "Origin"]
     rows = [
         [
             f"{score.row['codec']} {score.row['qf']}",
@@ -162,7 +147,7 @@ def markdown_of_others(scores: Sequence[Score]) -> str:
         ]
         for score in scores
     ]
-    return layout.markdown(titles, rows) if rows else "None.\n"
+    return Table(titles, rows)
 
 
 def comma_separated(lines: Sequence[Line]) -> str:
@@ -197,7 +182,7 @@ def latex(lines: Sequence[Line]) -> str:
         about = origin(line.ours) if line.ours else NONE_YET
         about = about.replace("&", r"\&").replace("_", r"\_").replace("%", r"\%")
         rows.append(" & ".join([quality, line.algorithm, *cells, about]) + r" \\")
-    groups = " & ".join(rf"\multicolumn{{3}}{{c}}{{{title}}}" for title in TITLES.values())
+    groups = " & ".join(rf"\multicolumn{{3}}{{c}}{{{title}}}" for title in TITLES)
     return "\n".join(
         [
             r"\begin{tabular}{rl*{3}{rrr}l}",
