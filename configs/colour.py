@@ -1,4 +1,4 @@
-"""One network for every JPEG in colour: ``configs/colour.py:cutouts=100000,batch=8``.
+"""One network for every JPEG in colour: ``--config=colour:cutouts=100000,batch=8``.
 
 The network takes all three planes and numbers that describe the quantisation tables; it is trained
 for qualities 5 to 100 with the tables of libjpeg, mozjpeg and others, mostly 4:2:0, partly grey and
@@ -16,10 +16,9 @@ After 40,000 cut-outs, LIVE1 in RGB at 10, 20, 30 and 40: 26.95, 29.32, 30.60 an
 ``loss.measure="psnr"`` and ``colour.quality_exponent=1.5``: 26.99, 29.37, 30.66 and 31.55 dB.
 """
 
-import re
-
 from ml_collections import ConfigDict
 
+from casjax.training.configs import read_argument
 from configs import base
 
 CUTOUTS_IN_FILE = 48_000
@@ -27,14 +26,8 @@ DEFAULTS = {"cutouts": "100000", "batch": "8"}
 
 
 def get_config(argument: str = "cutouts=100000") -> ConfigDict:
-    parts = [re.fullmatch(r"(cutouts|batch)=(\d+)", part) for part in argument.split(",")]
-    if not all(parts):
-        raise ValueError(
-            f"configs/colour.py:{argument}: expected numbers for some of "
-            f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
-        )
-    given = DEFAULTS | {part[1]: part[2] for part in parts if part}
-    cutouts, batch_size = map(int, given.values())
+    settings = read_argument("colour", argument, DEFAULTS)
+    cutouts, batch_size = int(settings["cutouts"]), int(settings["batch"])
     config = base.get_config()
     config.initial_weights = "cascnn-qf20"
     config.batch_size = batch_size

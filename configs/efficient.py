@@ -26,11 +26,10 @@ and PSNR-B on the 50 whole images of BSDS500 val, in dB. Another seed does not c
     only full resolution, at the multi-scale phase's rate      +0.36  +1.29
 """
 
-import re
-
 from ml_collections import ConfigDict
 
 from casjax.evaluation import PAPERS_QUALITIES
+from casjax.training.configs import read_argument
 from configs import base
 
 CUTOUTS_IN_FILE = 48_000
@@ -38,15 +37,9 @@ DEFAULTS = {"qf": "20", "cutouts": "24000", "batch": "8"}
 
 
 def get_config(argument: str = "qf=20") -> ConfigDict:
-    pattern = r"(qf|cutouts|batch)=(\d+|(?<=qf=)\d+-\d+)"
-    parts = [re.fullmatch(pattern, part) for part in argument.split(",")]
-    if not all(parts):
-        raise ValueError(
-            f"efficient:{argument}: expected numbers, or a range for qf, for some of "
-            f"{', '.join(f'{key}={value}' for key, value in DEFAULTS.items())}"
-        )
-    qualities, *numbers = (DEFAULTS | {part[1]: part[2] for part in parts if part}).values()
-    cutouts, batch_size = map(int, numbers)
+    settings = read_argument("efficient", argument, DEFAULTS, ranges=["qf"])
+    cutouts, batch_size = int(settings["cutouts"]), int(settings["batch"])
+    qualities = settings["qf"]
     config = base.get_config()
     config.quality, *highest = map(int, qualities.split("-"))
     if highest:

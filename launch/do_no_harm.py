@@ -22,7 +22,7 @@ from drawings import drawings
 from PIL import Image
 
 from casjax.datasets import open_source, readable_images
-from casjax.files import replacing
+from casjax.files import write_json
 from casjax.images.codecs import encode
 from casjax.images.photographs import read_photograph
 from casjax.networks import compilation
@@ -149,8 +149,7 @@ def in_words(key: str, records: list[dict[str, Any]]) -> str:
 def keep(path: Path, results: dict[str, Any]) -> None:
     """Write all results, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    write_json(path, results)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from casjax.files import write_json
 from casjax.models import create_model, initial_variables
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import write_json
 from casjax.restore import main
 from configs import base
 

@@ -11,7 +11,7 @@ import pytest
 from casjax.evaluation import PAPERS_QUALITIES
 from casjax.images.codecs import CODECS
 from casjax.models import count_outputs, create_model, variable_shapes
-from casjax.report import table
+from casjax.report.layout import published
 from casjax.training import checkpoints, compression, feed, loop, optimizer, phases, resuming, steps
 from casjax.training.config_rules import require_fit, require_valid
 from casjax.training.train import with_dtype
@@ -101,14 +101,14 @@ def test_the_papers_config_takes_any_quality():
 def test_each_quality_of_the_paper_has_a_config_that_promises_its_score(quality):
     module = importlib.import_module(f"configs.qf{quality}")
     assert module.get_config().to_dict() == paper.get_config(f"qf={quality}").to_dict()
-    rows = {(int(row["qf"]), row["algorithm"]): row for row in table.papers_table()}
+    rows = {(int(row["qf"]), row["algorithm"]): row for row in published("table2.tsv")}
     row = rows[quality, "CAS-CNN FT"]
     promise = f"{row['psnr']} dB PSNR, {row['psnrb']} dB PSNR-B, SSIM {row['ssim']}"
     assert promise in " ".join(module.__doc__.split())
 
 
 def test_the_papers_qualities_are_those_of_its_table():
-    assert {int(row["qf"]) for row in table.papers_table()} == {*PAPERS_QUALITIES}
+    assert {int(row["qf"]) for row in published("table2.tsv")} == {*PAPERS_QUALITIES}
 
 
 def test_configs_are_made_without_jax():

@@ -14,7 +14,7 @@ from casjax.evaluate import main
 from casjax.evaluation import methods
 from casjax.evaluation.restorers import Method
 from casjax.evaluation.sadct import restore
-from casjax.files import held
+from casjax.files import held, write_json
 from casjax.images import read_luma, read_rgb, write_png
 from casjax.jpeg import degrade, quantization_table
 from casjax.models import create_model, initial_variables
@@ -22,7 +22,6 @@ from casjax.models.arcnn import parameters_from_matlab
 from casjax.networks.consistency import project
 from casjax.networks.inference import make_restorer
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import write_json
 
 MODEL = {
     "name": "arcnn",

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from casjax.files import write_json
 from casjax.images.codecs import encode
 from casjax.images.photographs import read_photograph
 from casjax.models import create_model, initial_variables
 from casjax.networks import manifest, pretrained
 from casjax.networks.weights import save_weights
-from casjax.networks.workdir import write_json
 from casjax.restoration.choosing import choose_network
 from casjax.restoration.options import Options
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from casjax import evaluate
 from casjax.evaluation import evaluator, restorers
-from casjax.networks.workdir import write_json
+from casjax.files import write_json
 from casjax.report import curves, pictures, table
 from casjax.report.__main__ import main
 from casjax.report.figures import draw_all, learning_curves

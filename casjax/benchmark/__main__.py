@@ -6,7 +6,6 @@ wrong usage, 130 interrupted.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from casjax.cli import ExitStatus
+from casjax.files import write_json
 
 PARTS = (
     "inference",
@@ -62,16 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return ExitStatus.INTERRUPTED
         finally:
             if options.json:
-                write(options.json, records)
+                write_json(options.json, records)
     return ExitStatus.FAILED if failed else ExitStatus.DONE
-
-
-def write(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
-    """Write the records measured so far."""
-    from casjax.files import replacing
-
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -9,12 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.models import create_model, initial_variables, vary
+from casjax.models import (
+    count_outputs,
+    create_model,
+    initial_variables,
+    variable_shapes,
+    vary,
+)
 from casjax.networks import memory
 from casjax.restoration.loading import BUCKET
 from casjax.training import phases, steps
 from casjax.training.batches import Batches
 from casjax.training.configs import load_config
+from casjax.training.feed import Batch, split
 from casjax.training.optimizer import make_optimizer
 
 CUTOUT = 120  # pixels
@@ -73,7 +80,7 @@ def training_flops(name: str, shape: tuple[int, ...]) -> float:
 
 def _flops(function: Callable[..., Any], name: str, shape: tuple[int, ...]) -> float:
     model = make_model(name, dtype="float32", convolution="direct")
-    variables = jax.eval_shape(partial(initial_variables, model), 0)
+    variables = variable_shapes(model)
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     cost = jax.jit(partial(function, model)).lower(variables, image).cost_analysis()
     assert cost is not None
@@ -101,7 +108,7 @@ class Training:
     def __init__(self, name: str, dtype: str, *, batch_size: int, devices: int = 1) -> None:
         """Make the initial state; ``batch_size`` is over all of the first ``devices`` devices."""
         model, variables = make_network(name, dtype)
-        outputs = len(jax.eval_shape(model.apply, variables, jnp.zeros((1, 64, 64, 1))))
+        outputs = count_outputs(model, variables)
         plan = phases.plan_phase(
             "benchmark",
             first_step=0,
@@ -141,12 +148,9 @@ class Training:
         """Return the same batch every time, which is on the device."""
         return self._resident
 
-    def next_batch(self) -> dict[str, np.ndarray]:
+    def next_batch(self) -> Batch:
         """Return the next batch in host memory, split over the devices."""
-        batch = self._batches.at(next(self._numbers), count=EXAMPLES)
-        return {
-            key: value.reshape(self._devices, -1, *value.shape[1:]) for key, value in batch.items()
-        }
+        return split(self._batches.at(next(self._numbers), count=EXAMPLES), self._devices)
 
     def run(self, batches: Callable[[], Any], count: int) -> None:
         """Take ``count`` steps, each on a batch from ``batches``, and wait for the last."""

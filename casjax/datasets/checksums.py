@@ -57,9 +57,3 @@ def luma_sha256(luma: npt.NDArray[np.uint8]) -> str:
     """Return the SHA-256 of luma, uint8 [h, w]: of its shape, as "HxW" and a newline, and bytes."""
     height, width = luma.shape
     return hashlib.sha256(f"{height}x{width}\n".encode() + luma.tobytes()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from casjax.datasets.checksums import file_sha256
+from casjax.files import file_sha256
 from casjax.images import READERS, find_images
 
 # The photographs among scikit-image's images that come with the package itself.

@@ -17,10 +17,10 @@ from absl import logging
 
 from casjax.datasets.checksums import (
     PublishedFile,
-    file_sha256,
     luma_sha256,
     published_files,
 )
+from casjax.files import file_sha256
 from casjax.images import READERS, UnreadableImageError, find_images, read_luma, read_rgb
 
 PUBLISHED = ("live1", "classic5", "bsds500")

@@ -8,9 +8,9 @@ scored.
 import contextlib
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from casjax.datasets import ImageSource
 from casjax.evaluation.comparing import standard_error
 from casjax.evaluation.degraded import Degraded, Digests, Earlier, degraded_pictures
 from casjax.evaluation.restorers import FileRestorer, Restored, ahead, timed
-from casjax.files import replacing
+from casjax.files import write_text
 from casjax.images.codecs import CODECS
 from casjax.metrics import COLOUR_METRICS, METRICS
 from casjax.networks.inference import Restorer
@@ -191,7 +191,7 @@ def _mean(group: Sequence[Record]) -> Record:
     return row | {"images": len(group)}
 
 
-def write_results(path: str | os.PathLike[str], results: Mapping[str, Any]) -> None:
+def write_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write results as standard JSON with sorted keys; the file appears complete or not at all.
 
     JSON has no infinite numbers. The PSNR of an image that equals the clean one, and values derived
@@ -199,8 +199,7 @@ def write_results(path: str | os.PathLike[str], results: Mapping[str, Any]) -> N
     JavaScript's `Number` can read.
     """
     text = json.dumps(_standard(results), allow_nan=False, indent=1, sort_keys=True)
-    with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def _standard(value: Any) -> Any:

@@ -8,7 +8,6 @@ its result is recognised by content: PNG, PNM, JPEG or TIFF.
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 import re
 import shlex
@@ -24,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casjax.evaluation.restorers import FileRestorer, Method
+from casjax.files import file_sha256
 from casjax.images.returned import read_returned
 
 OUT = re.compile(r"\{out(\.[A-Za-z0-9]+)?\}")
@@ -64,7 +64,7 @@ def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[in
     name = " ".join([Path(words[0]).name, *(w for w in words[1:] if not PLACES.search(w))])
     facts = {
         "command": shlex.join(words),
-        "files_sha256": {word: _sha256(path) for word, path in files.items()},
+        "files_sha256": {word: file_sha256(path) for word, path in files.items()},
     }
 
     def restorer(quality: int) -> FileRestorer:
@@ -72,11 +72,6 @@ def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[in
         return FileRestorer(command.restore, jobs, command.stop)
 
     return Method(name, restorer, qualities, facts)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclasses.dataclass

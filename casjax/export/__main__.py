@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import datetime
 import importlib.util
-import json
 import os
 import shlex
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import casjax
-from casjax.files import replacing
+from casjax.files import replacing, write_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,8 +129,7 @@ def export(network: "Network", options: argparse.Namespace) -> None:
                 )
         print(f"{path}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of the network")
     facts |= serving(options)
-    with replacing(options.output / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    write_json(options.output / f"{name}.json", facts)
 
 
 def describe(network: "Network") -> dict[str, str]:

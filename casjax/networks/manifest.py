@@ -10,10 +10,11 @@ trainings, oldest first. Networks that serve only for comparison have ``baseline
 photographs does not choose them.
 """
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
+
+from casjax.files import file_sha256
 
 FOLDER = Path(__file__).parent / "shipped"
 MANIFEST_FILE = "manifest.json"
@@ -35,6 +36,6 @@ def find_weights(name: str) -> Path:
     if entry is None:
         return Path(name)
     path = FOLDER / entry["file"]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != entry["sha256"]:
+    if file_sha256(path) != entry["sha256"]:
         raise ValueError(f"{path}: damaged, its SHA-256 is not the manifest's: reinstall casjax")
     return path

@@ -1,12 +1,5 @@
 """The names of the files in a run's folder."""
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from casjax.files import replacing
-
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"  # the code, machine and time of the run; see `provenance`
 METRICS_FILE = "metrics.jsonl"
@@ -21,9 +14,3 @@ PROFILE_FOLDER = "profile"
 def phase_weights_file(phase: str) -> str:
     """Return the name of the file with the weights at the end of a phase."""
     return f"{phase}.safetensors"
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file of a run as JSON, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from casjax.files import replacing
+from casjax.files import write_text
 from casjax.report.runs import Run, read_runs
 
 
@@ -109,8 +109,7 @@ def write(files: Mapping[str, str], folder: Path) -> None:
     """Write texts into a folder, created if missing, each completely or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
 
 
 def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:

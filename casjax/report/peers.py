@@ -7,14 +7,13 @@ measured for several pictures at once. Exit status: 0 done, 2 wrong usage.
 """
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from casjax.files import replacing
+from casjax.files import write_json
 from casjax.report.layout import Table
 from casjax.report.names import DATASET, METHODS, SCORES
 from casjax.report.runs import Record, Run, read_runs
@@ -51,8 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         drawing.save(lambda: quality_by_time(lines), options.output)
         if options.json:
-            with replacing(options.json) as temporary:
-                temporary.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
+            write_json(options.json, lines)
     except ModuleNotFoundError as error:
         parser.error(f"{error.name} is not installed: pip install 'casjax[report]'")
     except (ValueError, OSError) as error:

@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -69,6 +70,33 @@ def load_config(reference: str) -> ConfigDict:
     if not isinstance(config, ConfigDict):
         raise ValueError(f"{path}: get_config returns a {type(config).__name__}, not a ConfigDict")
     return config
+
+
+def read_argument(
+    name: str, argument: str, defaults: Mapping[str, str], *, ranges: Sequence[str] = ()
+) -> dict[str, str]:
+    """Read what follows a config's colon, such as ``qf=10,cutouts=8000``.
+
+    Args:
+      name: of the config.
+      argument: the text, settings separated by commas.
+      defaults: of all settings.
+      ranges: settings that may also be ranges of numbers, such as ``5-95``.
+
+    Returns:
+      The text of each setting.
+
+    Raises:
+      ValueError: there is anything else.
+    """
+    found = [re.fullmatch(r"(\w+)=(\d+)(-\d+)?", part) for part in argument.split(",")]
+    settings = {part[1]: part[2] + (part[3] or "") for part in found if part}
+    is_read = all(found) and settings.keys() <= defaults.keys()
+    if not is_read or any("-" in text and key not in ranges for key, text in settings.items()):
+        known = ", ".join(f"{key}={text}" for key, text in defaults.items())
+        also = f", or a range for {', '.join(ranges)}," if ranges else ""
+        raise ValueError(f"{name}:{argument}: expected numbers{also} for some of {known}")
+    return {**defaults, **settings}
 
 
 def config_name(reference: str) -> str:

@@ -115,13 +115,15 @@ class Feed:
         """Return the batch of the training step after ``step`` steps."""
         phase = phase_at(self.phases, step)
         batches = self.training[self.phases.index(phase)]
-        return self._split(batches.at(step - phase.first_step, count=phase.cutouts))
+        return split(batches.at(step - phase.first_step, count=phase.cutouts), self.device_count)
 
     def validation_batches(self) -> Iterator[Batch]:
         """Yield the batches of a validation; cut-outs that do not fill a batch are left out."""
         count = len(self.validation.cutouts)
         for step in range(count // self.validation.batch_size):
-            yield self._split(self.validation.at(step, count=count))
+            yield split(self.validation.at(step, count=count), self.device_count)
 
-    def _split(self, batch: Batch) -> Batch:
-        return {name: x.reshape(self.device_count, -1, *x.shape[1:]) for name, x in batch.items()}
+
+def split(batch: Batch, device_count: int) -> Batch:
+    """Split a batch over devices: arrays ``[device_count, batch_size / device_count, ...]``."""
+    return {name: x.reshape(device_count, -1, *x.shape[1:]) for name, x in batch.items()}

@@ -11,8 +11,9 @@ from typing import Any
 
 import jax
 
+from casjax.files import write_json
 from casjax.networks.circumstances import circumstances
-from casjax.networks.workdir import RUN_FILE, write_json
+from casjax.networks.workdir import RUN_FILE
 from casjax.training import processes
 
 

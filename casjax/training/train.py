@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from casjax.datasets import ImageSource, open_source, readable_images
 from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
-from casjax.files import readable_name
+from casjax.files import readable_name, write_json
 from casjax.images import write_png
 from casjax.models import count_outputs, create_model, initial_variables, variable_shapes, vary
 from casjax.models.convolutions import fastest_dtype
@@ -34,7 +34,6 @@ from casjax.networks.workdir import (
     PROFILE_FOLDER,
     RESULTS_FILE,
     WEIGHTS_FILE,
-    write_json,
 )
 from casjax.training import processes
 from casjax.training.checkpoints import Checkpoints
