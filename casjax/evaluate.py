@@ -287,8 +287,8 @@ def keep_clean(source: "ImageSource", folder: Path, earlier: "Earlier | None") -
             f"{source.name}: two images differ only in their suffix, so their pictures would have "
             "the same name: score them without --pictures"
         )
-    for name, clean in readable_images((source, i) for i in range(len(source))):
-        path = folder / picture_path(source.name, "clean", name.removeprefix(f"{source.name}: "))
+    for name, clean in readable_images(source):
+        path = folder / picture_path(source.name, "clean", name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if earlier is not None:
             clean = earlier.crop(clean)

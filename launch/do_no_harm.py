@@ -112,7 +112,7 @@ def pictures(name: str, options: argparse.Namespace) -> Iterator[tuple[str, Pixe
         return
     channels = 1 if name == "classic5" else 3
     source = open_source(name, images_dir=options.images_dir, seed=0, channels=channels)
-    yield from readable_images((source, i) for i in range(len(source)))
+    yield from readable_images(source)
 
 
 def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:

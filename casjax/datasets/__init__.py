@@ -8,7 +8,7 @@ from absl import logging
 
 from casjax.datasets.folder import open_folder, open_skimage
 from casjax.datasets.published import PUBLISHED, open_published
-from casjax.datasets.synthetic import open_synthetic
+from casjax.datasets.synthetic import DeadLeaves
 from casjax.images import UnreadableImageError
 
 CHOICES = (
@@ -67,7 +67,7 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
         case "synthetic" | "tfds", ":", _ if channels == 3:
             raise ValueError(f"image source {name!r} has luma only, choose another for colour")
         case "synthetic", ":", count if count.isdecimal() and int(count) > 0:
-            return open_synthetic(name, int(count), seed=seed)
+            return DeadLeaves(name, int(count), seed)
         case "skimage", "", "":
             return open_skimage(name, channels=channels)
         case "tfds", ":", dataset if "/" in dataset:
@@ -77,21 +77,27 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
     raise ValueError(f"unknown image source {name!r}, choose from: {CHOICES}")
 
 
-def readable_images(
+def readable_images(source: ImageSource) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield all images of a source as `decoded_images` does, without the source."""
+    for _, name, image in decoded_images((source, i) for i in range(len(source))):
+        yield name, image
+
+
+def decoded_images(
     images: Iterable[tuple[ImageSource, int]],
-) -> Iterator[tuple[str, np.ndarray]]:
+) -> Iterator[tuple[ImageSource, str, np.ndarray]]:
     """Decode images, skipping unreadable ones with a warning.
 
     Args:
       images: sources and indices into them.
 
     Yields:
-      The image's name and its pixels, uint8 [h, w] or [h, w, 3].
+      The image's source, its name there, and its pixels, uint8 [h, w] or [h, w, 3].
     """
     unreadable = 0
     for source, index in images:
         try:
-            yield f"{source.name}: {source.image_names[index]}", source[index]
+            yield source, source.image_names[index], source[index]
         except UnreadableImageError as error:
             logging.warning("Skipping an image of %s: %s", source.name, error)
             unreadable += 1

@@ -19,11 +19,6 @@ SMALLEST, LARGEST = 5.0, 250.0
 LEAVES = 2000
 
 
-def open_synthetic(name: str, count: int, *, seed: int) -> "DeadLeaves":
-    """Open `count` synthetic images."""
-    return DeadLeaves(name, count, seed)
-
-
 @dataclasses.dataclass(frozen=True)
 class DeadLeaves:
     """An image source of dead leaves, uint8 [512, 512], drawn when accessed."""

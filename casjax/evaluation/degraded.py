@@ -58,7 +58,7 @@ def degraded_pictures(
     Raises:
       ValueError: an image cannot be compressed, or the crop is empty.
     """
-    for name, whole in readable_images((source, i) for i in range(len(source))):
+    for name, whole in readable_images(source):
         clean = found = whole
         if earlier is not None:
             saved, _ = compress(whole, earlier.quality, codec="jpeg")
@@ -67,9 +67,9 @@ def degraded_pictures(
             try:
                 file = encode(found, quality, codec=codec)
             except ValueError as error:
-                raise ValueError(f"{name} at quality {quality}: {error}") from error
+                raise ValueError(f"{source.name}: {name} at quality {quality}: {error}") from error
             yield Degraded(
-                name.removeprefix(f"{source.name}: "),
+                name,
                 int(quality),
                 clean,
                 file,

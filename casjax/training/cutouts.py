@@ -225,11 +225,12 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
     chosen = np.sort(generator.permutation(len(images))[:count])
     progress = tqdm((images[i] for i in chosen), "cutting up", len(chosen), unit=" images")
     positions_seen = too_small = 0
-    for name, image in datasets.readable_images(progress):
+    for source, name, image in datasets.decoded_images(progress):
         height, width = image.shape[:2]
         rows, columns = height - size + 1, width - size + 1
         if min(rows, columns) < 1:
-            logging.warning("Skipping %s: %dx%d is smaller than a cut-out", name, height, width)
+            where = f"{source.name}: {name}"
+            logging.warning("Skipping %s: %dx%d is smaller than a cut-out", where, height, width)
             too_small += 1
             continue
         positions_seen += rows * columns

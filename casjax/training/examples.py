@@ -33,13 +33,11 @@ class Domain(NamedTuple):
 
     Attributes:
       examples: makes examples from a batch of `batches.Batches.at`.
-      picture: maps an output linearly to the form of ``clean``.
-      shown: maps an output to what a file can hold, except for rounding.
+      picture: maps an output linearly to the form of ``clean``; it may leave [0, 1].
     """
 
     examples: Callable[[Batch], Examples]
     picture: Callable[[jax.Array], jax.Array]
-    shown: Callable[[jax.Array], jax.Array]
 
 
 def domain_of(model: Any) -> Domain:
@@ -112,9 +110,5 @@ def _where(chosen: jax.Array, one: jax.Array, other: jax.Array) -> jax.Array:
     return jnp.where(chosen[:, None, None, None], one, other)
 
 
-def _as_it_is(output: jax.Array) -> jax.Array:
-    return output
-
-
-LUMA = Domain(in_luma, _as_it_is, lambda output: jnp.clip(output, 0, 1))
-COLOUR = Domain(in_colour, colour.to_rgb, lambda output: jnp.clip(colour.to_rgb(output), 0, 1))
+LUMA = Domain(in_luma, lambda output: output)
+COLOUR = Domain(in_colour, colour.to_rgb)

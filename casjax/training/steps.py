@@ -160,7 +160,8 @@ def make_validation_step(model: nn.Module) -> Callable[[dict[str, Any], Batch], 
     def validation_step(variables: dict[str, Any], batch: Batch) -> Metrics:
         clean, degraded, inputs = domain.examples(batch)
         finest, *_ = model.apply(variables, *inputs)
-        errors = {"mse": (domain.shown(finest) - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
+        shown = jnp.clip(domain.picture(finest), 0, 1)  # what a file can hold
+        errors = {"mse": (shown - clean) ** 2, "jpeg_mse": (degraded - clean) ** 2}
         return lax.pmean({name: jnp.mean(error) for name, error in errors.items()}, "batch")
 
     return validation_step

@@ -170,7 +170,7 @@ def require_readable(source: ImageSource) -> None:
     Raises:
       ValueError: none of its images can be read.
     """
-    if next(readable_images((source, index) for index in range(len(source))), None) is None:
+    if next(readable_images(source), None) is None:
         raise ValueError(f"image source {source.name}: none of its images can be read")
 
 
