@@ -26,7 +26,7 @@ HEAD = """\
 # Model cards
 
 ```bash
-python docs/cards.py      # rewrites this page from the manifest of the shipped networks
+python docs/cards.py      # rewrites this page from casjax/networks/shipped/manifest.json
 ```
 
 Every network here restores photographs that were saved as JPEG, baseline or progressive. None
@@ -101,7 +101,7 @@ def what_for(name: str, manifest: dict[str, Any]) -> str:
         better = compared(name, manifest)
         return f"It is a baseline for CAS-CNN, and `restore` never chooses it: {better}."
     if in_colour(entry):
-        return "One network for all files, including grey ones; it also restores chroma."
+        return "One network for colour files of every quality; it also restores chroma. For grey files those for luma are better."
     if lowest != highest:
         better = compared(name, manifest)
         return f"One network for all qualities, at a price: {better}. Chroma is left unchanged."

@@ -118,7 +118,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Run jobs in tasks of this many pictures; yield outcomes from workers that survived."""
     sent = dataclasses.replace(options, resume=True)
-    if sent.model and Path(sent.model).is_dir():
+    if sent.model and Path(sent.model).exists():  # a workdir, or weights in it
         sent = dataclasses.replace(sent, model=str(Path(sent.model).absolute()))
     tasks = math.ceil(len(jobs) / task)
     rows = ray.data.from_items([_row(job) for job in jobs], override_num_blocks=tasks)
