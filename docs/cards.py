@@ -101,7 +101,10 @@ def what_for(name: str, manifest: dict[str, Any]) -> str:
         better = compared(name, manifest)
         return f"It is a baseline for CAS-CNN, and `restore` never chooses it: {better}."
     if in_colour(entry):
-        return "One network for colour files of every quality; it also restores chroma. For grey files those for luma are better."
+        return (
+            "One network for colour files of every quality; it also restores chroma. For grey "
+            "files those for luma are better."
+        )
     if lowest != highest:
         better = compared(name, manifest)
         return f"One network for all qualities, at a price: {better}. Chroma is left unchanged."

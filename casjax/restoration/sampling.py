@@ -5,7 +5,7 @@ upsampling"): a pixel is 3/4 of its own sample plus 1/4 of the neighbour on its 
 factors it repeats samples.
 """
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -84,14 +84,13 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
     """
     if factors == (1, 1):
         return pixels
-    padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
-    samples = _mean(_continued(pixels, factors).astype(np.float32), factors)
+    samples = _means(pixels.astype(np.float32), factors)
     if factors in DOUBLED:
         shape = pixels.shape[0], pixels.shape[1]
         for _ in range(ROUNDS):
             # Zeros beyond the picture: nothing is corrected that no pixel shows.
-            error = np.pad(pixels - upsample(samples, factors, shape=shape), padding)
-            samples += _mean(error, factors)
+            error = pixels - upsample(samples, factors, shape=shape)
+            samples += _means(error, factors, beyond="constant")
     return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
 
 
@@ -129,7 +128,7 @@ def keep_to(
         samples = samples[inner][:STRIP]
         rows = slice(start, min(start + band, height))
         wanted = np.add(pixels[rows], changes[rows], dtype=np.float32)
-        means = _mean(_continued(wanted, factors), factors)
+        means = _means(wanted, factors)
         correction = project(means, samples, steps, tolerance=tolerance) - means
         for axis, factor in enumerate(factors):
             correction = correction.repeat(factor, axis)
@@ -146,16 +145,18 @@ def tolerance_of(factors: Factors, *, as_coded: bool) -> float:
     return 1 if as_coded and factors == (1, 1) else 2  # for one rounding, or two
 
 
-def _continued(pixels: npt.NDArray[Any], factors: Factors) -> npt.NDArray[Any]:
-    """Pad a picture with its edge to whole samples."""
-    padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
-    return np.pad(pixels, padding, mode="edge")
-
-
-def _mean(pixels: npt.NDArray[np.float32], factors: Factors) -> npt.NDArray[np.float32]:
+def _means(
+    pixels: npt.NDArray[np.float32],
+    factors: Factors,
+    *,
+    beyond: Literal["edge", "constant"] = "edge",
+) -> npt.NDArray[np.float32]:
+    """Return the mean of each sample's pixels; beyond the picture its edge goes on, or zeros."""
     rows, columns = factors
-    height, width = pixels.shape
-    return pixels.reshape(height // rows, rows, width // columns, columns).mean((1, 3))
+    padding = [(0, -size % factor) for size, factor in zip(pixels.shape, factors, strict=True)]
+    whole = np.pad(pixels, padding, mode=beyond)
+    height, width = whole.shape
+    return whole.reshape(height // rows, rows, width // columns, columns).mean((1, 3))
 
 
 def _halve(samples: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
@@ -170,11 +171,8 @@ def _halve(samples: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float3
 
 def _double(samples: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
     samples = samples if axis == 0 else samples.T
-    before = np.concatenate([samples[:1], samples[:-1]])
-    after = np.concatenate([samples[1:], samples[-1:]])
+    quarter = np.float32(0.25) * np.pad(samples, ((1, 1), (0, 0)), mode="edge")
     own = np.float32(0.75) * samples
-    pairs: npt.NDArray[np.float32] = np.stack(
-        [own + np.float32(0.25) * before, own + np.float32(0.25) * after], axis=1
-    )
-    doubled = pairs.reshape(-1, samples.shape[1])
+    pairs = np.stack([own + quarter[:-2], own + quarter[2:]], axis=1)
+    doubled: npt.NDArray[np.float32] = pairs.reshape(-1, samples.shape[1])
     return doubled if axis == 0 else doubled.T
