@@ -15,6 +15,7 @@ from casjax.networks.inference import (
     fill_in_tiles,
     full_precision,
     in_form,
+    on_device,
     require_tile,
 )
 
@@ -33,7 +34,7 @@ def make_colour_restorer(
     """
     require_tile(model, tile)
     change = change_batch(model)
-    variables = jax.device_put(variables)
+    variables = on_device(variables)
 
     def restorer(planes: np.ndarray | jax.Array, tables: np.ndarray | jax.Array) -> np.ndarray:
         planes = checked(planes, channels=3)

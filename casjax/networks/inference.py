@@ -64,11 +64,9 @@ def make_restorer(
       ValueError: `tile` is not on the network's grid or leaves nothing between overlaps, or
         `variables` have no `params`.
     """
-    if "params" not in variables:
-        raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
     require_tile(model, tile)
     restore = restore_batch(model)
-    variables = jax.device_put(variables)
+    variables = on_device(variables)
 
     def restorer(degraded: np.ndarray | jax.Array) -> np.ndarray:
         degraded = checked(degraded, channels=1)
@@ -141,6 +139,17 @@ def checked(degraded: np.ndarray | jax.Array, *, channels: int) -> np.ndarray:
     if degraded.size == 0:
         raise ValueError(f"expected pictures with at least one pixel, got {list(degraded.shape)}")
     return degraded
+
+
+def on_device(variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Move a network's variables to the default device.
+
+    Raises:
+      ValueError: they have no `params`.
+    """
+    if "params" not in variables:
+        raise ValueError(f"expected variables with a tree 'params', got {sorted(variables)}")
+    return jax.device_put(variables)
 
 
 def require_tile(model: ImageModel, tile: int) -> None:
