@@ -100,7 +100,7 @@ def read_header(data: bytes) -> JpegHeader:
     """Read the marker segments of a JPEG file, up to its end or to the first damage.
 
     Raises:
-      ValueError: there is no complete frame header, or a quantisation table is cut short or has a zero.
+      ValueError: there is no complete frame header, or a quantisation table is damaged.
     """
     frame = b""
     tables: dict[int, npt.NDArray[np.int32]] = {}

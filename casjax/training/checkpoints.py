@@ -101,7 +101,7 @@ class Checkpoints:
         return state
 
     def set_aside(self, step: int) -> None:
-        """Move a checkpoint out of the way of new ones, to ``damaged-STEP-TIME`` beside the folder."""
+        """Move a checkpoint to ``damaged-STEP-TIME`` beside the folder, out of the way."""
         if processes.is_first():
             folder = Path(self._manager.directory)
             (folder / str(step)).rename(folder.with_name(f"damaged-{step}-{int(time.time())}"))
