@@ -22,7 +22,7 @@ from casjax.datasets import open_source
 from casjax.datasets.published import TEST_SETS
 from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
-from casjax.files import replacing
+from casjax.files import replacing, write_text
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.colour import is_for_colour
@@ -171,9 +171,8 @@ def ship(
         entry |= earlier(entry, before, name)
     with replacing(folder / entry["file"]) as temporary:
         temporary.write_bytes(content)
-    with replacing(folder / MANIFEST_FILE) as temporary:
-        text = json.dumps(manifest | {name: entry}, indent=1, sort_keys=True) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    text = json.dumps(manifest | {name: entry}, indent=1, sort_keys=True)
+    write_text(folder / MANIFEST_FILE, text + "\n")
     return entry
 
 

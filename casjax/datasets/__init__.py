@@ -78,7 +78,7 @@ def open_source(name: str, *, images_dir: str, seed: int, channels: int = 1) -> 
 
 
 def readable_images(source: ImageSource) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield all images of a source as `decoded_images` does, without the source."""
+    """Yield name and pixels of each image of a source that can be read; see `decoded_images`."""
     for _, name, image in decoded_images((source, i) for i in range(len(source))):
         yield name, image
 

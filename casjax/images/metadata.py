@@ -27,10 +27,10 @@ DESCRIPTIVE_TAGS = (
 DESCRIPTIVE_DIRECTORIES = (0x8769, 0x8825)  # Exif, GPS
 ORIENTATION, IPTC_TAG, PHOTOSHOP_TAG = 0x0112, 0x83BB, 0x8649
 # TIFF tags that apply to the file alone, or are recorded in another way: kind, bits, order,
-# orientation, lowest and highest value, resolution, fax, page, inks and ICC profile.
+# orientation, lowest and highest value, resolution, fax, page and inks.
 STRUCTURAL_TAGS = exif_data.OF_THE_FILE | {
     *(254, 255, ORIENTATION, 280, 281, 282, 283, 288, 289, 290, 291, 292, 293, 296, 297),
-    *(332, 334, 336, 340, 341, 34675),
+    *(332, 334, 336, 340, 341),
 }
 COLORIMETRY_TAGS = (301, 318, 319)  # TIFF's transfer function, white point and primaries
 # Texts in PNG files that describe another file: the one they were made from, or for thumbnails.

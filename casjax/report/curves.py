@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from casjax.networks.provenance import PHASES, measure_of
 from casjax.report.drawing import LINES, MARKERS
+from casjax.report.names import SCORES
 from casjax.report.runs import Record, Run, Score
 
 # The paper's scales in Figure 2: cut-outs per epoch, and the factor of the multi-scale loss.
@@ -21,7 +22,6 @@ MULTISCALE_FACTOR = 3
 POINTS = 60  # of a training curve, each the mean over an interval
 HIGHEST_ERROR = 6  # times JPEG's: higher errors, as in the first steps, are cut off in Figure 2
 MARKED = "lighthouse3"  # in Figure 3, as in the paper
-SCORES = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
 SMALL: dict[str, Any] = {"linestyle": "none", "markersize": 3.5}
 LARGE: dict[str, Any] = {"linestyle": "none", "markersize": 9, "zorder": 4}
 
@@ -100,7 +100,7 @@ def scores_by_file_size(scores: Sequence[Score], name: str) -> Figure:
     """
     figure = Figure(figsize=(9, 4.5))
     panels = figure.subplots(1, 2)
-    for axes, (metric, label) in zip(panels, SCORES.items(), strict=True):
+    for axes, metric in zip(panels, ("psnr", "ssim"), strict=True):
         for marker, score in zip(MARKERS, scores, strict=False):
             restored, jpeg = score.images, score.jpeg.images
             marked = restored.keys() & {MARKED}
@@ -122,7 +122,7 @@ def scores_by_file_size(scores: Sequence[Score], name: str) -> Figure:
         axes.plot(x, [score.jpeg.row[metric] for score in scores], "C1--", linewidth=1)
         axes.plot(x, [score.row[metric] for score in scores], "C0-", linewidth=1)
         axes.set_xlabel("bits per pixel")
-        axes.set_ylabel(label)
+        axes.set_ylabel(SCORES[metric])
     handles = _legend(scores, name)
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // 2))
     return figure

@@ -1,6 +1,6 @@
-"""What tables and figures call the test set, the scores and the methods."""
+"""The test set that methods are compared on, and what reports call scores and methods."""
 
-DATASET = "live1"  # the one that methods are compared on
+DATASET = "live1"
 SCORES = {
     "psnr": "PSNR [dB]",
     "psnrb": "PSNR-B [dB]",

@@ -56,12 +56,12 @@ def other_networks(runs: Sequence[Run], lines: Sequence[Line]) -> list[Score]:
 
     Those on JPEG images come first, by quality factor, then those on images of other codecs.
     """
-    shown = [line.ours for line in lines]
+    in_table = [line.ours for line in lines]
     on_jpeg = [
         score
         for quality in dict.fromkeys(line.quality for line in lines)
         for score in scores_of(runs, dataset=DATASET, quality=quality)
-        if score not in shown and score.row["method"] != "jpeg" and score.run.network is not None
+        if score not in in_table and score.row["method"] != "jpeg" and score.run.network is not None
         if score.run.network["qualities"][0] <= quality <= score.run.network["qualities"][1]
     ]
     on_others = [

@@ -17,6 +17,7 @@ import ray
 import ray.data
 import ray.exceptions
 
+from casjax.networks.manifest import manifest
 from casjax.restoration.jobs import ClusterError, Job
 from casjax.restoration.options import Options
 from casjax.restoration.running import Outcome, prepare, run_job
@@ -118,7 +119,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Run jobs in tasks of this many pictures; yield outcomes from workers that survived."""
     sent = dataclasses.replace(options, resume=True)
-    if sent.model and Path(sent.model).exists():  # a workdir, or weights in it
+    if sent.model and sent.model not in manifest() and Path(sent.model).exists():
         sent = dataclasses.replace(sent, model=str(Path(sent.model).absolute()))
     tasks = math.ceil(len(jobs) / task)
     rows = ray.data.from_items([_row(job) for job in jobs], override_num_blocks=tasks)

@@ -16,6 +16,7 @@ from casjax.images.coefficients import Coefficients
 from casjax.images.photographs import Photograph
 from casjax.networks.consistency import ORTHONORMAL_DCT
 from casjax.restoration.changes import Pixels, changed
+from casjax.restoration.limits import can_be_held, limits_of
 from casjax.restoration.sampling import Factors, interpolate
 
 BLOCK_ROWS = 32  # decoded at once; bounds the memory
@@ -36,15 +37,13 @@ def decode(photograph: Photograph, *, chroma: bool = True, strength: float = 1) 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3], in the file's orientation.
     """
-    header = photograph.header
-    assert header is not None
     assert photograph.coefficients is not None
     planes = np.atleast_3d(photograph.pixels)
-    count = planes.shape[2] if chroma else 1
+    components = list(zip(photograph.coefficients, limits_of(photograph), strict=False))
     changes = [
         _change(planes[..., i], coefficients, steps, factors)
-        for i, coefficients, steps, factors in zip(
-            range(count), photograph.coefficients, header.steps, header.factors, strict=False
+        for i, (coefficients, (steps, factors)) in enumerate(
+            components if chroma else components[:1]
         )
     ]
     return changed(photograph.pixels, photograph.coding, changes, strength=strength)
@@ -55,12 +54,9 @@ def can_be_decoded(photograph: Photograph) -> bool:
 
     It is not in damaged files that decoders salvage.
     """
-    try:
-        if not photograph.has_steps or not photograph.header or photograph.coefficients is None:
-            return False
-        steps, factors = photograph.header.steps[0], photograph.header.factors[0]
-    except ValueError:  # a table is missing, or sampling is unusual
+    if photograph.coefficients is None or not can_be_held(photograph):
         return False
+    steps, factors = limits_of(photograph)[0]
     luma = np.atleast_3d(photograph.pixels)[..., 0]
     coefficients = photograph.coefficients[0]
     rows, columns = (-(-size // 8) for size in luma.shape)

@@ -45,12 +45,15 @@ class Job:
         """The picture's name in messages."""
         return "standard input" if self.source is None else str(self.source)
 
-    def written(self, *, compare: bool) -> list[Path]:
-        """Return the files that it writes: the result and any comparison beside it."""
+    @property
+    def comparison(self) -> Path | None:
+        """Where a comparison goes if one is asked for: beside the result."""
         path = self.destination
-        if path is None:
-            return []
-        return [path, path.with_name(path.stem + COMPARISON_ENDING)] if compare else [path]
+        return path and path.with_name(path.stem + COMPARISON_ENDING)
+
+    def written(self, *, compare: bool) -> list[Path]:
+        """Return the files that it writes: the result and, with ``compare``, the comparison."""
+        return [path for path in (self.destination, compare and self.comparison) if path]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """One picture in, one picture out: an array, or a photograph with what its file says.
 
-Networks' *changes* are added to the picture. So a network that changes nothing returns every
-picture bit for bit, whatever its coding: no conversion back and forth leaves a trace.
+`luma` and `colour` apply networks, and `decoding` does without; `changes` adds what they find.
 """
 
 import numpy as np
@@ -116,7 +115,8 @@ def restore_photograph(photograph: Photograph, choice: Choice, options: Options)
     Raises:
       FileNotFoundError: there is no such network.
       ValueError: the result is to be consistent, but the file's own components are not available;
-        or the network is damaged, or `options.memory` is too small for it.
+        nothing tells the quality to a network for colour; or the network is damaged, or
+        `options.memory` is too small for it.
     """
     if choice.method == "none":
         return shown(photograph)

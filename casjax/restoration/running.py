@@ -187,9 +187,9 @@ def write(
     else:
         job.destination.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
-    for path in job.written(compare=options.compare)[1:]:
+    if options.compare and job.comparison:
         before = upright(shown(photograph), photograph.orientation)
-        write_png(path, compare(before, upright(restored, photograph.orientation)))
+        write_png(job.comparison, compare(before, upright(restored, photograph.orientation)))
     return [*photograph.metadata.lost, *lost]
 
 

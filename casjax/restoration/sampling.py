@@ -88,8 +88,8 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
     if factors in DOUBLED:
         shape = pixels.shape[0], pixels.shape[1]
         for _ in range(ROUNDS):
-            # Zeros beyond the picture: nothing is corrected that no pixel shows.
             error = pixels - upsample(samples, factors, shape=shape)
+            # Zeros beyond the picture: nothing is corrected that no pixel shows.
             samples += _means(error, factors, beyond="constant")
     return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
 

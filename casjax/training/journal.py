@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from casjax.files import replacing
+from casjax.files import write_text
 from casjax.networks.workdir import STATUS_FILE
 from casjax.training import processes
 from casjax.training.interrupted import InterruptedRunError
@@ -40,8 +40,8 @@ def status_file(workdir: Path) -> Iterator[Say]:
         who = f"{socket.gethostname()}, process {os.getpid()}"
         line = f"{now} on {who}: {' '.join(message.split())}"
         # The status is no reason to stop; whatever really needs the disk will fail.
-        with contextlib.suppress(OSError), replacing(workdir / STATUS_FILE) as temporary:
-            temporary.write_text(line + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):
+            write_text(workdir / STATUS_FILE, line + "\n")
 
     try:
         yield say

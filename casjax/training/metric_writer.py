@@ -12,7 +12,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from casjax.files import replacing
+from casjax.files import write_text
 from casjax.networks.workdir import METRICS_FILE, TENSORBOARD_FOLDER
 
 Values = Mapping[str, float | str]
@@ -105,8 +105,7 @@ class JsonLines:
                 continue
             if record["step"] <= step:
                 kept.append(line + "\n")
-        with replacing(self._path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_text(self._path, "".join(kept))
 
 
 class TensorBoard:
