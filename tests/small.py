@@ -1,17 +1,30 @@
 """A network of a few weights, its config, and the main job with it: ``python tests/small.py``.
 
-For tests of what surrounds the network; as a command it takes the flags of ``casjax.main``.
+For tests of what surrounds the network; as a command it takes the flags of ``casjax.main``. Also a
+config of AR-CNN, the smallest of the real networks, and pictures of noise.
 """
 
 import sys
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from absl import app
 from ml_collections import ConfigDict
 
 from casjax import models
 from configs import base
+
+ARCNN = {
+    "name": "arcnn",
+    "initializer": "image_carrying",
+    "dtype": "float32",
+    "convolution": "auto",
+}
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
 
 
 class SmallNetwork(nn.Module):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import skimage.data
 from PIL import Image
+from small import ARCNN
 
 from casjax.files import write_json
 from casjax.models import create_model, initial_variables
@@ -20,12 +21,6 @@ from casjax.restore import main
 from configs import base
 
 ROOT = Path(__file__).parent.parent
-MODEL = {
-    "name": "arcnn",
-    "initializer": "image_carrying",
-    "dtype": "float32",
-    "convolution": "auto",
-}
 COUNT = 24
 # The command with workers that keep a log, and die by SIGKILL where the test wants it.
 PROGRAM = """
@@ -66,9 +61,9 @@ def folder(tmp_path):
         part.save(tmp_path / "in" / f"photo{i:02}.jpg", quality=20)
     (tmp_path / "in" / "damaged.jpg").write_bytes(b"no picture")
     (tmp_path / "run").mkdir()
-    config = base.get_config().to_dict() | {"model": MODEL, "quality": 20}
+    config = base.get_config().to_dict() | {"model": ARCNN, "quality": 20}
     write_json(tmp_path / "run" / "config.json", config)
-    variables = jax.device_get(initial_variables(create_model(**MODEL), seed=3))
+    variables = jax.device_get(initial_variables(create_model(**ARCNN), seed=3))
     save_weights(tmp_path / "run" / "weights.safetensors", variables)
     return tmp_path
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
+from small import ARCNN, noise
 
 from casjax.evaluate import main
 from casjax.evaluation import methods
@@ -23,16 +24,7 @@ from casjax.networks.consistency import project
 from casjax.networks.inference import make_restorer
 from casjax.networks.weights import save_weights
 
-MODEL = {
-    "name": "arcnn",
-    "initializer": "image_carrying",
-    "dtype": "float32",
-    "convolution": "direct",
-}
-
-
-def noise(height, width, seed):
-    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
+MODEL = ARCNN | {"convolution": "direct"}
 
 
 @pytest.fixture

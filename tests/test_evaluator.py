@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
+from small import noise
 
 from casjax import metrics
 from casjax.datasets import open_source
@@ -39,10 +40,6 @@ class Pictures:
         if image is None:
             raise UnreadableImageError("no pixels")
         return image
-
-
-def noise(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
 
 
 def smooth(height, width):

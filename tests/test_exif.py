@@ -1,6 +1,7 @@
 """EXIF data of copies: read back by Pillow, which has a reader of its own."""
 
 import io
+import random
 import struct
 
 import pytest
@@ -150,8 +151,6 @@ def test_what_only_described_the_file_leaves_nothing():
 
 def test_any_byte_may_be_wrong():
     """Each of 2,000 damaged ones is described or refused, and what is described can be read."""
-    import random
-
     chance = random.Random(0)
     for _ in range(2000):
         data = bytearray(made(chance.choice("<>")))

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from small import noise
 
 from casjax.evaluate import main
 from casjax.evaluation import peers
@@ -14,10 +15,6 @@ from casjax.images import write_png
 # Torch prefers other formats by now; networks that were published as scripts stay what they are.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
 KERNEL = np.float32([[0, 1, 0], [1, 5, 1], [0, 1, 0]]) / 9  # no halves to round
-
-
-def noise(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
 
 
 def convolved(picture):

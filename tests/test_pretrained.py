@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+from small import ARCNN
 
 from casjax.files import write_json
 from casjax.images.codecs import encode
@@ -17,34 +18,27 @@ from casjax.networks.weights import save_weights
 from casjax.restoration.choosing import choose_network
 from casjax.restoration.options import Options
 
-MODEL = {
-    "name": "arcnn",
-    "initializer": "image_carrying",
-    "dtype": "float32",
-    "convolution": "auto",
-}
-
 
 @pytest.fixture(scope="module")
 def variables():
-    return jax.device_get(initial_variables(create_model(**MODEL), seed=3))
+    return jax.device_get(initial_variables(create_model(**ARCNN), seed=3))
 
 
 def test_a_finished_run_is_loaded_by_its_workdir(tmp_path, variables):
     degradation = {"lowest_quality": 5, "highest_quality": 95, "codec": "webp"}
     # Networks trained in bfloat16 are applied in float32 too, and by what this machine can do.
-    trained = MODEL | {"dtype": "bfloat16", "convolution": "onednn"}
+    trained = ARCNN | {"dtype": "bfloat16", "convolution": "onednn"}
     write_json(tmp_path / "config.json", {"model": trained, "degradation": degradation})
     save_weights(tmp_path / "weights.safetensors", variables)
     network = pretrained.load_network(str(tmp_path))
     assert (network.qualities, network.codec) == ((5, 95), "webp")
-    assert network.model == create_model(**MODEL)
+    assert network.model == create_model(**ARCNN)
     jax.tree.map(np.testing.assert_array_equal, network.variables, variables)
 
 
 def test_a_run_for_another_quality_is_held_to_the_file(tmp_path):
     degradation = {"lowest_quality": 20, "highest_quality": 20}
-    write_json(tmp_path / "config.json", {"model": MODEL, "degradation": degradation})
+    write_json(tmp_path / "config.json", {"model": ARCNN, "degradation": degradation})
     pixels = np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8)
     for quality, held in ((20, False), (75, True)):
         file = encode(pixels, quality, codec="jpeg")
@@ -62,7 +56,7 @@ def test_a_network_that_ships_is_loaded_by_name_and_checked(tmp_path, monkeypatc
     }
     file = tmp_path / "small.safetensors"
     safetensors.numpy.save_file(flat, file)
-    entry = {"file": file.name, "model": MODEL, "qualities": [20, 20]}
+    entry = {"file": file.name, "model": ARCNN, "qualities": [20, 20]}
     entry["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     (tmp_path / "manifest.json").write_text(json.dumps({"small": entry}))
     network = pretrained.load_network("small")

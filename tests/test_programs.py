@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from small import noise
 
 from casjax.evaluate import main
 from casjax.evaluation.programs import find_command
@@ -31,10 +32,6 @@ if kind == "text":
 elif kind != "nothing":
     image.filter(ImageFilter.BLUR).save(out, format=kind if kind.isupper() else "PNG")
 """
-
-
-def noise(height, width, seed):
-    return np.random.default_rng(seed).integers(0, 256, (height, width), np.uint8)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 import small
 from PIL import Image
+from small import ARCNN
 
 from casjax import models
 from casjax.datasets import open_source
@@ -19,13 +20,6 @@ from casjax.networks.weights import save_weights, weights_sha256
 from casjax.training.run_record import RunRecord
 from configs import base
 from launch import ship
-
-MODEL = {
-    "name": "arcnn",
-    "initializer": "image_carrying",
-    "dtype": "float32",
-    "convolution": "auto",
-}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +39,7 @@ def images_dir(tmp_path_factory):
 def config_of(quality):
     config = base.get_config()
     config.quality = quality
-    nested = config.to_dict() | {"model": MODEL}
+    nested = config.to_dict() | {"model": ARCNN}
     nested["multiscale"] |= {"epochs": 2.0, "cutouts": 100, "loss_weights": [1.0]}
     nested["finetune"] |= {"epochs": 1.0, "cutouts": 100, "loss_weights": [1.0]}
     return nested
@@ -73,7 +67,7 @@ def shipped(tmp_path):
 
 
 def variables(seed):
-    return jax.device_get(initial_variables(create_model(**MODEL), seed))
+    return jax.device_get(initial_variables(create_model(**ARCNN), seed))
 
 
 def manifest(folder):
@@ -97,7 +91,7 @@ def test_an_old_run_ships_with_what_is_known_of_it(run, shipped, images_dir):
     assert {array.dtype.name for array in halved.values()} == {"float16"}
 
     nested = jax.tree.map(lambda x: x.astype(np.float16).astype(np.float32), variables(3))
-    restorer = make_restorer(create_model(**MODEL), nested, tile=1024)
+    restorer = make_restorer(create_model(**ARCNN), nested, tile=1024)
     source = open_source("live1", images_dir=images_dir, seed=0)
     rows = evaluator.evaluate(restorer, source, method="arcnn", qualities=[20])["rows"]
     for row, found in zip(rows, entry["scores"], strict=False):
