@@ -6,7 +6,9 @@ The paper's Table II has 31.42 dB PSNR, 30.83 dB PSNR-B, SSIM 0.890 for it on LI
 is short: 1,600 steps, 20 minutes on less than one CPU core, gave 31.10 / 30.62 / 0.884. More
 ``--config.finetune.epochs`` give more.
 For other qualities add ``--config.quality=10 --config.initial_weights=runs/l4``.
-Their loss has an edge-emphasising term: ``--config.loss.edge_weight``, 0 here as in the paper.
+Their loss has an edge-emphasising term: ``--config.loss.edge_weight``, 0 here as in the paper. A
+pair of these trainings with Muon, on BSDS500 and one seed, gave 31.21 / 30.81 / 0.8858 without it
+and 31.21 / 30.80 / 0.8860 with a weight of 1.
 """
 
 from ml_collections import ConfigDict
