@@ -9,13 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.models import (
-    count_outputs,
-    create_model,
-    initial_variables,
-    variable_shapes,
-    vary,
-)
+from casjax.models import count_outputs, create_model, initial_variables, variable_shapes, vary
 from casjax.networks import memory
 from casjax.restoration.loading import BUCKET
 from casjax.training import phases, steps

@@ -15,11 +15,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from casjax.datasets.checksums import (
-    PublishedFile,
-    luma_sha256,
-    published_files,
-)
+from casjax.datasets.checksums import PublishedFile, luma_sha256, published_files
 from casjax.files import file_sha256
 from casjax.images import READERS, UnreadableImageError, find_images, read_luma, read_rgb
 

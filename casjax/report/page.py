@@ -62,7 +62,7 @@ def page(
 def _table(table: Table) -> str:
     """Convert a table to HTML."""
     if not table.rows:
-        return '<p class="quiet">None.</p>'
+        return f'<p class="quiet">{escape(table.markdown())}</p>'
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in table.titles)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows

@@ -25,7 +25,7 @@ import jaxlib
 import numpy as np
 from jax import lax
 
-from casjax.files import replacing, user_cache_folder
+from casjax.files import user_cache_folder, write_json
 from casjax.models.convolutions import onednn
 
 FORM = 5  # increase it when what is tried changes
@@ -79,8 +79,7 @@ def verdict() -> Verdict:
 def _keep(path: Path, found: Verdict) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(found))
+        write_json(path, found)
     except OSError:
         pass  # It will be found out again next time.
 
