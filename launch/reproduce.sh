@@ -22,9 +22,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/reproduce-$budget}"
 
 # Short training runs use CAS-CNN in bfloat16 where the processor is faster with it.
-dtype=float32
+dtype=float32 ablation=""
 if [ "$budget" = small ]; then
-  dtype=auto
+  dtype=auto ablation=",cutouts=1400"
 fi
 
 train() { # NAME CONFIG [OVERRIDE ...]: skips finished runs
@@ -107,7 +107,7 @@ for codec in webp jpeg2000; do
   train "$codec" "codec:$codec"
 done
 for change in paper without=multiscale without=skip_connections with=residual with=batch_norm; do
-  train "ablation/$change" "ablation:$change" --config.model.dtype=$dtype
+  train "ablation/$change" "ablation:$change$ablation" --config.model.dtype=$dtype
 done
 
 python -m casjax.report "$RUNS" -o "$RUNS/report"
