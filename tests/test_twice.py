@@ -88,6 +88,16 @@ def test_a_coarser_file_before_is_found_with_its_grid(name, shift, first, second
     assert former.grid == tuple(-rows % 8 for rows in shift)
 
 
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("shift", [(4, 4), (3, 1), (0, 6)])
+@pytest.mark.parametrize(("first", "second"), [(30, 50), (40, 60)])
+def test_a_slightly_coarser_file_before_is_found_on_another_grid(name, shift, first, second):
+    former = find_former_of(twice(PICTURES[name], first, second, shift=shift))
+    assert former is not None
+    assert abs(former.quality - first) <= 2
+    assert former.grid == tuple(-rows % 8 for rows in shift)
+
+
 def test_a_finer_file_before_does_not_matter():
     assert find_former_of(twice(PICTURES["cat"], 90, 30, shift=(4, 4))) is None
     assert find_former_of(twice(PICTURES["cat"], 50, 50)) is None

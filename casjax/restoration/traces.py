@@ -58,7 +58,7 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     """
     rows, columns = ({0, size % 8} for size in picture.shape[:2])
     grids = [(row, column) for row in sorted(rows) for column in sorted(columns)]
-    found = [_evidence(coefficients(picture[row:, column:])) for row, column in grids]
+    found = [_evidence(_coefficients(picture[row:, column:])) for row, column in grids]
     evidence = np.stack([each.nats for each in found])  # [grid, straight or transposed, quality]
     which, _, best = (int(i) for i in np.unravel_index(np.argmax(evidence), evidence.shape))
     rivals = np.abs(np.arange(100) - best) > ALIKE
@@ -70,7 +70,7 @@ def find_trace(picture: npt.NDArray[np.uint8]) -> Trace | None:
     return Trace(best + 1, grids[which])
 
 
-def coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _coefficients(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Return the DCT coefficients of luma in some blocks: float32 [blocks, 8, 8].
 
     Blocks with a pixel clipped to 0 or 255 are left out, because their coefficients are unknown.
@@ -125,7 +125,7 @@ def _evidence(coefficients: npt.NDArray[np.float32]) -> _Evidence:
     return _Evidence(evidence, count, frequencies)
 
 
-def share_of_crowd(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float64]:
+def _share_of_crowd(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float64]:
     """Return the share with which each mean of a block counts: less where many are alike."""
     _, which, sizes = np.unique(np.rint(values / step), return_inverse=True, return_counts=True)
     return np.minimum(1, CROWD / sizes[which])
@@ -149,7 +149,7 @@ def _log_ratios_of_mean(values: npt.NDArray[np.float32], step: int) -> npt.NDArr
     """Return the same for the lowest frequency, where all multiples are about equally frequent."""
     offsets = values - np.rint(values / step) * step
     ratios = np.log((1 - ODD) * step * _noise(offsets, step) + ODD)
-    return ratios * share_of_crowd(values, step)
+    return ratios * _share_of_crowd(values, step)
 
 
 def _noise(offsets: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
