@@ -74,10 +74,11 @@ def card(name: str, manifest: dict[str, Any]) -> str:
         tables.table(["training", ""], facts(entry)) + "\n",
         scores(entry["scores"]) + "\n",
     ]
-    if "multiscale_scores" in entry:
-        ours = [row for row in entry["multiscale_scores"] if row["method"] != "jpeg"]
+    if "multiscale" in entry:
+        ours = [row for row in entry["multiscale"]["scores"] if row["method"] != "jpeg"]
         before = "; ".join(f"{place(row)} {tables.triple(row)}" for row in ours)
-        parts.append(f"Before fine-tuning: {before}.\n")
+        seen = entry["multiscale"]["cutouts"]
+        parts.append(f"With the multi-scale loss alone, for {seen:,} cut-outs: {before}.\n")
     curve = entry.get("learning_curve")
     parts.append((learning(curve) if curve else "Its learning curve was not kept.") + "\n")
     return "\n".join(parts)

@@ -3,7 +3,7 @@
 # The same command resumes where an earlier one stopped, and scores nothing twice.
 #
 #   bash launch/reproduce.sh --budget small   # for two CPU cores: scores the networks that ship,
-#                                             # and trains the others briefly
+#                                             # and trains for the other figures briefly
 #   bash launch/reproduce.sh --budget paper   # for GPUs: trains every network at full scale
 #
 # The environment variable RUNS sets the folder; default runs/reproduce-small or -paper.
@@ -34,9 +34,10 @@ train() { # NAME CONFIG [OVERRIDE ...]: skips finished runs
 evaluate() { # METHOD NAME [OPTION ...]
   python -m casjax.evaluate "$1" -o "$RUNS/$2" "${@:3}"
 }
-baseline() { # NETWORK QUALITY EPOCHS START
-  train "$1-qf$2" "$1" --config.quality="$2" --config.finetune.epochs="$3" \
-    --config.initial_weights="$4"
+baseline() { # NETWORK QUALITY START
+  train "$1-qf$2" "$1" --config.quality="$2" --config.finetune.epochs=100.0 \
+    --config.initial_weights="$3"
+  networks+=" $1-qf$2"
 }
 
 # In parallel, because each uses one core; before the rest, because XLA's threads wait for one
@@ -65,18 +66,6 @@ for name, entry in manifest().items():
   # For Figure 2: the networks ship without their training logs.
   train curves efficient:qf=20,cutouts=800 --config.model.dtype=$dtype \
     --config.loop.validate_every=20 --config.loop.log_every=5
-  for quality in 10 20 40; do
-    # The shipped networks were fine-tuned; Table II also has them with the multi-scale loss.
-    train "qf$quality-multiscale" "efficient:qf=$quality,cutouts=400" \
-      --config.initial_weights=cascnn-qf20 --config.multiscale.epochs=0.0084 \
-      --config.multiscale.learning_rate=4e-4 --config.multiscale.warmup_steps=5 \
-      --config.finetune.epochs=0.0 --config.model.dtype=$dtype
-  done
-  for network in arcnn l4; do
-    for quality in 10 40; do
-      baseline "$network" "$quality" 0.25 "$network-qf20"
-    done
-  done
 else
   other_qualities=5,15,25,35,45,55,65,75,85,95
   place="$RUNS/" networks="qf10 qf20 qf40 qf60 qf80"
@@ -86,14 +75,12 @@ else
     evaluate "$RUNS/qf$quality/multiscale.safetensors" "qf$quality-multiscale"
   done
   for network in arcnn l4; do
-    baseline "$network" 20 100.0 ""
+    baseline "$network" 20 ""
     for quality in 10 40; do
-      baseline "$network" "$quality" 100.0 "$RUNS/$network-qf20"
+      baseline "$network" "$quality" "$RUNS/$network-qf20"
     done
-    networks+=" $network-qf20 $network-qf10 $network-qf40"
   done
-  train l8-qf20 l8 --config.finetune.epochs=100.0
-  networks+=" l8-qf20"
+  baseline l8 20 ""
 fi
 
 for network in $networks; do

@@ -2,16 +2,17 @@
 
 Writes its weights as float16 beside the other shipped networks, and adds to the manifest there what
 it is, how it was made, and what the shipped weights score on LIVE1 and classic5, and for a colour
-network on LIVE1 in RGB as well. A run with fine-tuning is also scored as it was before; those
-weights are not shipped. Nothing is written until everything is complete.
+network on LIVE1 in RGB as well. A run with fine-tuning is also scored as it was before, and with
+``--multiscale`` a run without is scored for the network of that name; those weights are not
+shipped. Nothing is written until everything is complete.
 """
 
 import argparse
 import datetime
-import hashlib
 import json
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from casjax.datasets import open_source
 from casjax.datasets.published import TEST_SETS
 from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
-from casjax.files import replacing, write_text
+from casjax.files import file_sha256, replacing, write_text
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.colour import is_for_colour
@@ -45,6 +46,8 @@ SIMILARITIES = {1: ("ssim",), 3: ("ssim_gaussian", "ssim_gaussian_luma")}  # by 
 # Kept of a network that was trained further under its own name.
 KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
 CURVE = "learning_curve"
+# Kept of a network as it was before fine-tuning, if it was a run of its own.
+KEPT_OF_MULTISCALE = (*KEPT_OF_EARLIER, "loss", "measure", "command", "revision", "versions", CURVE)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -64,10 +67,11 @@ def main(arguments: list[str] | None = None) -> None:
             data=options.data,
             facts=facts,
             images_dir=options.images_dir,
+            multiscale=options.multiscale,
         )
     except (KeyError, ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    for row in entry["scores"] + entry.get("multiscale_scores", []):
+    for row in entry["scores"] + entry.get("multiscale", {"scores": []})["scores"]:
         what = f"{row['dataset']} at {row['qf']}, {row['method']}"
         in_colour = "channels" in row
         similarity = row["ssim_gaussian" if in_colour else "ssim"]
@@ -83,6 +87,12 @@ def make_parser() -> argparse.ArgumentParser:
     add("--name", required=True, help="of the network, such as cascnn-qf20")
     add("--data", required=True, help="what it was trained on, in words")
     add("--images-dir", default="", help="with live1/ and classic5/; default: download them")
+    add(
+        "--multiscale",
+        action="store_true",
+        help="keep only the scores, beside those of the network of that name: Table II has a line "
+        "for networks trained with the loss of all outputs alone",
+    )
     add("--into", type=Path, default=FOLDER, help="default: the package")
     of_old = "if the workdir does not record it"
     add("--command", help=f"training command, {of_old}")
@@ -100,6 +110,7 @@ def ship(
     data: str,
     facts: dict[str, Any],
     images_dir: str,
+    multiscale: bool,
 ) -> dict[str, Any]:
     """Score the network of a run and put it into a folder of shipped networks.
 
@@ -110,6 +121,8 @@ def ship(
       data: what it was trained on, in words.
       facts: `command`, `machine`, `revision` and `wall_time`, if the workdir does not record them.
       images_dir: with the test sets; "" to download them.
+      multiscale: whether the run minimised the loss of all outputs alone and is only scored, for
+        the network of that name.
 
     Returns:
       The network's entry in the manifest.
@@ -131,6 +144,12 @@ def ship(
         raise ValueError(
             f"--name {name}: it is a {before['model']['name']} for {before['qualities']}, and "
             f"this is a {entry['model']['name']} for {entry['qualities']}"
+        )
+    if multiscale and not (before and entry["loss"] == "multi-scale"):
+        raise ValueError(
+            f"--multiscale: expected a run whose loss is multi-scale, not of the {entry['loss']}"
+            if before
+            else f"--multiscale: no {name} ships yet, beside which the scores would be kept"
         )
     model = create_model(**entry["model"])
     wanted = [(1, test_set) for test_set in TEST_SETS]
@@ -156,24 +175,42 @@ def ship(
             rows += [of_row(row, results["images"], channels) for row in results["rows"]]
         return rows
 
-    multiscale = workdir / phase_weights_file(provenance.PHASES[0])
+    if multiscale:
+        kept = {key: entry[key] for key in KEPT_OF_MULTISCALE if key in entry}
+        entry = before | {"multiscale": kept | of_weights(workdir / WEIGHTS_FILE, score)}
+        write_manifest(folder, manifest | {name: entry})
+        return entry
+    before_finetuning = workdir / phase_weights_file(provenance.PHASES[0])
     with tempfile.TemporaryDirectory() as place:
         halved = Path(place, entry["file"])
         variables = load_weights(workdir / WEIGHTS_FILE, shapes)
         save_weights(halved, jax.tree.map(lambda leaf: leaf.astype(np.float16), variables))
         content = halved.read_bytes()
-        entry["sha256"] = hashlib.sha256(content).hexdigest()
         # Scored as read back from the file: these are the weights that users get.
-        entry["scores"] = score(halved)
-        if multiscale.is_file() and entry["loss"] == "output":
-            entry["multiscale_scores"] = score(multiscale)
+        entry |= of_weights(halved, score)
+        if before_finetuning.is_file() and entry["loss"] == "output":
+            then = provenance.of_run(config, last_phase=provenance.PHASES[0])
+            kept = {key: then[key] for key in ("loss", "measure", "steps", "cutouts")}
+            entry["multiscale"] = kept | of_weights(before_finetuning, score)
+        elif before and "multiscale" in before:
+            entry["multiscale"] = before["multiscale"]
     if before:
         entry |= earlier(entry, before, name)
     with replacing(folder / entry["file"]) as temporary:
         temporary.write_bytes(content)
-    text = json.dumps(manifest | {name: entry}, indent=1, sort_keys=True)
-    write_text(folder / MANIFEST_FILE, text + "\n")
+    write_manifest(folder, manifest | {name: entry})
     return entry
+
+
+def of_weights(weights: Path, score: Callable[[Path], list[dict[str, Any]]]) -> dict[str, Any]:
+    """Return the manifest's facts about a file of weights."""
+    return {"sha256": file_sha256(weights), "scores": score(weights)}
+
+
+def write_manifest(folder: Path, entries: dict[str, Any]) -> None:
+    """Write the manifest of a folder of networks."""
+    text = json.dumps(entries, indent=1, sort_keys=True)
+    write_text(folder / MANIFEST_FILE, text + "\n")
 
 
 def of_row(row: dict[str, Any], images: list[dict[str, Any]], channels: int) -> dict[str, Any]:

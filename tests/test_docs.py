@@ -71,7 +71,7 @@ def test_a_card_has_all_that_the_manifest_knows():
     spread = {"ipsnr_se": 0.123, "ipsnr_min": -0.3, "ipsnr_max": 2.5}
     jpeg, restored = ({"method": m, "psnr": p} | rgb for m, p in (("jpeg", 25.0), ("cascnn", 26.5)))
     entry["scores"] += [jpeg, restored | spread]
-    entry["multiscale_scores"] = entry["scores"]
+    entry["multiscale"] = {"scores": entry["scores"], "cutouts": 1200}
     entry["learning_curve"] = [[100 * i, i / 40] for i in range(41)]
     card = cards.card("cascnn-qf20", manifest)
     for expected in (
@@ -82,7 +82,7 @@ def test_a_card_has_all_that_the_manifest_knows():
         "| +1.50 ± 0.12 (-0.30 to +2.50) |",
         "| cut-outs seen | 0 |",
         " | 4,000 |",
-        "Before fine-tuning: LIVE1, 20 ",
+        "With the multi-scale loss alone, for 1,200 cut-outs: LIVE1, 20 ",
         "| earlier training | 1,800 steps, 14,400 cut-outs, 2026-11-25: ",
     ):
         assert expected in card

@@ -125,6 +125,17 @@ def test_the_table_holds_our_means_beside_the_papers(results, runs):
     assert by_line[40, "L4"]["ssim_paper"] == ""  # which the paper leaves out
 
 
+def test_a_network_tells_what_it_scored_before_fine_tuning(runs):
+    [ours] = [line.ours for line in table.table(runs) if line[:2] == (20, "CAS-CNN FT")]
+    told = {"loss": "multi-scale", "steps": 5, "cutouts": 40, "initial_weights": "cascnn-qf20"}
+    scores = [{**ours.row, "psnr": 31.2}, {**ours.row, "dataset": "classic5"}]
+    network = {**ours.run.network, "multiscale": {**told, "scores": scores}}
+    lines = table.table([dataclasses.replace(ours.run, network=network)])
+    [before] = [line.ours for line in lines if line[:2] == (20, "CAS-CNN MS loss")]
+    assert before.row["psnr"] == 31.2
+    assert table.origin(before) == "40 cut-outs in 5 steps, started from cascnn-qf20"
+
+
 def test_the_three_layouts_say_the_same(runs):
     lines = table.table(runs)
     markdown, latex = table.shown(lines).markdown(), table.latex(lines)

@@ -86,7 +86,7 @@ def test_an_old_run_ships_with_what_is_known_of_it(run, shipped, images_dir):
     assert (entry["steps"], entry["cutouts"], entry["loss"]) == (15, 300, "output")
     assert (entry["wall_time"], entry["machine"]) == (6180, "Zen 4, 2 cores")
     assert entry["baseline"]
-    assert not {"command", "revision", "multiscale_scores", "earlier"} & entry.keys()
+    assert not {"command", "revision", "multiscale", "earlier"} & entry.keys()
     halved = safetensors.numpy.load_file(shipped / "arcnn-qf20.safetensors")
     assert {array.dtype.name for array in halved.values()} == {"float16"}
 
@@ -131,12 +131,38 @@ def test_a_run_tells_how_it_was_made_and_what_it_was_before_fine_tuning(run, shi
     save_weights(run / "multiscale.safetensors", variables(4))
     entry = command(run, shipped, images_dir)
     assert {"command", "revision", "versions", "machine", "wall_time"} <= entry.keys()
-    assert entry["multiscale_scores"][0] == entry["scores"][0]  # JPEG's own
-    assert entry["multiscale_scores"][1] != entry["scores"][1]
+    before = entry["multiscale"]
+    assert (before["loss"], before["cutouts"]) == ("output", 200)  # its network has one output
+    assert before["scores"][0] == entry["scores"][0]  # JPEG's own
+    assert before["scores"][1] != entry["scores"][1]
     assert sorted(path.name for path in shipped.iterdir()) == [
         "arcnn-qf20.safetensors",
         "manifest.json",
     ]
+
+
+def test_a_run_by_the_multiscale_loss_is_only_scored(run, shipped, images_dir, tmp_path, capsys):
+    alone = config_of(20)
+    alone["multiscale"]["loss_weights"] = [0.5, 0.5]
+    alone["finetune"]["epochs"] = 0.0
+    other = tmp_path / "alone"
+    other.mkdir()
+    (other / "config.json").write_text(json.dumps(alone))
+    save_weights(other / "weights.safetensors", variables(4))
+    with pytest.raises(SystemExit):
+        command(other, shipped, images_dir, "--multiscale")
+    assert "no arcnn-qf20 ships yet" in capsys.readouterr().err
+    first = command(run, shipped, images_dir)
+    with pytest.raises(SystemExit):
+        command(run, shipped, images_dir, "--multiscale")
+    assert "expected a run whose loss is multi-scale" in capsys.readouterr().err
+
+    entry = command(other, shipped, images_dir, "--multiscale")
+    told = entry.pop("multiscale")
+    assert entry == first
+    assert (told["loss"], told["steps"], told["cutouts"]) == ("multi-scale", 10, 200)
+    assert told["scores"][1]["psnr"] != entry["scores"][1]["psnr"]
+    assert command(run, shipped, images_dir)["multiscale"] == told  # kept
 
 
 def test_trainings_under_one_name_are_all_remembered(run, shipped, images_dir):

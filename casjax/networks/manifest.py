@@ -5,8 +5,9 @@ It maps a network's name to its ``file`` of float16 weights with its ``sha256``,
 how it was trained: the network it started from, data, cut-outs, steps, loss, date, and the scores
 of the shipped weights (in RGB where a row has ``channels`` 3); where known, also ``command``,
 ``revision``, ``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
-`provenance.learning_curve`), the ``multiscale_scores`` before fine-tuning, and ``earlier``
-trainings, oldest first. Networks that serve only for comparison have ``baseline``: true; restoring
+`provenance.learning_curve`), ``earlier`` trainings, oldest first, and ``multiscale``: the same
+facts of a network that does not ship, trained with the loss of all outputs alone, for its line in
+the paper's Table II. Networks that serve only for comparison have ``baseline``: true; restoring
 photographs does not choose them.
 """
 
@@ -18,7 +19,7 @@ from casjax.files import file_sha256
 
 FOLDER = Path(__file__).parent / "shipped"
 MANIFEST_FILE = "manifest.json"
-NOT_DESCRIBING = ("scores", "multiscale_scores", "learning_curve", "earlier")
+NOT_DESCRIBING = ("scores", "learning_curve", "earlier")
 
 
 def manifest() -> dict[str, dict[str, Any]]:
