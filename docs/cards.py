@@ -11,6 +11,8 @@ from typing import Any
 
 import tables
 
+from casjax.networks.provenance import thinned
+
 PAGE = Path(__file__).resolve().parent / "cards.md"
 CURVE_POINTS = 8
 TITLES = {"cascnn": "CAS-CNN", "arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
@@ -192,9 +194,7 @@ def place(row: dict[str, Any]) -> str:
 
 def learning(points: list[list[float]]) -> str:
     """Return a table of some points of a learning curve, including the first and the last."""
-    last = len(points) - 1
-    count = min(len(points), CURVE_POINTS)
-    chosen = [points[round(i * last / max(1, count - 1))] for i in range(count)]
+    chosen = thinned(points, CURVE_POINTS)
     return tables.table(
         ["cut-outs seen", *(f"{cutouts:,}" for cutouts, _ in chosen)],
         [["gain [dB]", *(f"{gain:+.2f}" for _, gain in chosen)]],

@@ -1,11 +1,20 @@
-"""What the tests of the convolutions' formulations share: exact results, and how near they are."""
+"""What the tests of the convolutions' formulations share: exact results, and how near they are.
+
+Also what they need.
+"""
 
 from functools import partial
 
 import jax
 import numpy as np
+import pytest
+
+from casjax.models.convolutions import probe
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
+NEEDS_ONEDNN = pytest.mark.skipif(
+    not probe.onednn_works(), reason="oneDNN does not work on this machine"
+)
 
 
 def output_and_gradients(convolve, *arrays):

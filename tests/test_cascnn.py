@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolving import NEEDS_ONEDNN
 
 from casjax.models import MODELS, create_model, variable_shapes
 from casjax.models.cascnn import Layer
-from casjax.models.convolutions import probe
 from configs import base
 
 # Table I: output channels, input channels, filter size.
@@ -78,10 +78,8 @@ def test_outputs_are_images_at_four_scales(variables):
     assert {image.dtype for image in outputs} == {jnp.dtype("float32")}
 
 
-@pytest.mark.parametrize("formulation", ["winograd", "onednn"])
+@pytest.mark.parametrize("formulation", ["winograd", pytest.param("onednn", marks=NEEDS_ONEDNN)])
 def test_formulations_agree(variables, formulation):
-    if formulation == "onednn" and not probe.onednn_works():
-        pytest.skip("oneDNN does not work on this machine")
     direct = make(convolution="direct").apply(variables, IMAGE)
     other = make(convolution=formulation).apply(variables, IMAGE)
     for expected, found in zip(direct, other, strict=True):

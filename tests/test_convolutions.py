@@ -6,20 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolving import LAYOUT, NEEDS_ONEDNN
 from jax import lax
 
 from casjax.models import convolutions
 from casjax.models.convolutions import probe
 from casjax.models.convolutions.activation import Activation
 
-LAYOUT = ("NHWC", "HWIO", "NHWC")
 FORMULATIONS = [
     "direct",
     "winograd",
-    pytest.param(
-        "onednn",
-        marks=pytest.mark.skipif(not probe.onednn_works(), reason="oneDNN does not work here"),
-    ),
+    pytest.param("onednn", marks=NEEDS_ONEDNN),
 ]
 
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from convolving import NEEDS_ONEDNN
 
 from casjax.models import convolutions
-from casjax.models.convolutions import probe
 from casjax.networks import graphs
 from casjax.networks.graphs import kept_call, kept_fact
 
@@ -122,7 +122,7 @@ def test_the_second_restoration_traces_no_network(tmp_path):
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(not probe.onednn_works(), reason="oneDNN does not work on this machine")
+@NEEDS_ONEDNN
 def test_a_graph_may_hold_calls_of_onednn(folder):
     x, kernel = jnp.ones((1, 6, 7, 2)), jnp.ones((5, 5, 2, 3))
     found = kept_call(partial(convolutions.conv, formulation="onednn"), name="conv")(x, kernel)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from convolving import LAYOUT, assert_close, in_float64, output_and_gradients
+from convolving import LAYOUT, NEEDS_ONEDNN, assert_close, in_float64, output_and_gradients
 from jax import lax
 
 from casjax.models import convolutions
@@ -18,9 +18,6 @@ from casjax.models.convolutions import onednn, probe
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-WHERE_IT_WORKS = pytest.mark.skipif(
-    not probe.onednn_works(), reason="oneDNN does not work on this machine"
-)
 
 
 def draw(shape, size, co, padding, dtype):
@@ -41,7 +38,7 @@ def convolve(padding, x, kernel):
     return onednn.convolve((x,), kernel, padding, x.dtype)
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 @DTYPES
 @pytest.mark.parametrize(
     ("shape", "size", "co", "padding"),
@@ -67,7 +64,7 @@ def test_equals_direct_form(shape, size, co, padding, dtype, monkeypatch):
     assert_close(found, in_float64(partial(direct, padding), arrays), TOLERANCE[dtype])
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 @DTYPES
 @pytest.mark.parametrize("co", [2, 9, 20])  # few; parts with more channels; with fewer
 def test_parts_are_convolved_as_their_concatenation(co, dtype, monkeypatch):
@@ -84,7 +81,7 @@ def test_parts_are_convolved_as_their_concatenation(co, dtype, monkeypatch):
     assert_close(found, in_float64(partial(direct, 1), (x, kernel, dy)), TOLERANCE[dtype])
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 def test_sums_are_rounded_once():
     """9 * 300 terms: sums in bfloat16 would be wrong by several times its last bit."""
     x, kernel, _ = draw((1, 3, 3, 300), 3, 16, 0, "bfloat16")
@@ -93,7 +90,7 @@ def test_sums_are_rounded_once():
     assert jnp.all(jnp.abs(y - exact) <= jnp.abs(exact) * 2**-8 + 1e-4)
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 @DTYPES
 @pytest.mark.parametrize("transpose_a", [False, True])
 def test_multiplies_as_xla_does(transpose_a, dtype, monkeypatch):
@@ -108,14 +105,14 @@ def test_multiplies_as_xla_does(transpose_a, dtype, monkeypatch):
         onednn.matmul(a.astype(jnp.float16), b, jnp.float32)
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 def test_two_dtypes_are_refused_before_the_process_would_abort():
     x, kernel = jnp.zeros((1, 4, 4, 2), jnp.float32), jnp.zeros((3, 3, 2, 3), jnp.bfloat16)
     with pytest.raises(TypeError, match="of one dtype: float32, bfloat16"):
         onednn.convolve((x,), kernel, 1, jnp.bfloat16)
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 def test_equals_direct_form_over_two_devices():
     arrays = draw((4, 6, 7, 5), 3, 3, 0, "float32")
     x, kernel, dy = arrays
@@ -130,14 +127,14 @@ def test_equals_direct_form_over_two_devices():
     assert_close(found, in_float64(partial(direct, 0), arrays))
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 @DTYPES
 def test_invalid_values_stay_visible(dtype):
     x = jnp.full((1, 8, 8, 2), jnp.nan, dtype)
     assert jnp.isnan(convolve(1, x, jnp.ones((3, 3, 2, 2), dtype))).all()
 
 
-@WHERE_IT_WORKS
+@NEEDS_ONEDNN
 def test_the_gradient_of_a_picture_is_not_computed():
     """Of a first layer there are the convolution and the kernel's gradient, a matrix product."""
     x, kernel, _ = draw((1, 8, 9, 1), 3, 5, 1, "float32")

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 PHASES = ("multiscale", "finetune")
+Point = TypeVar("Point")
 CURVE_POINTS = 40  # of a learning curve in the manifest, at most
 
 
@@ -97,10 +98,14 @@ def learning_curve(metrics: Path, *, batch_size: int) -> list[list[float]]:
       `[cutouts seen, gain over the degraded cut-outs in dB]` for each, in order.
     """
     records = [record for record in read_metrics(metrics) if record["kind"] == "validation"]
-    last = len(records) - 1
-    count = min(len(records), CURVE_POINTS)
-    chosen = [records[round(i * last / max(1, count - 1))] for i in range(count)]
     return [
         [record["step"] * batch_size, round(record["psnr"] - record["jpeg_psnr"], 4)]
-        for record in chosen
+        for record in thinned(records, CURVE_POINTS)
     ]
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """Return the first, the last and some evenly in between, if there are more than ``most``."""
+    last = len(points) - 1
+    count = min(len(points), most)
+    return [points[round(i * last / max(1, count - 1))] for i in range(count)]
