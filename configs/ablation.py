@@ -12,7 +12,7 @@ pixels as 5,000 of the paper's; ``ablation:paper,cutouts=1400`` takes fewer.
 from ml_collections import ConfigDict
 
 from casjax.training.configs import read_argument
-from configs import base
+from configs import efficient
 
 CHANGES = (
     "paper",
@@ -22,31 +22,18 @@ CHANGES = (
     "with=batch_norm",
 )
 DEFAULTS = {"cutouts": "17640"}
-SHARES = {"multiscale": 0.8, "finetune": 0.2}
 
 
 def get_config(argument: str = "paper") -> ConfigDict:
-    change, _, budget = argument.partition(",")
+    change, *budget = argument.split(",")
     if change not in CHANGES:
         raise ValueError(f"ablation:{argument}: expected one of {', '.join(CHANGES)}")
-    settings = read_argument("ablation", budget, DEFAULTS) if budget else DEFAULTS
-    cutouts = int(settings["cutouts"])
-    config = base.get_config()
-    config.batch_size = 28  # as many pixels as eight of 120x120
-    config.model.initializer = "image_carrying"
+    settings = read_argument("ablation", ",".join(budget), DEFAULTS) if budget else DEFAULTS
+    # As many pixels as in a batch of eight of 120x120
+    config = efficient.get_config(f"qf=20,cutouts={settings['cutouts']},batch=28")
+    config.model.dtype = "float32"
     config.data.cutout_size = 64
     config.data.validation_cutouts = 560
-    config.degradation.augment = True
-    config.optimizer.name = "muon"
-    config.optimizer.gradient_clip_norm = 0.1
-    for name, share in SHARES.items():
-        phase = config[name]
-        phase.cutouts = cutouts
-        phase.epochs = share
-        phase.warmup_steps = round(share * cutouts / config.batch_size / 20)
-        phase.decay = "cosine"
-    config.multiscale.learning_rate = 1e-3
-    config.finetune.learning_rate = 4e-4
     config.loop.log_every = 10
     config.loop.validate_every = 126
     config.loop.checkpoint_every = 126

@@ -21,7 +21,8 @@ export GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1:glibc.malloc.are
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 export RUNS="${RUNS:-runs/reproduce-$budget}"
 
-# Short training runs use CAS-CNN in bfloat16 where the processor is faster with it.
+# Short training runs use CAS-CNN in bfloat16 where the processor is faster with it, and the
+# ablations see fewer cut-outs.
 dtype=float32 ablation=""
 if [ "$budget" = small ]; then
   dtype=auto ablation=",cutouts=1400"

@@ -46,8 +46,8 @@ SIMILARITIES = {1: ("ssim",), 3: ("ssim_gaussian", "ssim_gaussian_luma")}  # by 
 # Kept of a network that was trained further under its own name.
 KEPT_OF_EARLIER = ("initial_weights", "data", "steps", "cutouts", "date", "wall_time", "machine")
 CURVE = "learning_curve"
-# Kept of a network as it was before fine-tuning, if it was a run of its own.
-KEPT_OF_MULTISCALE = (*KEPT_OF_EARLIER, "loss", "measure", "command", "revision", "versions", CURVE)
+# Kept of a run by the multi-scale loss alone.
+KEPT_OF_MULTISCALE = (*KEPT_OF_EARLIER, "loss", "measure", "command", "revision", "versions")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -71,8 +71,10 @@ def main(arguments: list[str] | None = None) -> None:
         )
     except (KeyError, ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
-    for row in entry["scores"] + entry.get("multiscale", {"scores": []})["scores"]:
+    before = entry.get("multiscale", {"scores": []})["scores"]
+    for row in entry["scores"] + before:
         what = f"{row['dataset']} at {row['qf']}, {row['method']}"
+        what += " by the multi-scale loss" if row in before and row["method"] != "jpeg" else ""
         in_colour = "channels" in row
         similarity = row["ssim_gaussian" if in_colour else "ssim"]
         what += " in RGB" if in_colour else ""
@@ -145,11 +147,11 @@ def ship(
             f"--name {name}: it is a {before['model']['name']} for {before['qualities']}, and "
             f"this is a {entry['model']['name']} for {entry['qualities']}"
         )
-    if multiscale and not (before and entry["loss"] == "multi-scale"):
+    if multiscale and not before:
+        raise ValueError(f"--multiscale: no {name} ships yet, beside which scores would be kept")
+    if multiscale and entry["loss"] != "multi-scale":
         raise ValueError(
             f"--multiscale: expected a run whose loss is multi-scale, not of the {entry['loss']}"
-            if before
-            else f"--multiscale: no {name} ships yet, beside which the scores would be kept"
         )
     model = create_model(**entry["model"])
     wanted = [(1, test_set) for test_set in TEST_SETS]
@@ -188,9 +190,13 @@ def ship(
         content = halved.read_bytes()
         # Scored as read back from the file: these are the weights that users get.
         entry |= of_weights(halved, score)
-        if before_finetuning.is_file() and entry["loss"] == "output":
-            then = provenance.of_run(config, last_phase=provenance.PHASES[0])
+        then = provenance.of_run(config, last_phase=provenance.PHASES[0])
+        if before_finetuning.is_file() and (then["loss"], entry["loss"]) == (
+            "multi-scale",
+            "output",
+        ):
             kept = {key: then[key] for key in ("loss", "measure", "steps", "cutouts")}
+            kept |= {key: entry[key] for key in ("initial_weights", "data")}
             entry["multiscale"] = kept | of_weights(before_finetuning, score)
         elif before and "multiscale" in before:
             entry["multiscale"] = before["multiscale"]

@@ -1,6 +1,6 @@
 """What the tests of the convolutions' formulations share: exact results, and how near they are.
 
-Also what they need.
+Also the mark of those that need oneDNN.
 """
 
 from functools import partial

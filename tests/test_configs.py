@@ -169,11 +169,19 @@ def test_each_ablation_changes_one_thing_alone():
         assert sentence.partition(".")[2] == change
 
 
+def test_an_ablation_can_see_fewer_cutouts():
+    config = ablation.get_config("with=residual,cutouts=1400")
+    epochs = config.multiscale.epochs, config.finetune.epochs
+    assert [share * config.multiscale.cutouts / config.batch_size for share in epochs] == [40, 10]
+    assert config.model.residual
+
+
 @pytest.mark.parametrize(
     ("config", "argument"),
     [
         (codec, "gif"),
         (ablation, "without=residual"),
+        (ablation, "cutouts=x"),
         (paper, "qf=0"),
         (paper, "qf=101"),
         (paper, "20"),

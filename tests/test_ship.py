@@ -128,11 +128,14 @@ def test_a_network_for_colour_is_scored_in_luma_and_in_rgb(
 
 def test_a_run_tells_how_it_was_made_and_what_it_was_before_fine_tuning(run, shipped, images_dir):
     RunRecord(run, [], first_step=0).update(15)
+    config = config_of(20)
+    config["multiscale"]["loss_weights"] = [0.5, 0.5]
+    (run / "config.json").write_text(json.dumps(config))
     save_weights(run / "multiscale.safetensors", variables(4))
     entry = command(run, shipped, images_dir)
     assert {"command", "revision", "versions", "machine", "wall_time"} <= entry.keys()
     before = entry["multiscale"]
-    assert (before["loss"], before["cutouts"]) == ("output", 200)  # its network has one output
+    assert (before["loss"], before["cutouts"]) == ("multi-scale", 200)
     assert before["scores"][0] == entry["scores"][0]  # JPEG's own
     assert before["scores"][1] != entry["scores"][1]
     assert sorted(path.name for path in shipped.iterdir()) == [

@@ -71,6 +71,12 @@ def test_enlarged_drawings_raise_no_alarm():
     assert find_former_of(opened(saved(sprite.repeat(8, 0).repeat(8, 1), 92))) is None
 
 
+@pytest.mark.parametrize("quality", [75, 92])
+def test_an_enlarged_picture_cut_off_the_grid_raises_no_alarm(quality):
+    small = skimage.data.camera()[::8, ::8].clip(1, 254)
+    assert find_former_of(opened(saved(small.repeat(16, 0).repeat(16, 1)[3:, 5:], quality))) is None
+
+
 def test_who_asks_for_the_files_own_coefficients_gets_its_own_quality():
     photograph = twice(PICTURES["cat"], 20, 95, shift=(4, 4))
     assert choose_network(photograph, Options(model="cascnn-colour")).told == 20

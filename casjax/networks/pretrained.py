@@ -120,7 +120,7 @@ def _shapes(model: nn.Module) -> dict[str, Any]:
 def describe_network(name: str) -> dict[str, Any]:
     """Describe how a network, named as for `load_network`, was trained: see `provenance.of_run`.
 
-    For one that ships, return what the manifest says, without its scores and its history.
+    For one that ships, return what the manifest says, without its own scores and its history.
 
     Raises:
       FileNotFoundError: there is none.

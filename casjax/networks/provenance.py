@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-PHASES = ("multiscale", "finetune")
 Point = TypeVar("Point")
+
+PHASES = ("multiscale", "finetune")
 CURVE_POINTS = 40  # of a learning curve in the manifest, at most
 
 

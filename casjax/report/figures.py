@@ -94,7 +94,7 @@ def scores_by_file_size(runs: Sequence[Run], folder: Path) -> Figure:
     """Draw Figure 3 for the networks of Table II: the better of two at each quality."""
     by_quality: dict[int, list[Score]] = {}
     for line in table(runs):
-        if line.algorithm in CASCNN and line.ours:
+        if line.algorithm in CASCNN and line.ours and line.ours.images:
             by_quality.setdefault(line.quality, []).append(line.ours)
     scores = [score for found in by_quality.values() if (score := best(found))]
     if not scores:

@@ -48,7 +48,7 @@ def table(runs: Sequence[Run]) -> list[Line]:
         quality, name = int(row["qf"]), row["algorithm"]
         paper = {metric: float(row[metric]) for metric in METRICS if row[metric]}
         candidates = scores_of(runs, dataset=DATASET, quality=quality)
-        candidates += [told for score in candidates for told in before_finetuning(score)]
+        candidates += [told for score in candidates if (told := by_multiscale_loss(score))]
         ours = best([score for score in candidates if algorithm(score) == name])
         lines.append(Line(quality, name, paper, ours))
     return lines
@@ -106,17 +106,19 @@ def algorithm(score: Score) -> str | None:
     return multiscale if network.get("loss") == "multi-scale" else finetuned
 
 
-def before_finetuning(score: Score) -> list[Score]:
-    """Return what is told of a score's network before it was fine-tuned: one score, or none."""
+def by_multiscale_loss(score: Score) -> Score | None:
+    """Return what is told, beside a score's network, of one trained without fine-tuning, if any."""
     network = score.run.network or {}
-    told = network.get("multiscale", {"scores": []})
-    before = dataclasses.replace(
+    told = network.get("multiscale")
+    if told is None or score.row["method"] == "jpeg":
+        return None
+    run = dataclasses.replace(
         score.run, network={**network, **told}, rows=told["scores"], images=[]
     )
     same = ("dataset", "qf", "method")
-    return [
-        Score(before, row) for row in told["scores"] if all(row[k] == score.row[k] for k in same)
-    ]
+    rows = (row for row in run.rows if all(row[key] == score.row[key] for key in same))
+    row = next(rows, None)
+    return Score(run, row) if row else None
 
 
 def origin(score: Score) -> str:
