@@ -191,10 +191,8 @@ def ship(
         # Scored as read back from the file: these are the weights that users get.
         entry |= of_weights(halved, score)
         then = provenance.of_run(config, last_phase=provenance.PHASES[0])
-        if before_finetuning.is_file() and (then["loss"], entry["loss"]) == (
-            "multi-scale",
-            "output",
-        ):
+        was_finetuned = then["loss"] == "multi-scale" and entry["loss"] == "output"
+        if was_finetuned and before_finetuning.is_file():
             kept = {key: then[key] for key in ("loss", "measure", "steps", "cutouts")}
             kept |= {key: entry[key] for key in ("initial_weights", "data")}
             entry["multiscale"] = kept | of_weights(before_finetuning, score)
