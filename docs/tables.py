@@ -74,8 +74,7 @@ def reproduction() -> str:
         for algorithm, paper in algorithms.items():
             ours = of_shipped(algorithm, quality)
             if ours is None:
-                trained = "missing: trained by `launch/reproduce.sh --budget paper`"
-                why = MISSING.get(algorithm, trained)
+                why = MISSING.get(algorithm, "missing: trained by `launch/reproduce.sh`")
                 rows.append([quality, algorithm, triple(paper), "", why])
                 continue
             compared = {key: float(paper[key]) for key in ("psnr", "psnrb", "ssim") if paper[key]}
