@@ -34,6 +34,9 @@ def get_config(argument: str = "paper") -> ConfigDict:
     config.model.dtype = "float32"
     config.data.cutout_size = 64
     config.data.validation_cutouts = 560
+    for phase in (config.multiscale, config.finetune):  # no more are cut out than are seen
+        phase.epochs *= phase.cutouts / int(settings["cutouts"])
+        phase.cutouts = int(settings["cutouts"])
     config.loop.log_every = 10
     config.loop.validate_every = 126
     config.loop.checkpoint_every = 126
