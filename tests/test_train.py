@@ -112,6 +112,25 @@ def test_no_dtype_is_chosen_that_rounds_the_picture(name, dtype, config, tmp_pat
     assert train.with_dtype(config, tmp_path).model.dtype == "float32"
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fastest", "warned"),
+    [
+        ("mixed", "float32", True),
+        ("bfloat16", "float32", True),
+        ("mixed", "bfloat16", False),
+        ("float32", "float32", False),
+    ],
+)
+def test_a_dtype_that_is_slow_here_is_warned_of(
+    dtype, fastest, warned, config, monkeypatch, caplog
+):
+    config.model.dtype = dtype
+    monkeypatch.setattr(train, "fastest_dtype", lambda: fastest)
+    with caplog.at_level("WARNING", logger="absl"):
+        train.warn_of_slow_dtype(config)
+    assert ("float32, the choice of 'auto'" in caplog.text) == warned
+
+
 def test_a_workdir_of_a_network_without_a_dtype_tells_none(config, tmp_path, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps({"model": {"name": "mine"}}))
     config.model.dtype = "auto"

@@ -15,6 +15,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from absl import logging
 from ml_collections import ConfigDict
 
 from casjax.datasets import ImageSource, open_source, readable_images
@@ -85,6 +86,7 @@ def train_and_evaluate(
     # Before anything is written or takes long, so that a mistake costs nothing.
     require_valid(config.to_dict())
     config = with_dtype(config, workdir)
+    warn_of_slow_dtype(config)
     processes.require_agreement("config", digest_of(config.to_dict()))
     model = create_model(**config.model)
     shapes = variable_shapes(model)
@@ -140,6 +142,16 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     config = config.copy_and_resolve_references()
     config.model.dtype = dtype
     return config
+
+
+def warn_of_slow_dtype(config: ConfigDict) -> None:
+    """Tell whoever chose bfloat16, or resumes a run begun in it, where float32 is faster."""
+    dtype = config.model.get("dtype")
+    if dtype in ("bfloat16", "mixed") and fastest_dtype() == "float32":
+        logging.warning(
+            "model.dtype=%r: this processor trains CAS-CNN faster in float32, the choice of 'auto'",
+            dtype,
+        )
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
