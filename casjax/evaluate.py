@@ -48,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ensemble=options.ensemble,
             consistent=options.consistent,
         )
-        if options.name:
-            method = methods.renamed(method, options.name)
+        method = methods.named(method, options.name or None)
         sources = [
             open_source(
                 name, images_dir=options.images_dir, seed=0, channels=3 if options.colour else 1

@@ -299,6 +299,23 @@ def test_what_restore_offers_is_scored_under_its_name(evaluate, images):
     assert np.array_equal(kept, np.rint(np.clip(expected, 0, 255)))
 
 
+def test_what_is_added_to_a_method_tells_results_of_one_name_apart(evaluate, images, capsys):
+    folder, results = evaluate("sadct", "--qualities=20", "--name=mine", "--consistent")
+    assert results["refinement"] == ["consistent"]
+    with pytest.raises(SystemExit, match="2"):
+        main(["sadct", f"-o{folder}", f"--datasets=folder:{images}", "--name=mine"])
+    assert "(refinement changed)" in capsys.readouterr().err
+
+
+def test_a_program_called_as_a_method_of_ours_needs_another_name(tmp_path, capsys):
+    program = tmp_path / "sadct"
+    program.write_text("#!/bin/sh")
+    program.chmod(0o755)
+    with pytest.raises(SystemExit, match="2"):
+        main([f"command:{program} {{jpeg}} {{out}}", f"-o{tmp_path / 'out'}"])
+    assert "the built-in sadct: it needs another --name" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

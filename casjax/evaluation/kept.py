@@ -12,11 +12,13 @@ from typing import Any
 from casjax.datasets import ImageSource
 from casjax.evaluation.degraded import Earlier, fingerprints
 from casjax.evaluation.restorers import Method
-from casjax.metrics import METRICS
+from casjax.metrics import COLOUR_METRICS, METRICS
 
 PARTS = ("rows", "images", "failures")
 DESCRIPTIONS = ("network",)  # facts that do not identify a method
-PICTURES = ("channels", "recompress")  # facts about the pictures, unless they are plain luma
+# Facts that not all methods have: about the pictures, unless they are plain luma; and about what is
+# added to a method.
+OPTIONAL = ("channels", "recompress", "refinement")
 
 
 def read_results(path: Path, method: Method) -> dict[str, Any]:
@@ -31,7 +33,7 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
         return anew
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        identity = [key for key in {**facts, **dict.fromkeys(PICTURES)} if key not in DESCRIPTIONS]
+        identity = [key for key in {**facts, **dict.fromkeys(OPTIONAL)} if key not in DESCRIPTIONS]
         if changed := [key for key in identity if results.get(key) != facts.get(key)]:
             raise ValueError(
                 "it has results of another method or network, or of other pictures "
@@ -63,6 +65,7 @@ def same_pictures(
     known = {row["qf"]: row for row in rows}
     if not known:
         return set()
+    metrics = COLOUR_METRICS if results.get("channels") == 3 else METRICS
     now = fingerprints(source, sorted(known), codec=codec, earlier=earlier)
     if any(row["clean_sha256"] != now[quality]["clean_sha256"] for quality, row in known.items()):
         raise ValueError(
@@ -72,7 +75,7 @@ def same_pictures(
     return {
         quality
         for quality, row in known.items()
-        if row["files_sha256"] == now[quality]["files_sha256"] and METRICS.keys() <= row.keys()
+        if row["files_sha256"] == now[quality]["files_sha256"] and metrics.keys() <= row.keys()
     }
 
 

@@ -81,15 +81,23 @@ def find_restorer(
     return make(model, variables, tile=tile)
 
 
-def renamed(method: Method, name: str) -> Method:
-    """Give a method another name in its results.
+def named(method: Method, name: str | None) -> Method:
+    """Give a method another name in its results, unless the name is None.
 
     Raises:
       ValueError: reports would mistake it for one of ours.
     """
+    built_in = {"sadct", *MODELS, *CODECS}
+    if name is None:
+        is_of_others = not method.facts.keys().isdisjoint(("command", "package"))
+        if is_of_others and method.name in built_in:
+            raise ValueError(
+                f"reports would mistake it for the built-in {method.name}: it needs another --name"
+            )
+        return method
     if method.name == "jpeg":
         raise ValueError("--name needs a method that restores, jpeg does not")
-    if name in {"sadct", *MODELS, *CODECS}:
+    if name in built_in:
         raise ValueError(f"--name {name}: that is the name of a built-in method")
     return method._replace(name=name)
 
@@ -118,8 +126,12 @@ def refine(method: Method, *, ensemble: bool, consistent: bool) -> Method:
         steps = np.asarray(quantization_table(quality)) if consistent else None
         return refined(plain, ensemble=ensemble, steps=steps)
 
-    name = "+".join([method.name, *added])
-    return method._replace(name=name, restorer=restorer, in_colour=False)
+    return method._replace(
+        name="+".join([method.name, *added]),
+        restorer=restorer,
+        facts={**method.facts, "refinement": added},
+        in_colour=False,
+    )
 
 
 def for_pictures(method: Method, *, in_colour: bool, earlier: Earlier | None) -> Method:
