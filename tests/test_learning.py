@@ -1,6 +1,7 @@
 """The plot of learning: its curves are those of the manifest and of the runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -23,9 +24,17 @@ def write_run(workdir, gains, *, batch_size):
 def test_runs_are_found_below_a_folder(tmp_path):
     write_run(tmp_path / "one", [0.5, 0.75], batch_size=8)
     write_run(tmp_path / "more/two", [0.25], batch_size=20)
-    curves = learning.of_runs(tmp_path)
+    curves = learning.of_runs([tmp_path])
     assert curves == {"one": [[80, 0.5], [160, 0.75]], "more/two": [[200, 0.25]]}
-    assert learning.of_runs(tmp_path / "one") == {"one": curves["one"]}
+    assert learning.of_runs([tmp_path / "one"]) == {"one": curves["one"]}
+
+
+def test_no_curve_takes_the_place_of_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for gain, folder in enumerate(("x/one", "y/one", "x/net")):
+        write_run(tmp_path / folder, [gain], batch_size=1)
+    curves = learning.of_runs([Path("x"), Path("y")], taken=["net"])
+    assert curves == {"x/one": [[10, 0]], "y/one": [[10, 1]], "x/net": [[10, 2]]}
 
 
 def test_networks_go_on_where_their_earlier_trainings_ended():

@@ -71,7 +71,8 @@ def test_runs_are_grouped_by_keys_of_their_configs(sweep, tmp_path, capsys):
     assert lines[0]["psnr_deviation"] == ""
     markdown = (output / "groups.md").read_text()
     assert (
-        "| 20 | muon | live1 | jpeg | 20 | 2 | 31.25 ± 0.71 | 30.25 | 0.7812 | +1.75 |" in markdown
+        "| 20 | muon | live1 | l4 | jpeg | 20 | 2 | 31.25 ± 0.71 | 30.25 | 0.7812 | +1.75 |"
+        in markdown
     )
     assert markdown.strip() == capsys.readouterr().out.strip()
 
@@ -81,8 +82,28 @@ def test_codecs_are_never_averaged(sweep, capsys):
     path.write_text(path.read_text().replace('"jpeg"', '"webp"'))
     assert main([str(sweep), "--group-by=quality,optimizer.name"]) == 0
     printed = capsys.readouterr().out
-    assert "| 20 | muon | live1 | jpeg | 20 | 1 | 30.75" in printed
-    assert "| 20 | muon | live1 | webp | 20 | 1 | 31.75" in printed
+    assert "| 20 | muon | live1 | l4 | jpeg | 20 | 1 | 30.75" in printed
+    assert "| 20 | muon | live1 | l4 | webp | 20 | 1 | 31.75" in printed
+
+
+def test_methods_are_never_averaged_and_need_no_config(sweep, capsys):
+    write_run(sweep / "e", method="e", scores=(25.0, 26.0))
+    write_run(sweep / "f", method="f", scores=(30.0, 31.0))
+    assert main([str(sweep), "--group-by=seed"]) == 0
+    assert "25.50" not in capsys.readouterr().out
+    assert main([str(sweep), "--group-by=qf"]) == 0
+    printed = capsys.readouterr().out
+    assert "| 20 | live1 | e | jpeg | 1 | 25.50" in printed
+    assert "| 20 | live1 | f | jpeg | 1 | 30.50" in printed
+
+
+def test_runs_of_one_name_are_told_apart(tmp_path, capsys):
+    for folder, scores in (("x", (30.0, 31.0)), ("y", (30.5, 31.0))):
+        write_run(tmp_path / folder / "qf20", scores=scores)
+    folders = [str(tmp_path / folder) for folder in ("x", "y")]
+    names = [f"{folder}/qf20" for folder in folders]
+    assert main([*folders, "--compare", *names]) == 0
+    assert "| live1 | 20 | PSNR [dB] | -0.250 ± 0.250 | 0 of 2" in capsys.readouterr().out
 
 
 def test_without_an_output_tables_are_printed_alone(sweep, tmp_path, capsys):

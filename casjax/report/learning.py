@@ -9,12 +9,13 @@ Exit status: 0 done, 2 wrong usage.
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casjax.networks.provenance import learning_curve
 from casjax.networks.workdir import CONFIG_FILE, METRICS_FILE
+from casjax.report.runs import find_runs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,8 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from casjax.report import drawing
 
         curves = {name: of_network(entry) for name, entry in manifest().items()}
-        for folder in options.runs:
-            curves |= of_runs(folder)
+        curves |= of_runs(options.runs, taken=curves.keys())
         curves = {name: curve for name, curve in curves.items() if curve}
         if not curves:
             raise ValueError("no learning curves: no network ships with one, and no run is given")
@@ -70,27 +70,27 @@ def of_network(entry: Mapping[str, Any]) -> Curve:
     return curve
 
 
-def of_runs(folder: Path) -> dict[str, Curve]:
-    """Return the learning curves of the runs in a folder or below it, by their paths there.
+def of_runs(folders: Sequence[Path], *, taken: Collection[str] = ()) -> dict[str, Curve]:
+    """Return the learning curves of the runs in folders or below them, named by `find_runs`.
 
     Raises:
-      FileNotFoundError: there are none.
+      FileNotFoundError: one of the folders has none.
       ValueError: a file is damaged; the message names it.
     """
+    for folder in folders:
+        if not find_runs([folder], METRICS_FILE):
+            raise FileNotFoundError(
+                f"{folder}: there is no workdir of a training run, with {METRICS_FILE}"
+            )
     curves = {}
-    for metrics in sorted(folder.rglob(METRICS_FILE)):
+    for metrics, name in find_runs(folders, METRICS_FILE, taken=taken).items():
         workdir = metrics.parent
-        place = workdir.relative_to(folder).as_posix()
         try:
             config = json.loads((workdir / CONFIG_FILE).read_text(encoding="utf-8"))
             curve = learning_curve(metrics, batch_size=config["batch_size"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{workdir}: its config or metrics are damaged: {error!r}") from error
-        curves[workdir.resolve().name if place == "." else place] = curve
-    if not curves:
-        raise FileNotFoundError(
-            f"{folder}: there is no workdir of a training run, with {METRICS_FILE}"
-        )
+        curves[name] = curve
     return curves
 
 

@@ -84,7 +84,8 @@ def compared(runs: Sequence[Run]) -> list[Line]:
 
 def _line(key: tuple[str, int, str], row: Record) -> Line:
     line: Line = dict(zip(("pictures", "qf", "method"), key, strict=True))
-    line |= {name: row[name] for name in ("images", *SCORES, "ipsnr_se")}
+    line |= {name: row[name] for name in ("images", *SCORES)}
+    line["ipsnr_se"] = row.get("ipsnr_se", math.nan)  # earlier versions did not write it
     # An accelerator's work is no time of processors.
     seconds = math.nan if row.get("accelerators") else row.get("cpu_seconds_per_mpixel", math.nan)
     if math.isfinite(seconds):

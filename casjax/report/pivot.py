@@ -20,21 +20,25 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
     Args:
       runs: the results, with their configs.
       keys: of the config, such as ``optimizer.name`` or ``quality``; also ``run``, the name of its
-        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. ``dataset``, ``codec`` and ``qf``
-        are always used, because a mean over different pictures would be meaningless.
+        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. These four are always used,
+        because a mean over different pictures or methods would be meaningless. Results without a
+        config, such as those of `casjax evaluate`, are left out where a key of it is asked for.
 
     Returns:
-      A line for each group: the values of the keys, ``dataset``, ``codec`` and ``qf``, the number
-      of ``runs``, and the means of the metrics over them, with ``psnr_deviation`` between runs if
-      there are several.
+      A line for each group: the values of the keys, ``dataset``, ``method``, ``codec`` and ``qf``,
+      the number of ``runs``, and the means of the metrics over them, with ``psnr_deviation``
+      between runs if there are several.
 
     Raises:
       ValueError: no config has such a key, or there are no scores of restored pictures.
     """
-    columns = list(dict.fromkeys([*keys, "dataset", "codec", "qf"]))
+    columns = list(dict.fromkeys([*keys, *OF_SCORES]))
+    needs_config = any(key not in (*OF_SCORES, "run") for key in keys)
     groups: dict[tuple[Any, ...], list[Record]] = {}
     found: set[str] = set()
     for run in runs:
+        if run.config is None and needs_config:
+            continue
         for row in [*run.rows, *run.other_rows]:
             if row["method"] == row["codec"]:
                 continue
@@ -42,7 +46,8 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
             found |= {k for k, value in zip(columns, values, strict=True) if value is not None}
             groups.setdefault(values, []).append(row)
     if not groups:
-        raise ValueError("no scores of restored pictures in these results")
+        kind = " of trainings" if needs_config else ""
+        raise ValueError(f"no scores of restored pictures in these results{kind}")
     if unknown := [key for key in columns if key not in found]:
         raise ValueError(f"--group-by {unknown[0]}: no run here has such a key in its config")
     lines = []

@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,7 +21,7 @@ class Run:
     """A folder with results.
 
     Attributes:
-      name: its folder's path below the one that was searched.
+      name: see `find_runs`.
       folder: where it is.
       rows: means over a test set of JPEG images, as described in `evaluator.evaluate`.
       images: the same for each image.
@@ -80,19 +81,42 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
       FileNotFoundError: there is no such folder, or there are no results.
       ValueError: a file is damaged; the message names it.
     """
-    names: dict[Path, str] = {}  # by the file: folders may lie in each other
-    for folder in folders:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: there is no such folder")
-        for path in sorted(folder.rglob(RESULTS_FILE)):
-            name = path.parent.relative_to(folder).as_posix()
-            names.setdefault(path.resolve(), folder.resolve().name if name == "." else name)
+    names = find_runs(folders, RESULTS_FILE)
     if not names:
         raise FileNotFoundError(
             f"{', '.join(map(str, folders))}: there is no {RESULTS_FILE}, which casjax train and "
             "casjax evaluate write"
         )
     return [_read_run(path, name) for path, name in names.items()]
+
+
+def find_runs(
+    folders: Sequence[Path], file_name: str, *, taken: Collection[str] = ()
+) -> dict[Path, str]:
+    """Find all files of a name below some folders, and name the run that each belongs to.
+
+    Args:
+      folders: where to look; may lie in each other.
+      file_name: which every run has.
+      taken: names that runs must not have.
+
+    Returns:
+      Names by the paths of the files: the folder's path below the one that was searched, or, where
+      another run has the same or it is taken, its whole path.
+
+    Raises:
+      FileNotFoundError: there is no such folder.
+    """
+    names: dict[Path, tuple[str, str]] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: there is no such folder")
+        for path in sorted(folder.rglob(file_name)):
+            name = path.parent.relative_to(folder).as_posix()
+            short = folder.resolve().name if name == "." else name
+            names.setdefault(path.resolve(), (short, path.parent.as_posix()))
+    count = Counter([*taken, *(short for short, _ in names.values())])
+    return {path: short if count[short] == 1 else whole for path, (short, whole) in names.items()}
 
 
 def _read_run(path: Path, name: str) -> Run:
