@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import small
 from small import ARCNN
 
 from casjax.files import write_json
@@ -77,6 +78,21 @@ def test_configs_that_are_torn_or_of_another_version_are_named(tmp_path, config,
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(ValueError, match=message):
         pretrained.load_network(str(tmp_path))
+
+
+def test_only_a_file_stands_for_a_phase(tmp_path):
+    workdir = tmp_path / "multiscale"
+    workdir.mkdir()
+    config = small.get_config()
+    config.model = {"name": "arcnn"}
+    write_json(workdir / "config.json", config.to_dict())
+    for phase in ("multiscale", "finetune"):
+        (workdir / f"{phase}.safetensors").touch()
+    steps = {
+        name: pretrained.describe_network(str(workdir / name))["steps"]
+        for name in ("", "multiscale.safetensors", "finetune.safetensors")
+    }
+    assert steps[""] == steps["finetune.safetensors"] > steps["multiscale.safetensors"] > 0
 
 
 def test_what_is_not_there_is_named():

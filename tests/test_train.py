@@ -124,11 +124,37 @@ def test_no_dtype_is_chosen_that_rounds_the_picture(name, dtype, config, tmp_pat
 def test_a_dtype_that_is_slow_here_is_warned_of(
     dtype, fastest, warned, config, monkeypatch, caplog
 ):
-    config.model.dtype = dtype
+    config.model.name, config.model.dtype = "cascnn", dtype
     monkeypatch.setattr(train, "fastest_dtype", lambda: fastest)
     with caplog.at_level("WARNING", logger="absl"):
         train.warn_of_slow_dtype(config)
     assert ("float32, the choice of 'auto'" in caplog.text) == warned
+
+
+def test_no_dtype_is_taken_from_a_run_that_saved_nothing(config, tmp_path, monkeypatch):
+    config.model.name, config.model.dtype = "cascnn", "auto"
+    (tmp_path / "config.json").write_text(
+        json.dumps(config.to_dict() | {"model": {"name": "cascnn", "dtype": "bfloat16"}})
+    )
+    monkeypatch.setattr(train, "fastest_dtype", lambda: "bfloat16")
+    assert train.with_dtype(config, tmp_path).model.dtype == "mixed"
+    (tmp_path / "checkpoints/8").mkdir(parents=True)
+    assert train.with_dtype(config, tmp_path).model.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("finetune.warmup_steps", 10**6, "expected less than the phase's"),
+        ("optimizer.slow_layers", ("A9",), "the network has no A9"),
+        ("initial_weights", "nowhere", "nowhere: no weights there"),
+    ],
+)
+def test_mistakes_leave_no_workdir(key, value, message, config, tmp_path):
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train.train_and_evaluate(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_workdir_of_a_network_without_a_dtype_tells_none(config, tmp_path, monkeypatch):

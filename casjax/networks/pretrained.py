@@ -127,8 +127,9 @@ def describe_network(name: str) -> dict[str, Any]:
     """
     if name in manifest():
         return {key: value for key, value in manifest()[name].items() if key not in NOT_DESCRIBING}
-    phase = Path(name).stem
-    last_phase = phase if phase in provenance.PHASES else provenance.PHASES[-1]
+    path = Path(name)
+    is_of_phase = path.is_file() and path.stem in provenance.PHASES
+    last_phase = path.stem if is_of_phase else provenance.PHASES[-1]
     return provenance.of_run(_config_of_run(name), last_phase=last_phase)
 
 

@@ -39,7 +39,7 @@ def load_weights(path: Path, like: Any) -> Any:
       ValueError: the file is damaged, of another network, or not finite; the message names all
         differences, or all such arrays.
     """
-    file = _weights_file(path)
+    file = require_weights(path)
     try:
         arrays = safetensors.numpy.load_file(file)
     except safetensors.SafetensorError as error:
@@ -69,7 +69,7 @@ def are_weights_of(path: Path, like: Any) -> bool:
       FileNotFoundError: there are no weights at ``path``.
       ValueError: the file is damaged.
     """
-    file = _weights_file(path)
+    file = require_weights(path)
     try:
         with safetensors.safe_open(file, framework="numpy") as arrays:
             names = arrays.keys()
@@ -88,7 +88,12 @@ def weights_sha256(variables: Any) -> str:
     return digest.hexdigest()
 
 
-def _weights_file(path: Path) -> Path:
+def require_weights(path: Path) -> Path:
+    """Return the file of weights that a path, a file's or a finished run's, stands for.
+
+    Raises:
+      FileNotFoundError: there are none.
+    """
     file = path / WEIGHTS_FILE if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(

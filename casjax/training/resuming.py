@@ -10,11 +10,12 @@ from absl import logging
 from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 from casjax.training.steps import TrainState
 
+# Keys that may differ between the processes of a run, each of which reads files of its own machine.
+FOLDERS = ("data.cutouts_dir", "data.images_dir")
 # Keys that may change between two runs in one workdir: the training does not depend on them.
 FREE_KEYS = (
+    *FOLDERS,
     "checkpoints",
-    "data.cutouts_dir",
-    "data.images_dir",
     "devices",
     "evaluation",
     "loop",
@@ -78,8 +79,9 @@ def differences(stored: Mapping[str, Any], config: Mapping[str, Any]) -> list[st
 
 
 def digest_of(config: Mapping[str, Any]) -> str:
-    """Return the first digits of a SHA-256 of a config, except for `FREE_KEYS`."""
-    return hashlib.sha256("\n".join(differences({}, config)).encode()).hexdigest()[:16]
+    """Return the first digits of a SHA-256 of a config, except for `FOLDERS`."""
+    values = [s for key, s in config_differences({}, config) if not key.startswith(FOLDERS)]
+    return hashlib.sha256("\n".join(values).encode()).hexdigest()[:16]
 
 
 def config_differences(

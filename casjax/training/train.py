@@ -15,6 +15,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import optax
 from absl import logging
 from ml_collections import ConfigDict
 
@@ -28,7 +29,7 @@ from casjax.models.convolutions import fastest_dtype
 from casjax.networks.colour import is_for_colour, load_start
 from casjax.networks.manifest import find_weights
 from casjax.networks.provenance import PHASES
-from casjax.networks.weights import save_weights, weights_sha256
+from casjax.networks.weights import require_weights, save_weights, weights_sha256
 from casjax.networks.workdir import (
     CHECKPOINTS_FOLDER,
     CONFIG_FILE,
@@ -45,7 +46,7 @@ from casjax.training.interruption import sigterm_stops
 from casjax.training.journal import Journal, Say, status_file
 from casjax.training.loop import Intervals, Steps, fit
 from casjax.training.optimizer import make_optimizer
-from casjax.training.phases import plan_phases
+from casjax.training.phases import Phase, plan_phases
 from casjax.training.profiling import profiling
 from casjax.training.resuming import digest_of, resume
 from casjax.training.run_record import RunRecord
@@ -56,7 +57,7 @@ from casjax.training.steps import (
     make_validation_step,
     on_devices,
 )
-from casjax.training.workplace import enter, read_config
+from casjax.training.workplace import enter, has_checkpoint, read_config
 
 
 def train_and_evaluate(
@@ -91,6 +92,8 @@ def train_and_evaluate(
     model = create_model(**config.model)
     shapes = variable_shapes(model)
     require_fit(config.to_dict(), model, outputs=count_outputs(model, shapes))
+    phases, optimizer = plan(config, shapes)
+    require_start(config, workdir)
     devices = choose_devices(config.devices, batch_size=config.batch_size)
     pictures = plan_pictures(config.evaluation.datasets)
     with (
@@ -112,7 +115,15 @@ def train_and_evaluate(
             for source in tests:
                 require_readable(source)
         variables = train(
-            config, model, shapes, devices, workdir, say=say, profile_steps=profile_steps
+            config,
+            model,
+            shapes,
+            phases,
+            optimizer,
+            devices,
+            workdir,
+            say=say,
+            profile_steps=profile_steps,
         )
         with processes.first_goes_ahead("evaluation"):
             if not processes.is_first():
@@ -134,7 +145,7 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
     """
     if config.model.get("dtype") != "auto":
         return config
-    begun = read_config(workdir / CONFIG_FILE) or {}
+    begun = (has_checkpoint(workdir) and read_config(workdir / CONFIG_FILE)) or {}
     dtype = begun.get("model", {}).get("dtype") or fastest_dtype()
     if not begun and dtype == "bfloat16" and config.model.name == "cascnn":
         dtype = "mixed"
@@ -145,13 +156,38 @@ def with_dtype(config: ConfigDict, workdir: Path) -> ConfigDict:
 
 
 def warn_of_slow_dtype(config: ConfigDict) -> None:
-    """Tell whoever chose bfloat16, or resumes a run begun in it, where float32 is faster."""
-    dtype = config.model.get("dtype")
-    if dtype in ("bfloat16", "mixed") and fastest_dtype() == "float32":
+    """Tell whoever chose bfloat16 for CAS-CNN, or resumes in it, where float32 is faster."""
+    dtype, name = config.model.get("dtype"), config.model.name
+    if name == "cascnn" and dtype in ("bfloat16", "mixed") and fastest_dtype() == "float32":
         logging.warning(
             "model.dtype=%r: this processor trains CAS-CNN faster in float32, the choice of 'auto'",
             dtype,
         )
+
+
+def plan(
+    config: ConfigDict, shapes: Mapping[str, Any]
+) -> tuple[Sequence[Phase], optax.GradientTransformation]:
+    """Return the phases and the optimizer for a network with variables of these shapes.
+
+    Raises:
+      ValueError: a warm-up is longer than its phase, or the network has no layer of a name.
+    """
+    phases = plan_phases({name: config[name] for name in PHASES}, batch_size=config.batch_size)
+    optimizer = make_optimizer(phases, config.model.get("dtype", "float32"), **config.optimizer)
+    jax.eval_shape(optimizer.init, shapes["params"])
+    return phases, optimizer
+
+
+def require_start(config: ConfigDict, workdir: Path) -> None:
+    """Check that the initial weights are there, unless a run resumes.
+
+    Raises:
+      FileNotFoundError: there are none.
+      ValueError: they ship with the package and are damaged.
+    """
+    if config.initial_weights and not has_checkpoint(workdir):
+        require_weights(find_weights(config.initial_weights))
 
 
 def choose_devices(count: int, *, batch_size: int) -> list[jax.Device]:
@@ -205,6 +241,8 @@ def train(
     config: ConfigDict,
     model: nn.Module,
     shapes: dict[str, Any],
+    phases: Sequence[Phase],
+    optimizer: optax.GradientTransformation,
     devices: Sequence[jax.Device],
     workdir: Path,
     *,
@@ -213,8 +251,6 @@ def train(
 ) -> dict[str, Any]:
     """Train to the end of the last phase, unless already done, and return the variables."""
     settings = config.to_dict()
-    phases = plan_phases({name: config[name] for name in PHASES}, batch_size=config.batch_size)
-    optimizer = make_optimizer(phases, config.model.get("dtype", "float32"), **config.optimizer)
 
     def state_of(variables: dict[str, Any]) -> TrainState:
         return TrainState(jnp.int32(0), variables, optimizer.init(variables["params"]))

@@ -63,12 +63,12 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
 
     A run with checkpoints resumes from them. One that was stopped before its first checkpoint has
     left records, and starts over, even with another config. Results without checkpoints belong to
-    another run, unless they were made with the same config.
+    another run, unless they were made with the same config; a finished run is not repeated.
 
     Raises:
       ValueError: there are files that would be lost; the message names some.
     """
-    if next((workdir / CHECKPOINTS_FOLDER).glob("[0-9]*"), None):
+    if has_checkpoint(workdir):
         return
     stored = read_config(workdir / CONFIG_FILE)
     if stored is None:
@@ -76,7 +76,7 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
     elif differences(stored, config):
         endangered = [*RESULTS, *pictures]
     else:
-        return
+        endangered = [WEIGHTS_FILE]
     there = [name for name in endangered if (workdir / name).exists()]
     if there:
         raise ValueError(
@@ -84,6 +84,11 @@ def require_own(workdir: Path, config: Mapping[str, Any], pictures: Iterable[str
             "checkpoint of it: choose another --workdir (to train a network that is there "
             f"further: with --config.initial_weights={workdir})"
         )
+
+
+def has_checkpoint(workdir: Path) -> bool:
+    """Return whether a run in this folder would resume."""
+    return next((workdir / CHECKPOINTS_FOLDER).glob("[0-9]*"), None) is not None
 
 
 def read_config(path: Path) -> dict[str, Any] | None:
