@@ -31,6 +31,7 @@ from casjax.restoration.options import Options
 from casjax.restoration.restoring import restore_photograph
 
 ALLOWED = 0.02  # dB of PSNR that a picture may lose
+PERFECT = 100.0  # dB: above all others
 DRAWINGS = "drawings"
 QUALITIES = {
     "live1": (*range(5, 90, 5), *range(90, 101)),
@@ -90,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return for each picture of a set its `image`, the JPEG's PSNR as `jpeg`, `gain` and `said`.
 
-    Infinite gains, of pictures that equal the clean ones before or after, count as zero.
+    A picture that equals the clean one has a PSNR of `PERFECT`.
     """
     records = []
     for number, (image, clean) in enumerate(pictures(name, options)):
@@ -100,7 +101,6 @@ def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str
         before = np.asarray(Image.open(io.BytesIO(file)))
         after, said = restored(file, options)
         jpeg, gain = psnr(before, clean), psnr(after, clean) - psnr(before, clean)
-        gain = gain if np.isfinite(gain) else 0.0
         records.append({"image": image, "jpeg": jpeg, "gain": gain, "said": said})
     return records
 
@@ -127,7 +127,7 @@ def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:
 def psnr(pixels: Pixels, clean: Pixels) -> float:
     """Return the PSNR over all channels in dB."""
     error = np.square(pixels.astype(np.float64) - clean).mean()
-    return float(10 * np.log10(255**2 / error)) if error else np.inf
+    return float(10 * np.log10(255**2 / error)) if error else PERFECT
 
 
 def is_worse(record: dict[str, Any]) -> bool:

@@ -122,6 +122,7 @@ def test_the_command_writes_records(tmp_path, capsys, monkeypatch):
         ["--batches", "8,"],
         ["--dtypes", "mixed", "--models", "cascnn,l4"],
         ["--json", "nowhere/figures"],
+        ["--json", "."],
     ],
 )
 def test_wrong_usage(wrong, capsys):

@@ -161,8 +161,10 @@ def make_settings(options: argparse.Namespace) -> Any:
         raise ValueError(f"no network {', '.join(unknown)}: expected {', '.join(sorted(MODELS))}")
     if "mixed" in (options.dtypes or []) and models != ["cascnn"]:
         raise ValueError("--dtypes mixed needs --models cascnn, the only network that has it")
-    if options.json and not options.json.parent.is_dir():
-        raise ValueError(f"--json {options.json}: there is no folder {options.json.parent}")
+    if options.json and not os.access(options.json.parent, os.W_OK):
+        raise ValueError(f"--json {options.json}: cannot write to {options.json.parent}")
+    if options.json and options.json.is_dir():
+        raise ValueError(f"--json {options.json}: it is a folder, expected a file")
     if options.compare and importlib.util.find_spec("torch") is None:
         raise ValueError("--compare torch needs PyTorch: pip install -e '.[torch]'")
     return Settings(

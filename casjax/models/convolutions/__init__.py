@@ -277,7 +277,7 @@ def conv_to_few(
 
     A matrix product gives the k x k taps of every pixel and channel, and that many shifted images
     are summed: the concatenation, 257 channels at full resolution, never exists. Sums are float32
-    whatever the dtype, because the result is an image and bfloat16 has fewer than 8 bits.
+    whatever the dtype, because the result is an image and bfloat16 has only 8 bits.
 
     Args:
       parts: arrays ``[n, h, w, c_i]`` whose ``c_i`` add up to ``c_in``.
