@@ -1,6 +1,6 @@
 """What the tests of the convolutions' formulations share: exact results, and how near they are.
 
-Also the mark of those that need oneDNN.
+Also the marks of those that need oneDNN.
 """
 
 from functools import partial
@@ -12,8 +12,9 @@ import pytest
 from casjax.models.convolutions import probe
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-NEEDS_ONEDNN = pytest.mark.skipif(
-    not probe.onednn_works(), reason="oneDNN does not work on this machine"
+NEEDS_ONEDNN, NEEDS_ITS_BFLOAT16 = (
+    pytest.mark.skipif(not probe.onednn_works(dtype), reason=f"oneDNN is not used here in {dtype}")
+    for dtype in ("float32", "bfloat16")
 )
 
 

@@ -6,18 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from convolving import LAYOUT, NEEDS_ONEDNN
+from convolving import LAYOUT, NEEDS_ITS_BFLOAT16, NEEDS_ONEDNN
 from jax import lax
 
 from casjax.models import convolutions
 from casjax.models.convolutions import probe
 from casjax.models.convolutions.activation import Activation
 
-FORMULATIONS = [
-    "direct",
-    "winograd",
-    pytest.param("onednn", marks=NEEDS_ONEDNN),
-]
+FORMULATIONS, IN_BFLOAT16 = (
+    ["direct", "winograd", pytest.param("onednn", marks=mark)]
+    for mark in (NEEDS_ONEDNN, NEEDS_ITS_BFLOAT16)
+)
 
 
 def normal(seed, *shape):
@@ -115,7 +114,7 @@ def test_to_few_channels_is_the_convolution_of_the_concatenation(size, channels,
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", IN_BFLOAT16)
 def test_to_few_channels_sums_in_float32(formulation):
     parts, kernel = [normal(0, 1, 4, 4, 300)], normal(1, 3, 3, 300, 1)
     exact = convolutions.conv_to_few(parts, kernel, formulation)
@@ -127,7 +126,7 @@ def test_to_few_channels_sums_in_float32(formulation):
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("formulation", FORMULATIONS)
+@pytest.mark.parametrize("formulation", IN_BFLOAT16)
 def test_gradients_in_bfloat16_of_a_convolution_to_few_channels(formulation):
     x, kernel, weights = normal(0, 2, 6, 8, 64), normal(1, 3, 3, 64, 1), normal(2, 2, 6, 8, 1)
 
@@ -148,7 +147,7 @@ WIDE, ODD, FROM_ONE = (3, 3, 128, 128), (5, 5, 128, 128), (3, 3, 1, 128)
 
 @pytest.mark.parametrize("works", [True, False])
 def test_the_choice_of_formulation(works, monkeypatch):
-    monkeypatch.setattr(probe, "onednn_works", lambda: works)
+    monkeypatch.setattr(probe, "onednn_works", lambda _: works)
     choices = [
         convolutions.resolve("auto", dtype, kernel)
         for dtype in ("float32", "bfloat16")
@@ -181,6 +180,6 @@ def test_what_is_asked_for_by_name(monkeypatch):
     assert convolutions.resolve("direct", "float32", WIDE) == "direct"
     with pytest.raises(ValueError, match="expected one of 'auto', 'direct', 'winograd', 'onednn'"):
         convolutions.resolve("fft", "float32", WIDE)
-    monkeypatch.setattr(probe, "onednn_works", lambda: False)
-    with pytest.raises(ValueError, match="onednn': it does not work here"):
+    monkeypatch.setattr(probe, "fault_in", lambda _: "it is wrong")
+    with pytest.raises(ValueError, match=r"onednn': not used here \(it is wrong\); use 'auto'"):
         convolutions.resolve("onednn", "float32", WIDE)

@@ -8,7 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from convolving import LAYOUT, NEEDS_ONEDNN, assert_close, in_float64, output_and_gradients
+from convolving import (
+    LAYOUT,
+    NEEDS_ITS_BFLOAT16,
+    NEEDS_ONEDNN,
+    assert_close,
+    in_float64,
+    output_and_gradients,
+)
 from jax import lax
 
 from casjax.models import convolutions
@@ -17,7 +24,9 @@ from casjax.models.convolutions import onednn, probe
 # Of the largest magnitude of a result: float32 as everywhere, bfloat16 to its 8 bits.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}
 
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("bfloat16", marks=NEEDS_ITS_BFLOAT16)]
+)
 
 
 def draw(shape, size, co, padding, dtype):
@@ -81,7 +90,7 @@ def test_parts_are_convolved_as_their_concatenation(co, dtype, monkeypatch):
     assert_close(found, in_float64(partial(direct, 1), (x, kernel, dy)), TOLERANCE[dtype])
 
 
-@NEEDS_ONEDNN
+@NEEDS_ITS_BFLOAT16
 def test_sums_are_rounded_once():
     """9 * 300 terms: sums in bfloat16 would be wrong by several times its last bit."""
     x, kernel, _ = draw((1, 3, 3, 300), 3, 16, 0, "bfloat16")
@@ -97,7 +106,7 @@ def test_multiplies_as_xla_does(transpose_a, dtype, monkeypatch):
     a, b = (jnp.asarray(np.random.default_rng(0).normal(size=(37, 37)), dtype) for _ in range(2))
     a, b = a[:, :21] if transpose_a else a[:21], b[:, :19]
     found = convolutions.matmul(a, b, jnp.float32, transpose_a=transpose_a)
-    monkeypatch.setattr(probe, "onednn_works", lambda: False)
+    monkeypatch.setattr(probe, "onednn_works", lambda _: False)
     expected = convolutions.matmul(a, b, jnp.float32, transpose_a=transpose_a)
     assert found.shape == expected.shape == (21, 19)
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -184,7 +193,7 @@ def test_a_verdict_without_a_folder_is_found_out_each_time(cache, monkeypatch):
 
 def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):
     monkeypatch.setattr(probe, "_TRIAL", "import os; os.abort()")
-    assert not probe.onednn_works()
+    assert not probe.onednn_works("float32")
     assert "oneDNN is not used" in caplog.text
     x, kernel, _ = draw((1, 8, 8, 2), 5, 3, 0, "bfloat16")
     assert convolutions.conv(x, kernel, "auto").shape == (1, 4, 4, 3)
@@ -193,12 +202,12 @@ def test_a_trial_that_aborts_leaves_the_other_forms(cache, monkeypatch, caplog):
 @pytest.mark.parametrize("ending", ["import os; os.kill(os.getpid(), 9)", "no.such(thing)"])
 def test_a_trial_that_lacked_memory_is_tried_again(cache, monkeypatch, ending):
     monkeypatch.setattr(probe, "_TRIAL", ending)
-    assert not probe.onednn_works()
+    assert not probe.onednn_works("float32")
     is_final = ending.startswith("no")
     assert cache.exists() == is_final
     probe.verdict.cache_clear()
     monkeypatch.setattr(probe, "_ask_child", lambda: probe.Verdict(fault="", bfloat16_gain=2.0))
-    assert probe.onednn_works() != is_final
+    assert probe.onednn_works("float32") != is_final
 
 
 @pytest.mark.parametrize("errors", [(1e-9, math.nan), (math.nan, 1e-9), (1e-9, 1.0)])
@@ -207,6 +216,20 @@ def test_results_that_are_no_numbers_are_wrong(errors, monkeypatch, capsys):
     monkeypatch.setattr(probe, "_error_of_product", lambda _: errors[1])
     probe._try()
     assert json.loads(capsys.readouterr().out)["fault"] == "its float32 is wrong"
+
+
+def test_bfloat16_is_not_tried_without_units_for_it(cache, monkeypatch, capsys):
+    monkeypatch.setattr(probe, "processor", lambda: "flags : fma avx2 avx512f avx512_vnni")
+    monkeypatch.setattr(probe, "_error", lambda x, *_: 1.0 if x.dtype == "bfloat16" else 0.0)
+    monkeypatch.setattr(probe, "_error_of_product", lambda _: 0.0)
+    probe._try()
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"fault": "", "bfloat16_gain": 0.0}
+    monkeypatch.setattr(probe, "_ask_child", lambda: probe.Verdict(**found))
+    assert probe.onednn_works("float32")
+    assert not probe.onednn_works("bfloat16")
+    with pytest.raises(ValueError, match=r"not used here \(.* no units for bfloat16\); use"):
+        convolutions.resolve("onednn", "bfloat16", (5, 5, 8, 8))
 
 
 def test_other_processors_are_not_tried(cache, monkeypatch):

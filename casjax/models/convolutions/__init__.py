@@ -49,15 +49,13 @@ def resolve(
     if formulation == "auto":
         if jax.default_backend() != "cpu":
             return "direct"
-        works = probe.onednn_works()
+        works = probe.onednn_works(dtype)
         wide = min(channels) >= CHANNELS_FOR_WINOGRAD and jnp.dtype(dtype) == jnp.float32
         if works and not (for_winograd and wide):
             return "onednn"
         formulation = "winograd"
-    if formulation == "onednn" and not probe.onednn_works():
-        raise ValueError(
-            "model.convolution='onednn': it does not work here (see the log); use 'auto'"
-        )
+    if formulation == "onednn" and (fault := probe.fault_in(dtype)):
+        raise ValueError(f"model.convolution='onednn': not used here ({fault}); use 'auto'")
     if formulation not in get_args(Formulation):
         expected = ", ".join(map(repr, get_args(Formulation)))
         raise ValueError(f"model.convolution={formulation!r}: expected one of {expected}")
@@ -309,7 +307,7 @@ def matmul(a: jax.Array, b: jax.Array, dtype: DTypeLike, *, transpose_a: bool = 
     Returns:
       ``[m, n]``.
     """
-    if probe.onednn_works():
+    if probe.onednn_works(a.dtype):
         return onednn.matmul(a, b, dtype, transpose_a=transpose_a)
     product = jnp.matmul(a.T if transpose_a else a, b, preferred_element_type=jnp.float32)
     return product.astype(dtype)

@@ -4,6 +4,9 @@ They are internal to XLA: with another version or on another processor they may 
 or abort the process. So a child process first compares them with `lax`, in a few seconds. Its
 result is stored beside JAX's compilation cache, or in the user's cache folder, by jaxlib version
 and processor.
+
+Its bfloat16 is not even tried where the processor has no units for it: there oneDNN 3.7.3 (jaxlib
+0.10.2) starts parallel work within parallel work, for which XLA's few threads may wait for ever.
 """
 
 import functools
@@ -24,12 +27,14 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
 from casjax.files import user_cache_folder, write_json
 from casjax.models.convolutions import onednn
 
-FORM = 5  # increase it when what is tried changes
+FORM = 6  # increase it when what is tried changes
 PATIENCE = 300  # seconds
+UNITS_FOR_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # flags of a processor
 # Images, height and width, channels in and out, kernel and padding: every code path, odd sizes.
 TRIED = ((2, 9, 33, 17, 2, 1), (1, 13, 1, 5, 11, 0), (2, 5, 64, 96, 3, 1), (1, 7, 19, 1, 5, 2))
 TOLERANCE = {"float32": 1e-5, "bfloat16": 2**-7}  # of the largest magnitude
@@ -41,16 +46,25 @@ class Verdict(TypedDict):
 
     Attributes:
       fault: why oneDNN is not used; "" where it works.
-      bfloat16_gain: how many times as fast bfloat16 is as float32, in a layer of CAS-CNN.
+      bfloat16_gain: how many times as fast bfloat16 is as float32, in a layer of CAS-CNN; 0 where
+        oneDNN is not used for it.
     """
 
     fault: str
     bfloat16_gain: float
 
 
-def onednn_works() -> bool:
-    """Return whether the calls of `onednn` give the right results on this machine."""
-    return not verdict()["fault"]
+def onednn_works(dtype: DTypeLike) -> bool:
+    """Return whether the calls of `onednn` give the right results on this machine, in a dtype."""
+    return not fault_in(dtype)
+
+
+def fault_in(dtype: DTypeLike) -> str:
+    """Return why oneDNN is not used for a dtype; "" where it is."""
+    found = verdict()
+    if found["fault"] or jnp.dtype(dtype) != jnp.bfloat16:
+        return found["fault"]
+    return "" if found["bfloat16_gain"] else "this processor has no units for bfloat16"
 
 
 @functools.cache
@@ -106,6 +120,11 @@ def processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
 
 
+def has_units_for_bfloat16() -> bool:
+    """Return whether this processor is known to have such units, which only Linux tells."""
+    return not UNITS_FOR_BFLOAT16.isdisjoint(processor().split())
+
+
 def _ask_child() -> Verdict:
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     package = str(Path(__file__).parents[3])
@@ -125,16 +144,17 @@ def _ask_child() -> Verdict:
 def _try() -> None:
     """Run the trial in the child process: its last line of output is the verdict."""
     random = np.random.default_rng(0)
-    for dtype, tolerance in TOLERANCE.items():
+    dtypes = ["float32", *(["bfloat16"] if has_units_for_bfloat16() else [])]
+    for dtype in dtypes:
         for n, side, ci, co, size, padding in TRIED:
             shapes = (n, side, side + 3, ci), (size, size, ci, co)
             x, kernel = (jnp.asarray(random.normal(size=shape), dtype) for shape in shapes)
             errors = _error(x, kernel, padding), _error_of_product(kernel.reshape(-1, co))
-            if not all(error <= tolerance for error in errors):
+            if not all(error <= TOLERANCE[dtype] for error in errors):
                 print(json.dumps(Verdict(fault=f"its {dtype} is wrong", bfloat16_gain=0.0)))
                 return
-    times = [_seconds(dtype) for dtype in TOLERANCE]
-    print(json.dumps(Verdict(fault="", bfloat16_gain=round(times[0] / times[1], 2))))
+    gain = round(_seconds("float32") / _seconds("bfloat16"), 2) if "bfloat16" in dtypes else 0.0
+    print(json.dumps(Verdict(fault="", bfloat16_gain=gain)))
 
 
 @functools.partial(jax.jit, static_argnums=2)
