@@ -1,5 +1,6 @@
 """Exported networks, run by ONNX Runtime and by JAX alone, against the networks themselves."""
 
+import dataclasses
 import datetime
 import json
 import shlex
@@ -107,7 +108,7 @@ def command(monkeypatch, tmp_path, capsys):
     def load_network(name):
         if name != "small":
             raise FileNotFoundError(f"{name}: no network of that name ships")
-        return network("arcnn")
+        return dataclasses.replace(network("arcnn"), name=name)
 
     monkeypatch.setattr(pretrained, "load_network", load_network)
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
@@ -137,23 +138,54 @@ def test_command_writes_what_it_checked_in_a_fresh_process(command, tmp_path):
     facts = json.loads((folder / "small.json").read_text())
     assert "quality 15 to 25" in facts["purpose"]
     assert facts["height and width"] == "any"
-    written = datetime.date.fromisoformat(facts["written"])
-    assert abs((datetime.datetime.now(datetime.UTC).date() - written).days) <= 1
-    assert f"6 months after jaxlib {jaxlib.__version__} was" in facts["stablehlo serves"]
+    for about in facts["files"].values():
+        written = datetime.date.fromisoformat(about["written"])
+        assert abs((datetime.datetime.now(datetime.UTC).date() - written).days) <= 1
+    after = f"6 months after jaxlib {jaxlib.__version__} was"
+    assert after in facts["files"]["stablehlo"]["serves"]
     model = onnx.load(folder / "small.onnx")
     opset, ir_version = model.opset_import[0].version, model.ir_version
-    assert f"for opset {opset}, IR version {ir_version}, or later" in facts["onnx serves"]
+    later = f"for opset {opset}, IR version {ir_version}, or later"
+    assert later in facts["files"]["onnx"]["serves"]
     status, _, errors = command("small", "-o", "deep/exported")
     assert status == 2
     assert "small.stablehlo exists: --overwrite replaces it" in errors.splitlines()[-1]
-    program, *anew = shlex.split(facts["made anew by"])
-    assert (program, anew.pop(0)) == ("casjax", "export")
-    options = export.make_parser().parse_args(anew)
-    assert (options.network, options.formats, options.overwrite) == (
-        "small",
-        [*export.FORMATS],
-        True,
-    )
+    for file_format, about in facts["files"].items():
+        program, *anew = shlex.split(about["made anew by"])
+        assert (program, anew.pop(0)) == ("casjax", "export")
+        options = export.make_parser().parse_args(anew)
+        found = options.network, options.formats, options.overwrite
+        assert found == ("small", [file_format], True)
+
+
+def test_formats_may_be_written_one_after_another(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(export, "serialize", lambda *_: b"content")
+    monkeypatch.setattr(export, "require_libraries", lambda _: None)
+    monkeypatch.setattr(export, "largest_difference", lambda *_: 0.0)
+    for file_format in ("onnx", "stablehlo"):
+        status, _, errors = command("small", "--formats", file_format)
+        assert (status, errors) == (0, "")
+    description = tmp_path / "small.json"
+    assert json.loads(description.read_text())["files"].keys() == {"onnx", "stablehlo"}
+    (tmp_path / "small.stablehlo").unlink()
+    command("small", "--formats", "onnx", "--overwrite")
+    assert json.loads(description.read_text())["files"].keys() == {"onnx"}
+    description.write_text('{"of": "something else"}')
+    status, _, errors = command("small", "--formats", "stablehlo")
+    assert status == 2
+    assert "small.json exists: --overwrite replaces it" in errors.splitlines()[-1]
+
+
+def test_numbers_that_are_none_are_no_agreement(command, monkeypatch, tmp_path):
+    def broken(network, *_):
+        variables = jax.tree.map(lambda leaf: leaf * float("nan"), network.variables)
+        return export_stablehlo(network.model, variables, platforms=["cpu"])
+
+    monkeypatch.setattr(export, "serialize", broken)
+    status, _, errors = command("small", "--formats", "stablehlo")
+    assert status == 1
+    assert "it differs from the network by nan" in errors
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_disagrees_is_not_written(command, monkeypatch, tmp_path):

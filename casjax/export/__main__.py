@@ -3,13 +3,14 @@
 Writes NAME.stablehlo for JAX, NAME.onnx for ONNX Runtime and similar runtimes, and NAME.json, which
 describes inputs and output, how long the files can be used and how to make them again. Each file is
 first run in a fresh process and compared with the network. Exit status: 0 done, 1 a file computes
-something else, 2 wrong usage.
+something else, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
 import dataclasses
 import datetime
 import importlib.util
+import json
 import os
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import casjax
+from casjax.cli import ExitStatus
 from casjax.files import replacing, write_json
 
 if TYPE_CHECKING:
@@ -38,15 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     options = parser.parse_args(arguments)
-    paths = [options.output / f"{name_of(options)}.{end}" for end in (*options.formats, "json")]
+    paths = [file_of(options, end) for end in options.formats]
+    description = file_of(options, "json")
     try:
         require_libraries(options.formats)
         existing = [path for path in paths if path.exists()]
+        if description.exists() and earlier_facts(options).get("network") != options.network:
+            existing.append(description)
         if existing and not options.overwrite:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
         from casjax.models import vary
         from casjax.networks import compilation, pretrained
 
+        require_cpu()
         compilation.cache_compilations()
         network = pretrained.load_network(options.network)
         # Every platform runs this formulation, and it is exact, whatever was used in training.
@@ -63,8 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         export(network, options)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    return 0
+        return ExitStatus.FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.DONE
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -73,7 +82,8 @@ def make_parser() -> argparse.ArgumentParser:
         prog="casjax export",
         description="Write a network as StableHLO and ONNX, weights included, for any batch, "
         "height and width.",
-        epilog="Exit status: 0 done, 1 a file computes something else, 2 wrong usage.",
+        epilog="Exit status: 0 done, 1 a file computes something else, 2 wrong usage, 130 "
+        "interrupted.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -96,6 +106,20 @@ def name_of(options: argparse.Namespace) -> str:
     return Path(options.network).resolve().name
 
 
+def file_of(options: argparse.Namespace, ending: str) -> Path:
+    """Return the path of a file: a format's, or the description, ``json``."""
+    return options.output / f"{name_of(options)}.{ending}"
+
+
+def earlier_facts(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the description of files that are there already; empty if there is none."""
+    try:
+        facts = json.loads(file_of(options, "json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
 def require_libraries(formats: Sequence[str]) -> None:
     """Refuse formats whose libraries are not installed."""
     for file_format in formats:
@@ -107,18 +131,29 @@ def require_libraries(formats: Sequence[str]) -> None:
                 )
 
 
+def require_cpu() -> None:
+    """Refuse an environment without the device on which files are compared with the network."""
+    import jax
+
+    try:
+        jax.devices("cpu")
+    except (AssertionError, RuntimeError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise ValueError(f"JAX_PLATFORMS={asked}: the files are checked on the CPU") from error
+
+
 def export(network: "Network", options: argparse.Namespace) -> None:
     """Write the files, each one only if it agrees with the network.
 
     Raises:
       ValueError: a file does not agree, or this network cannot be written.
     """
-    name, facts = name_of(options), describe(network)
+    facts = describe(network)
     inputs = noise(network)
     expected = restore(network, inputs)
     for file_format in options.formats:
         content = serialize(network, file_format, facts, options.platforms)
-        path = options.output / f"{name}.{file_format}"
+        path = file_of(options, file_format)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
             difference = largest_difference(file_format, temporary, inputs, expected)
@@ -128,8 +163,13 @@ def export(network: "Network", options: argparse.Namespace) -> None:
                     f"expected at most {TOLERANCE:.0e}"
                 )
         print(f"{path}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of the network")
-    facts |= serving(options)
-    write_json(options.output / f"{name}.json", facts)
+    others = {
+        file_format: about
+        for file_format, about in earlier_facts(options).get("files", {}).items()
+        if file_of(options, file_format).exists()
+    }
+    files = {file_format: about_file(file_format, options) for file_format in options.formats}
+    write_json(file_of(options, "json"), {**facts, "files": {**others, **files}})
 
 
 def describe(network: "Network") -> dict[str, str]:
@@ -170,33 +210,33 @@ def describe(network: "Network") -> dict[str, str]:
     }
 
 
-def serving(options: argparse.Namespace) -> dict[str, str]:
-    """Return how long each file can be used, and how to make it again, as texts by name.
+def about_file(file_format: str, options: argparse.Namespace) -> dict[str, str]:
+    """Return how long a file can be used, and how to make it again, as texts by name.
 
     Sources: JAX's documentation of `jax.export`, "Compatibility guarantees", which counts from when
     a jaxlib was built (jaxlib itself does not say when); ONNX Runtime's documentation of versions.
     """
-    import jaxlib
-
-    until = {
-        "stablehlo": "JAX guarantees it for a jaxlib built up to 6 months after jaxlib "
-        f"{jaxlib.__version__} was, or up to 3 weeks before; what counts is when they were built, "
-        "not when this file was written",
-    }
-    if "onnx" in options.formats:
+    again = ["casjax", "export", options.network, "-o", str(options.output)]
+    again += ["--overwrite", "--formats", file_format]
+    if file_format == "onnx":
         from casjax.export.onnx_graph import IR_VERSION, OPSET
 
-        until["onnx"] = (
+        serves = (
             "without a fixed end: every ONNX Runtime for "
             f"opset {OPSET}, IR version {IR_VERSION}, or later"
         )
-    again = ["casjax", "export", options.network, "-o", str(options.output)]
-    again += ["--overwrite", "--formats", *options.formats]
-    if "stablehlo" in options.formats:
+    else:
+        import jaxlib
+
+        serves = (
+            "JAX guarantees it for a jaxlib built up to 6 months after jaxlib "
+            f"{jaxlib.__version__} was, or up to 3 weeks before; what counts is when they were "
+            "built, not when this file was written"
+        )
         again += ["--platforms", *options.platforms]
     return {
         "written": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        **{f"{end} serves": until[end] for end in options.formats},
+        "serves": serves,
         "made anew by": shlex.join(again),
     }
 
@@ -268,7 +308,8 @@ def largest_difference(
             raise ValueError(f"the {file_format} file does not run: {reason[0]}")
         with np.load(outputs) as restored:
             pairs = zip(restored.values(), expected, strict=True)
-            return max(float(np.abs(ours - theirs).max()) for theirs, ours in pairs)
+            # NumPy's, because Python's would overlook what is not a number.
+            return float(np.max([np.abs(ours - theirs).max() for theirs, ours in pairs]))
 
 
 if __name__ == "__main__":
