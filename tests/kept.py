@@ -224,9 +224,12 @@ compression, subject areas of turned pictures; likewise in XMP, including motion
 and depth maps, which are not in the copy and are named. ICC profiles that are broken, or do not fit
 the copy's pixels, are left out and named, as is all other metadata that cannot be read: it never
 prevents restoring the picture. So are other application segments of JPEG files, such as thermal
-data and content credentials; of Photoshop's resources only IPTC is kept, the others, such as paths
-and previews, are not mentioned. A resolution outside 1 to 65,535 per inch is dropped. `--strip`
-keeps ICC profiles and whatever else defines the colours.
+data and content credentials, and unknown chunks of PNG files. Of Photoshop's resources only IPTC is
+kept; the others, such as paths and previews, are not mentioned, nor is what AVIF and JPEG 2000
+files hold besides. TIFF files get EXIF data written anew, in which maker notes, whose offsets are
+their own, may no longer be readable. A resolution outside 1 to 65,535 per inch is dropped.
+`--strip` keeps ICC profiles and PNG's chunks that define the colours; Adobe RGB that only EXIF data
+tells of is named.
 
 | pixels | result |
 |---|---|

@@ -6,20 +6,30 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage.data
 import tifffile
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageFile, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import IFDRational
 
 from casjax.color import rgb_to_luma
-from casjax.images import UnreadableImageError, find_images, read_luma, read_rgb, write_png
+from casjax.images import (
+    UnreadableImageError,
+    find_images,
+    photographs,
+    read_luma,
+    read_rgb,
+    write_png,
+)
 from casjax.images.depth import bits_per_sample
+from casjax.images.exif import PREFIX, is_adobe_rgb
 from casjax.images.iptc import to_raw_profile
 from casjax.images.kinds import kind_of
 from casjax.images.metadata import Metadata, upright
@@ -348,13 +358,13 @@ def test_tiff_keeps_what_describes_the_photograph():
     assert 0x0111 not in kept  # where a TIFF file keeps its pixels
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    checksum = zlib.crc32(name + body).to_bytes(4, "big")
+    return len(body).to_bytes(4, "big") + name + body + checksum
+
+
 def png_of_16_bits(channels: int) -> bytes:
     """Pillow reads such files, and writes none with colour."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        checksum = zlib.crc32(name + body).to_bytes(4, "big")
-        return len(body).to_bytes(4, "big") + name + body + checksum
-
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
     header = struct.pack(">IIBBBBB", 4, 4, 16, kind, 0, 0, 0)
     rows = (b"\0" + bytes(8 * channels)) * 4
@@ -595,6 +605,25 @@ def test_frames_are_read_one_by_one(format: str):
         assert photograph.notes == (f"frame {number + 1} of 3",)
 
 
+def test_frames_are_counted_beside_broken_metadata():
+    file = io.BytesIO()
+    first, second = (Image.new("RGB", (9, 8), (level, 0, 0)) for level in (40, 120))
+    first.save(file, format="PNG", save_all=True, append_images=[second])
+    head, body = file.getvalue()[:33], file.getvalue()[33:]  # behind the header's chunk
+    broken = bytearray(chunk(b"tEXt", b"Title\0a title"))
+    broken[-1] ^= 1
+    assert count_frames(head + bytes(broken) + body) == 2
+
+
+def test_chunks_that_no_copy_has_are_named():
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="PNG")
+    head, body = file.getvalue()[:33], file.getvalue()[33:]
+    others = chunk(b"caBX", b"content credentials") + chunk(b"tIME", bytes(7))
+    photograph = read_photograph(head + others + body, name="", max_pixels=10**6)
+    assert photograph.metadata.lost == ("PNG chunk caBX",)
+
+
 def test_photographs_of_a_file_are_read_one_by_one():
     pictures = [Image.fromarray(COLOUR), Image.fromarray(COLOUR[::-1]), Image.fromarray(GREY)]
     file = io.BytesIO()
@@ -667,3 +696,67 @@ def test_tags_of_tiff_that_no_copy_has_are_named():
     metadata = photograph_of(Image.fromarray(COLOUR), "TIFF", exif=tags).metadata
     assert metadata.lost == ("TIFF tags 285, 33550",)
     assert photograph_of(Image.fromarray(COLOUR), "TIFF").metadata.lost == ()
+
+
+def as_jpeg(**options):
+    file = io.BytesIO()
+    Image.fromarray(COLOUR).save(file, format="JPEG", **options)
+    return file.getvalue()
+
+
+def dcf_exif(index):
+    """EXIF data of a camera, with the directory that names the colours, and maker notes."""
+    tags = Image.Exif()
+    tags[0x010F] = "a camera"
+    tags[0xC4A5] = b"PrintIM0300"
+    tags[0x8769] = {0x829A: 0.5, 0x927C: b"notes", 0xA001: 65535, 0xA005: {1: index}}
+    return tags.tobytes()
+
+
+def test_directories_below_others_go_along_to_tiff():
+    data = as_jpeg(exif=dcf_exif("R03"))
+    photograph = read_photograph(data, name="photo", max_pixels=10**6)
+    written, lost = encode(
+        photograph.pixels,
+        alpha=None,
+        metadata=photograph.metadata,
+        file_format="tiff",
+        quality=None,
+        subsampling="4:4:4",
+    )
+    assert lost == ["TIFF tags 50341"]
+    with Image.open(io.BytesIO(written)) as image:
+        tags = image.getexif()
+        assert tags.get_ifd(0x8769)[0x829A] == 0.5
+        assert tags.get_ifd(0xA005)[1] == "R03"
+
+
+@pytest.mark.parametrize(("index", "is_adobe"), [("R03", True), ("R98", False)])
+def test_adobe_rgb_of_cameras_is_told(index, is_adobe):
+    exif = dcf_exif(index).removeprefix(PREFIX)
+    assert is_adobe_rgb(exif) == is_adobe
+    for cut in range(0, len(exif), 3):
+        assert is_adobe_rgb(exif[:cut]) in (is_adobe, False)
+
+
+def test_pillow_is_as_it_was_after_pictures_in_several_threads(monkeypatch):
+    limits = set()
+
+    def slow(*arguments, **options):
+        limits.add(Image.MAX_IMAGE_PIXELS)
+        time.sleep(0.01)
+        return opened(*arguments, **options)
+
+    opened = photographs._opened
+    monkeypatch.setattr(photographs, "_opened", slow)
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    data = as_jpeg()
+
+    def read(_):
+        read_photograph(data[:-20], name="cut", max_pixels=10**6, salvage=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(8)))
+    assert limits == {None}
+    after = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    assert after == before

@@ -1,7 +1,8 @@
 """Image files: the only package that uses Pillow.
 
 Only the formats in `FORMATS` are opened, so that no file, whatever its name, reaches a decoder that
-starts other programs, as the EPS decoder does. Pillow's limit on decompression bombs stays on.
+starts other programs, as the EPS decoder does. Pillow's limit on decompression bombs stays on, but
+in `photographs`, which has one of its own.
 """
 
 import os
@@ -129,7 +130,9 @@ def find_images(
     return sorted(find_files(folder, formats=decodable_formats(), unreadable=unreadable))
 
 
-def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> None:
+def write_png(
+    path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8], *, icc: bytes = b""
+) -> None:
     """Write pixels as a PNG file, replacing any existing file.
 
     The file gets its name only when it is complete: a call that fails leaves the old one, or none.
@@ -137,6 +140,7 @@ def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> No
     Args:
       path: where to write, in a folder that exists.
       pixels: uint8 [h, w] (grey) or [h, w, 3] (RGB) in 0..255.
+      icc: the profile of its colours; none is sRGB.
 
     Raises:
       ValueError: `pixels` is another kind of array.
@@ -147,4 +151,4 @@ def write_png(path: str | os.PathLike[str], pixels: npt.NDArray[np.uint8]) -> No
             f"got {pixels.dtype} {list(pixels.shape)}"
         )
     with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG")
+        Image.fromarray(pixels).save(temporary, format="PNG", icc_profile=icc or None)

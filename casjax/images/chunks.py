@@ -11,6 +11,8 @@ from collections.abc import Iterator
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Without these the pixels would differ: transparency, and the frames of an animation.
 NEEDED = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
+# About the time, the background and the palette of the old file.
+OF_THE_FILE = frozenset({b"tIME", b"bKGD", b"hIST", b"sBIT", b"sPLT"})
 LONGEST = 2**24  # bytes of a compressed text or profile
 METRES_PER_INCH = 0.0254
 SRGB_GAMMA = 45455
@@ -29,6 +31,7 @@ class PngHeader:
       dpi: horizontal and vertical resolution in pixels per inch.
       texts: keywords and texts.
       broken: names of chunks that cannot be read.
+      unknown: names of other chunks, but for those that concern only the old file.
       bare: the file without all of that.
       has_data_behind: whether something follows the end of the picture.
     """
@@ -40,6 +43,7 @@ class PngHeader:
     dpi: tuple[float, float] | None
     texts: tuple[tuple[str, str], ...]
     broken: tuple[str, ...]
+    unknown: tuple[str, ...]
     bare: bytes
     has_data_behind: bool
 
@@ -47,6 +51,7 @@ class PngHeader:
 def read_chunks(data: bytes) -> PngHeader:
     """Read the chunks of a PNG file; once its structure is broken, leave it to the decoder."""
     kept, texts, broken = [SIGNATURE], [], []
+    unknown: dict[str, None] = {}
     colour: dict[bytes, bytes] = {}
     icc = exif = b""
     dpi = None
@@ -76,13 +81,15 @@ def read_chunks(data: bytes) -> PngHeader:
                     dpi = (x * METRES_PER_INCH, y * METRES_PER_INCH) if unit == 1 else None
                 case b"tEXt" | b"zTXt" | b"iTXt":
                     texts.append(_text(name, body))
+                case _ if name not in OF_THE_FILE:
+                    unknown[name.decode("ascii")] = None
         except (ValueError, IndexError, zlib.error, struct.error):
             broken.append(name.decode("ascii"))
     rest = data[position:]
     is_ended = kept[-1][4:8] == b"IEND"
     kept += [] if is_ended else [rest]
     return PngHeader(
-        depth, colour, icc, exif, dpi, tuple(texts), tuple(broken), b"".join(kept),
+        depth, colour, icc, exif, dpi, tuple(texts), tuple(broken), tuple(unknown), b"".join(kept),
         has_data_behind=is_ended and bool(rest.strip(b"\0\r\n")),
     )  # fmt: skip
 

@@ -10,7 +10,8 @@ from typing import Any
 PREFIX = b"Exif\0\0"
 ORIENTATION = 0x0112
 SHORT, LONG, RATIONAL = 3, 4, 5
-EXIF_DIRECTORY = 0x8769
+EXIF_DIRECTORY, INTEROPERABILITY = 0x8769, 0xA005
+INTEROPERABILITY_INDEX = 1
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 # Tags of the first directory that describe how the old file stores its pixels, previews (SubIFDs)
 # and copies of other metadata: sizes, bits, compression, strips, tiles, subsampling.
@@ -102,6 +103,17 @@ def read_undefined(exif: bytes, tag: int) -> bytes:
     return block.undefined(block.first_directory(), tag)
 
 
+def is_adobe_rgb(exif: bytes) -> bool:
+    """Return whether it says that the colours are Adobe RGB's, as cameras do (DCF 2.0, R03)."""
+    try:
+        block = _Block(exif)
+        details = block.pointed_to(block.first_directory(), EXIF_DIRECTORY)
+    except BrokenExifError:
+        return False
+    below = block.pointed_to(details, INTEROPERABILITY) if details else None
+    return below is not None and block.short_text(below, INTEROPERABILITY_INDEX) == b"R03"
+
+
 class _Block:
     """EXIF data, edited in place; a directory is identified by its offset."""
 
@@ -137,6 +149,11 @@ class _Block:
         if place + 8 > len(self.data) or not (below := self._read(place + 4, 4)):
             return None
         return self._read(place, 4) / below
+
+    def short_text(self, directory: int, tag: int) -> bytes:
+        """Return the value of an entry with a text of up to three characters."""
+        entry = self._find(directory, tag)
+        return b"" if entry is None else bytes(self.data[entry + 8 : entry + 12]).rstrip(b"\0")
 
     def undefined(self, directory: int, tag: int) -> bytes:
         """Return the value of an entry with more than four bytes."""

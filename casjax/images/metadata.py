@@ -3,8 +3,8 @@
 import dataclasses
 import re
 import warnings
-from collections.abc import Sequence
-from typing import SupportsFloat
+from collections.abc import Iterable, Sequence
+from typing import Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
@@ -115,9 +115,7 @@ def read_metadata(
         iptc = _bytes(tags.get(IPTC_TAG))
         iptc = iptc or iptc_data.in_photoshop_resources(_bytes(tags.get(PHOTOSHOP_TAG)))
         lost += ["colorimetry"] if any(tag in tags for tag in COLORIMETRY_TAGS) else []
-        known_tags = {*DESCRIPTIVE_TAGS, *DESCRIPTIVE_DIRECTORIES, *COLORIMETRY_TAGS}
-        others = sorted(set(tags) - known_tags - STRUCTURAL_TAGS)
-        lost += [f"TIFF tags {', '.join(map(str, others[:9]))}"] if others else []
+        lost += undescriptive(set(tags) - {*COLORIMETRY_TAGS})
     exif = exif.removeprefix(exif_data.PREFIX)
     if dpi == (1, 1):  # as TIFF files have without a resolution
         dpi = None
@@ -155,6 +153,7 @@ def _of_png(png: PngHeader) -> Metadata:
     icc, exif, xmp, iptc = png.icc, png.exif, b"", b""
     comments, texts = [], []
     lost = [f"broken {name}" for name in png.broken]
+    lost += [f"PNG chunk {name}" for name in png.unknown]
     lost += ["what follows the picture"] if png.has_data_behind else []
     for keyword, text in png.texts:
         if keyword == XMP_TEXT:
@@ -263,9 +262,24 @@ def descriptive(tags: Image.Exif) -> bytes:
             if tag in tags:
                 kept[tag] = tags[tag]
         for directory in DESCRIPTIVE_DIRECTORIES:
-            if tags.get_ifd(directory):
-                kept[directory] = tags.get_ifd(directory)
+            if entries := entries_of(tags, directory):
+                kept[directory] = entries
         return kept.tobytes().removeprefix(exif_data.PREFIX) if len(kept) else b""
+
+
+def entries_of(tags: Image.Exif, directory: int) -> dict[int, Any]:
+    """Return a directory, and the one below it not by its place, which differs in a copy."""
+    entries = dict(tags.get_ifd(directory))
+    if exif_data.INTEROPERABILITY in entries:
+        entries[exif_data.INTEROPERABILITY] = tags.get_ifd(exif_data.INTEROPERABILITY)
+    return entries
+
+
+def undescriptive(tags: Iterable[int]) -> list[str]:
+    """Name the tags that `descriptive` leaves out and that describe more than the old file."""
+    known = {*DESCRIPTIVE_TAGS, *DESCRIPTIVE_DIRECTORIES} | STRUCTURAL_TAGS
+    others = sorted(set(tags) - known)
+    return [f"TIFF tags {', '.join(map(str, others[:9]))}"] if others else []
 
 
 def _bytes(value: object) -> bytes:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Literal
@@ -29,6 +30,7 @@ from casjax.images.segments import JpegHeader, read_header
 Coding = Literal["grey", "YCbCr", "RGB"]
 
 JPEG_START = b"\xff\xd8\xff"
+_SWITCHING = threading.RLock()
 TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
@@ -131,15 +133,19 @@ def _reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _pillow_allowing(*, truncated: bool) -> Iterator[None]:
-    """Set Pillow's global switches; its limit on pixels is off, because there is one here."""
-    previous = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
-    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # mostly about odd metadata
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = previous
+    """Set Pillow's global switches; its limit on pixels is off, because there is one here.
+
+    One thread after another, because each would put back what another one set.
+    """
+    with _SWITCHING:
+        previous = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, truncated
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # mostly about odd metadata
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = previous
 
 
 def _read(data: bytes, *, max_pixels: int, truncated: bool, frame: int | None) -> Photograph:
@@ -214,7 +220,8 @@ def count_frames(data: bytes) -> int:
     if data.startswith(JPEG_START):
         return 1 + len(read_jpeg_metadata(data).pictures)
     try:
-        with _pillow_allowing(truncated=False), _opened(data) as image:
+        bare = read_chunks(data).bare if data.startswith(SIGNATURE) else data
+        with _pillow_allowing(truncated=False), _opened(bare) as image:
             return getattr(image, "n_frames", 1)
     except Exception:  # the error will be reported when it is read
         return 1

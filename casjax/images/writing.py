@@ -25,6 +25,8 @@ from casjax.images.metadata import (
     XMP_TEXT,
     Metadata,
     descriptive,
+    entries_of,
+    undescriptive,
 )
 
 SUFFIXES = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif"}
@@ -87,8 +89,8 @@ def encode(
             options = {"lossless": quality is None, "quality": quality or 80, "exact": True}
             options["xmp"] = metadata.xmp
         case "tiff":
-            exif, is_whole = _tiff_tags(metadata)
-            lost += [] if is_whole else ["broken EXIF"]
+            exif, not_kept = _tiff_tags(metadata)
+            lost += not_kept
             # Pillow compresses TIFF with libtiff, which it cannot make write directories.
             is_compressed = not any(exif.get_ifd(tag) for tag in DESCRIPTIVE_DIRECTORIES)
             options = {"compression": "tiff_adobe_deflate" if is_compressed else None}
@@ -174,21 +176,24 @@ def _decoded(comment: bytes) -> str:
         return comment.decode("latin-1")
 
 
-def _tiff_tags(metadata: Metadata) -> tuple[Image.Exif, bool]:
-    """Return the tags of a TIFF file, and whether the EXIF data could be read."""
-    tags, is_whole = Image.Exif(), True
+def _tiff_tags(metadata: Metadata) -> tuple[Image.Exif, list[str]]:
+    """Return the tags of a TIFF file, and what they do not hold of the EXIF data, in words."""
+    tags, lost = Image.Exif(), []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about damaged EXIF: whatever can be read is kept
         try:
             tags.load(metadata.exif)
+            lost = undescriptive(tags)
             tags.load(descriptive(tags))
+            for directory in DESCRIPTIVE_DIRECTORIES:
+                tags.get_ifd(directory).update(entries_of(tags, directory))
         except Exception:  # its reader may raise anything
-            tags, is_whole = Image.Exif(), False
+            tags, lost = Image.Exif(), ["broken EXIF"]
     if metadata.xmp:
         tags[XMP_TAG] = metadata.xmp
     if metadata.iptc:
         tags[IPTC_TAG] = metadata.iptc
-    return tags, is_whole
+    return tags, lost
 
 
 def write_atomically(
