@@ -38,8 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from casjax.evaluation import evaluator, methods
     from casjax.evaluation.degraded import Earlier
     from casjax.networks import compilation
+    from casjax.networks.circumstances import require_devices
 
     try:
+        require_devices()
         compilation.cache_compilations()
         method = methods.refine(
             methods.find_method(

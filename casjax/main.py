@@ -61,22 +61,27 @@ def main(_: Sequence[str]) -> None:
     # Imported here so that --help and mistyped flags need not wait for these.
     from casjax.evaluation import evaluator
     from casjax.networks import compilation, memory
+    from casjax.networks.circumstances import require_devices
     from casjax.training import processes
     from casjax.training.interrupted import InterruptedRunError, InterruptedTrainingError
     from casjax.training.train import train_and_evaluate
 
     logging.set_verbosity(logging.INFO)
     python_logging.getLogger("jax").setLevel(python_logging.WARNING)
-    compilation.cache_compilations()
     memory.keep_freed_memory()
     config = config_flags.get_config_filename(flags.FLAGS["config"])
     workdir = Path(WORKDIR.value or f"runs/{config_name(config)}")
     try:
+        compilation.cache_compilations()
         processes.join(
             COORDINATOR.value,
             from_environment(PROCESSES.value, "JAX_NUM_PROCESSES"),
             from_environment(PROCESS.value, "JAX_PROCESS_ID"),
         )
+        try:
+            require_devices()
+        except ValueError as error:  # without them JAX does not even know the other processes
+            leave(str(error), status=ExitStatus.WRONG_USAGE)
         results = train_and_evaluate(CONFIG.value, workdir, profile_steps=PROFILE.value)
     except (ValueError, OSError) as error:
         logging.debug("The error in full:", exc_info=True)

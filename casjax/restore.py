@@ -6,6 +6,7 @@ reader of the picture on standard output stops early.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -26,7 +27,7 @@ from casjax.restoration.jobs import (
     UsageError,
     plan,
 )
-from casjax.restoration.options import Options
+from casjax.restoration.options import SUBSAMPLINGS, Options
 from casjax.restoration.progress import Progress, say
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def restore(arguments: Sequence[str] | None) -> int:
         check_streams(todo, options)
         if given.ray:
             check_cluster(todo, options)
+        elif given.workers:
+            raise UsageError("--workers is for a cluster: it needs --ray")
         if not todo.jobs and not todo.missing:
             among = "; ".join(what_is_left_out(todo))
             among = f": {among}" if among else ""
@@ -94,6 +97,11 @@ def restore(arguments: Sequence[str] | None) -> int:
     except ClusterError as error:
         say(f"error: {error}; the same command continues", sys.stderr)
         return ExitStatus.FAILED
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # those of pictures are in the list: this is of the list itself
+        say(f"error: --failures {given.failures}: {error}", sys.stderr)
+        return ExitStatus.FAILED
     progress.summarise()
     return ExitStatus.FAILED if progress.failed else ExitStatus.DONE
 
@@ -114,7 +122,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("-o", "--output", help="file, folder, pattern such as '{folder}/{stem}.png', or - (stdout)")
     add("--format", choices=list(SUFFIXES), help="of the result; default: by its suffix, or png")
     add("--output-quality", type=number(1, 100), metavar="N", help="of JPEG (95) and lossy WebP")
-    add("--subsampling", choices=["4:4:4", "4:2:2", "4:2:0"], default="4:4:4", help="of JPEG")
+    add("--subsampling", choices=SUBSAMPLINGS, default="4:4:4", help="of JPEG")
     add(
         "--strip",
         action="store_true",
@@ -141,7 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--consistent",
         action=argparse.BooleanOptionalAction,
         help="keep within what the file's coefficients allow; default: with a network for colour, "
-        "or one made for another quality, unless the file was saved twice",
+        "or one made for another quality, unless --qf is given or the file was saved twice",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(
@@ -320,7 +328,8 @@ def follow(outcomes: Iterable["Outcome"], progress: Progress, failures: TextIO) 
 def fail(message: str, name: str, progress: Progress, failures: TextIO) -> None:
     """Report and list a failed input."""
     progress.fail(message)
-    print(json.dumps({"source": name, "error": message}), file=failures, flush=True)
+    with contextlib.suppress(OSError):  # a full disk, say: tried again when the list is closed
+        print(json.dumps({"source": name, "error": message}), file=failures, flush=True)
 
 
 if __name__ == "__main__":

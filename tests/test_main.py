@@ -84,6 +84,13 @@ def test_a_wrong_environment_is_said_in_a_line(tmp_path):
     status, _, errors = run(BASE, f"--workdir={tmp_path}", JAX_PROCESS_ID="first")
     assert status == 2
     assert errors == "error: JAX_PROCESS_ID=first: expected a number in the environment\n"
+    for environment in ({"JAX_PLATFORMS": "tpu"}, {"CASJAX_COMPILATION_CACHE": "README.md"}):
+        status, _, errors = run(BASE, f"--workdir={tmp_path}", **environment)
+        assert status == 2
+        [line] = [line for line in errors.splitlines() if line.startswith("error: ")]
+        [(name, value)] = environment.items()
+        assert f"{name}={value}: " in line
+        assert "Traceback" not in errors
 
 
 @pytest.fixture

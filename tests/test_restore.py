@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +262,19 @@ def test_glob_and_pattern(run):
     assert files()[:2] == ["better/one.webp", "better/two.webp"]
 
 
+def test_a_pattern_beside_the_pictures_leaves_none_out(run, monkeypatch, tmp_path):
+    """Also where the command is given in a folder of them."""
+    save("photos/2023/b.jpg")
+    save("photos/2024/a.jpg")
+    monkeypatch.chdir("photos/2024")
+    for output in ("{folder}/{stem}-clean.png", "{stem}-clean.png"):
+        assert run("..", "-o", output, "--overwrite")[0] == 0
+    monkeypatch.chdir(tmp_path / "photos")
+    assert files() == [
+        "2023/b-clean.png", "2023/b.jpg", "2024/a-clean.png", "2024/a.jpg", "2024/b-clean.png"
+    ]  # fmt: skip
+
+
 def test_a_pattern_finds_folders_too(run):
     save("holidays/one.jpg")
     assert run("holi*", "-o", "better/", "-q") == (0, "", "")
@@ -285,6 +299,37 @@ def test_existing_results_are_kept_replaced_or_skipped(run):
     assert Path("photo-restored.png").read_bytes() == b"old"
     assert run("photo.jpg", "--overwrite")[0] == 0
     assert difference("photo-restored.png", opened("photo.jpg")) <= 1
+
+
+def test_resuming_writes_only_what_is_missing(run):
+    save("photo.jpg")
+    Path("photo-restored.png").write_bytes(b"with other options")
+    assert run("photo.jpg", "--compare", "--resume")[0] == 0
+    assert Path("photo-restored.png").read_bytes() == b"with other options"
+    comparison = Path("photo-restored-compare.png").read_bytes()
+    Path("photo-restored.png").unlink()
+    assert run("photo.jpg", "--compare", "--resume", "--strength=0.5")[0] == 0
+    assert Path("photo-restored-compare.png").read_bytes() == comparison
+    assert difference("photo-restored.png", opened("photo.jpg")) <= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_stops_no_other_picture():
+    """The list of failures, what is printed and the picture itself, each where nothing fits."""
+    command = "from casjax.restore import main; sys.exit(main(sys.argv[1:]))"
+    with Path("/dev/full").open("w") as full:
+        for options in ({}, {"stderr": full}, {"stdout": full}):
+            where = ["-o", "-"] if "stdout" in options else ["--failures=/dev/full", "--explain"]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+            with tempfile.TemporaryDirectory() as folder:
+                save(f"{folder}/good.jpg")
+                inputs = [f"{folder}/good.jpg"]
+                inputs += [] if "stdout" in options else ["absent.jpg"]
+                done = run_in_a_process(command, *inputs, *where, capture_output=False, **pipes)
+                assert done.returncode == 1
+                assert b"Traceback" not in (done.stderr or b"")
+                if "stdout" not in options:
+                    assert Path(folder, "good-restored.png").exists()
 
 
 def test_the_picture_itself_is_never_replaced(run):
@@ -349,6 +394,7 @@ def test_standard_input_to_standard_output():
         (["photo.jpg", "--model=none"], "none: no network of that name ships"),
         (["photo.jpg", "--strength=1.5"], "expected a number from 0 to 1, got '1.5'"),
         (["photo.jpg", "--resume", "--overwrite"], "not allowed with"),
+        (["photo.jpg", "--workers=2"], "--workers is for a cluster: it needs --ray"),
         (["photo.jpg", "-o", "out.xyz"], "-o out.xyz: expected a name that ends in .png"),
         (["photo.jpg", "-o", "out.jpg", "--format=png"], "-o out.jpg does not match --format png"),
         (["photo.jpg", "-o", "{place}.png"], "expected no other fields than {folder}, {stem}"),
@@ -531,9 +577,11 @@ def test_decompression_bomb_is_refused_by_the_name_of_its_switch(run):
 
 
 def test_comparison(run):
-    save("photo.jpg")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    save("photo.jpg", icc_profile=profile)
     assert run("photo.jpg", "--compare")[0] == 0
     height, width, _ = PHOTOGRAPH.shape
+    assert opened("photo-restored-compare.png").info["icc_profile"] == profile
     shown = np.array(opened("photo-restored-compare.png"))
     assert shown.shape[1] == 3 * width + 16
     assert np.array_equal(shown[:height, :width], shown[:height, width + 8 : 2 * width + 8])

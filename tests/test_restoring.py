@@ -301,3 +301,21 @@ def test_the_package_offers_it_without_starting_jax():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     with pytest.raises(AttributeError, match="no attribute 'restored'"):
         casjax.restored  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("qf", 0),
+        ("strength", 2),
+        ("strength", "all"),
+        ("memory", "2GB"),
+        ("output_quality", 0),
+        ("max_megapixels", 0),
+        ("frames", "all"),
+        ("subsampling", "4:1:1"),
+    ],
+)
+def test_options_that_the_command_would_refuse_are_refused(option, value, tmp_path):
+    with pytest.raises(ValueError, match=f"{option}={value!r}: expected"):
+        casjax.restore_file(tmp_path / "a.jpg", tmp_path / "b.png", **{option: value})

@@ -153,7 +153,9 @@ def make_settings(options: argparse.Namespace) -> Any:
     from casjax.benchmark.parts import Settings
     from casjax.models import MODELS
     from casjax.networks import compilation
+    from casjax.networks.circumstances import require_devices
 
+    require_devices()
     compilation.cache_compilations()
     models = options.models or sorted(MODELS)
     unknown = sorted(set(models) - MODELS.keys())

@@ -87,3 +87,18 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(": ")[2]
     return platform.processor() or platform.machine()
+
+
+def require_devices() -> None:
+    """Check that JAX has devices of the kind that the environment asks for.
+
+    Raises:
+      ValueError: it has none.
+    """
+    try:
+        jax.devices()
+    except (AssertionError, RuntimeError) as error:
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise ValueError(
+            f"JAX_PLATFORMS={asked}: JAX has no such devices here ({error or 'no plug-in'})"
+        ) from error

@@ -106,7 +106,8 @@ def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -
 
 def _folder() -> Path | None:
     compilations = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    return Path(compilations) / "graphs" if compilations else None
+    is_remote = "://" in (compilations or "")  # JAX may keep its own there
+    return Path(compilations) / "graphs" if compilations and not is_remote else None
 
 
 @functools.cache

@@ -164,11 +164,16 @@ def _search_folder(path: Path, search: _Search, output: str | None, *, only_jpeg
 
 
 def _output_folder_below(folder: Path, output: str | None) -> Path | None:
-    """Return the folder that all results go to, if it lies below an input folder."""
+    """Return the folder that all results go to, and nothing else, if it lies below an input folder.
+
+    A pattern without one, such as ``{folder}/{stem}.png``, leaves results among other files.
+    """
     if output is None or output == STANDARD:
         return None
     start, brace, _ = output.partition("{")
     fixed = Path(f"{start}x").parent if brace else Path(output)
+    if brace and fixed == Path():
+        return None
     inner, outer = Path(os.path.realpath(fixed)), Path(os.path.realpath(folder))
     return inner if inner != outer and inner.is_relative_to(outer) else None
 

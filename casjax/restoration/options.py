@@ -1,7 +1,11 @@
 """How pictures are to be restored and written: the options of the command line."""
 
 import dataclasses
+import math
 from typing import Literal
+
+FRAMES = (None, "first", "each")
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class Options:
       luma: choose among the networks for luma, also where one for colour ships.
       chroma: with a network for luma, restore colour as well, each component by itself.
       consistent: keep within what the file's coefficients allow; None is where the network is for
-        colour, or was made for another quality, and the file was not saved twice.
+        colour, or was made for another quality, `qf` is None and the file was not saved twice.
       ensemble: average over eight flips and turns.
       strength: how much of what the network changes is made, 0..1.
       memory: bytes for a tile; None is a share of what is free.
@@ -31,6 +35,9 @@ class Options:
       salvage: restore damaged files as far as possible.
       max_megapixels: larger pictures are refused.
       explain: print what was read from each file and which network was chosen.
+
+    Raises:
+      ValueError: one of them has a value that it cannot have.
     """
 
     qf: int | None = None
@@ -52,3 +59,21 @@ class Options:
     salvage: bool = False
     max_megapixels: int = 200
     explain: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("qf", 1, 100),
+            ("strength", 0, 1),
+            ("memory", 1, math.inf),
+            ("output_quality", 1, 100),
+            ("max_megapixels", 1, math.inf),
+        ):
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and least <= value <= most
+            if value is not None and not is_number:
+                expected = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
+                raise ValueError(f"{name}={value!r}: expected a number {expected}")
+        for name, choices in (("frames", FRAMES), ("subsampling", SUBSAMPLINGS)):
+            if (value := getattr(self, name)) not in choices:
+                expected = ", ".join(map(repr, choices))
+                raise ValueError(f"{name}={value!r}: expected one of {expected}")

@@ -9,7 +9,7 @@ ERASE_LINE = "\r\x1b[K"
 
 
 def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
-    """Print to a stream; if nobody reads it any more, drop this and all further output.
+    """Print to a stream; if nobody reads it any more, or its disk is full, drop all further output.
 
     Characters that its encoding lacks are escaped, such as bytes of a file's name that are no text.
     """
@@ -17,7 +17,7 @@ def say(text: str, stream: TextIO, *, end: str = "\n") -> None:
     printable = text.encode(encoding, "backslashreplace").decode(encoding)
     try:
         print(printable, file=stream, end=end, flush=True)
-    except BrokenPipeError:
+    except OSError:
         mute(stream)
 
 

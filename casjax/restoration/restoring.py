@@ -48,7 +48,7 @@ def restore_image(
       chroma: with a network for luma, restore colour too, each component by itself.
       ensemble: average the eight flips and turns: eight times the work for a little more quality.
       strength: how much of the changes is made, 0..1; 0 gives back the image to the bit.
-      memory: bytes for the network's features; default half of what is free.
+      memory: bytes for the network's features; default as `networks.memory.default_memory`.
 
     Returns:
       uint8 of the same shape. It is the image as it was where no network is named and its quality

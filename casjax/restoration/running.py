@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from casjax.images import write_png
+from casjax.images.exif import is_adobe_rgb
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
 from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
 from casjax.networks import compilation, memory
+from casjax.networks.circumstances import require_devices
 from casjax.restoration.choosing import choose_network, default_network, explain
 from casjax.restoration.comparison import compare
 from casjax.restoration.jobs import Job, frame_path
@@ -60,8 +62,9 @@ def restore_file(
     Raises:
       TypeError: there is no such option.
       OSError: the file cannot be read, or the result not be written.
-      ValueError: the file is no image, or damaged; nothing tells the quality; the result exists
-        and is not to be overwritten, or its format is unknown or cannot hold the picture.
+      ValueError: an option has none of its values; the file is no image, or damaged; nothing tells
+        the quality; the result exists and is not to be overwritten, or its format is unknown or
+        cannot hold the picture.
     """
     path = Path(destination)
     if path.suffix.lower() not in FORMAT_OF_SUFFIX:
@@ -74,9 +77,11 @@ def prepare(options: Options) -> None:
     """Load the network if it is already known.
 
     Raises:
-      ValueError: the network is damaged, or `options.memory` is too small for it.
+      ValueError: the network is damaged, `options.memory` is too small for it, or JAX lacks the
+        devices that the environment asks for.
       OSError: there is no such network.
     """
+    require_devices()
     compilation.cache_compilations()
     memory.return_what_compilers_leave()
     model = options.model
@@ -164,13 +169,16 @@ def write(
     restored: npt.NDArray[np.uint8],
     options: Options,
 ) -> list[str]:
-    """Write the restored picture, upright, and any comparison.
+    """Write the restored picture, upright, and any comparison; to resume, only what is missing.
 
     Returns:
-      What could not be kept of the file, in words, apart from what was not wanted.
+      What could not be kept of the file, in words, but for what the options leave out.
     """
     metadata = photograph.metadata
+    left_out = list(metadata.lost)
     if options.strip:
+        if is_adobe_rgb(metadata.exif) and not metadata.icc:
+            left_out.append("Adobe RGB in EXIF data: its colours will look different")
         metadata = Metadata(icc=metadata.icc, colour=metadata.colour)
     alpha = photograph.alpha
     data, lost = encode(
@@ -184,18 +192,24 @@ def write(
     if job.destination is None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    else:
+    elif _is_wanted(job.destination, options):
         job.destination.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
-    if options.compare and job.comparison:
+    if options.compare and job.comparison and _is_wanted(job.comparison, options):
         before = upright(shown(photograph), photograph.orientation)
-        write_png(job.comparison, compare(before, upright(restored, photograph.orientation)))
-    return [*photograph.metadata.lost, *lost]
+        after = upright(restored, photograph.orientation)
+        icc = b"" if photograph.coding == "grey" else metadata.icc  # comparisons are in RGB
+        write_png(job.comparison, compare(before, after), icc=icc)
+    return [*left_out, *lost]
 
 
 def _is_finished(job: Job, options: Options) -> bool:
     written = job.written(compare=options.compare)
-    return options.resume and bool(written) and all(path.exists() for path in written)
+    return bool(written) and not any(_is_wanted(path, options) for path in written)
+
+
+def _is_wanted(path: Path, options: Options) -> bool:
+    return not (options.resume and path.exists())
 
 
 def _read(job: Job) -> bytes:
