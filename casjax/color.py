@@ -3,7 +3,7 @@
 The two differ only in range: MATLAB's `rgb2ycbcr` has 16..235, JFIF files 0..255.
 """
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -88,3 +88,8 @@ def full_to_studio_range(luma: npt.NDArray[np.generic]) -> npt.NDArray[np.float3
     Both are the same weighted sum of R, G and B; they differ only by this affine map.
     """
     return 16 + np.asarray(luma, np.float32) * np.float32(STUDIO_PER_FULL)
+
+
+def rounded(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Round numbers of any shape to uint8 in 0..255."""
+    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -99,8 +99,9 @@ def restore(arguments: Sequence[str] | None) -> int:
         return ExitStatus.FAILED
     except BrokenPipeError:
         raise
-    except OSError as error:  # those of pictures are in the list: this is of the list itself
-        say(f"error: --failures {given.failures}: {error}", sys.stderr)
+    except OSError as error:  # not of a picture, but of the list of failures, say
+        place = "" if error.filename else f"--failures {given.failures}: "
+        say(f"error: {place}{error}", sys.stderr)
         return ExitStatus.FAILED
     progress.summarise()
     return ExitStatus.FAILED if progress.failed else ExitStatus.DONE

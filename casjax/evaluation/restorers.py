@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import rgb_to_ycbcr
+from casjax.color import rgb_to_ycbcr, rounded
 from casjax.evaluation.degraded import Degraded
 from casjax.networks.inference import Restorer
 
@@ -135,7 +135,7 @@ def _luma(restored: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return restored
     if (restored == restored[..., :1]).all():
         return restored[..., 0]
-    return np.rint(rgb_to_ycbcr(restored)[..., 0]).clip(0, 255).astype(np.uint8)
+    return rounded(rgb_to_ycbcr(restored)[..., 0])
 
 
 def _of_the_shape(

@@ -282,7 +282,7 @@ def _split_alpha(image: Image.Image) -> tuple[Image.Image, npt.NDArray[np.uint8]
         case "L" | "RGB" | "CMYK":
             return image, None
         case "YCbCr":
-            return (image if image.format in ("JPEG", "MPO") else image.convert("RGB")), None
+            return (image if image.format == "JPEG" else image.convert("RGB")), None
         case "1":
             return image.convert("L"), None
         case "P" | "RGBX":

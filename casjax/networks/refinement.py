@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+from casjax.color import rounded
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer
 
@@ -28,8 +29,7 @@ def refined(restorer: Restorer, *, ensemble: bool, steps: npt.NDArray[np.int32] 
         restored = restore_component(restorer, picture, ensemble=ensemble)
         if steps is not None:
             restored = project(np.asarray(restored, np.float32), picture, steps)
-        rounded = np.rint(np.clip(restored, 0, 255)).astype(np.uint8)
-        return rounded[None, ..., None]
+        return rounded(restored)[None, ..., None]
 
     return restore
 

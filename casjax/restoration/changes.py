@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr, ycbcr_to_rgb
+from casjax.color import YCBCR_TO_RGB, rgb_to_ycbcr, rounded, ycbcr_to_rgb
 from casjax.images.photographs import Coding
 from casjax.jpeg import planes_to_rgb
 from casjax.restoration import safeguard
@@ -76,8 +76,3 @@ def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
 def strips(pixels: Pixels) -> Iterator[slice]:
     """Yield the rows of a picture, whole rows of JPEG blocks at a time."""
     return (slice(start, min(start + ROWS, len(pixels))) for start in range(0, len(pixels), ROWS))
-
-
-def rounded(values: npt.NDArray[Any]) -> Pixels:
-    """Round numbers to uint8 in 0..255."""
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import rgb_to_ycbcr
+from casjax.color import rgb_to_ycbcr, rounded
 from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks.colour_restorer import ColourRestorer
 from casjax.networks.refinement import mean_over_turns
-from casjax.restoration.changes import Pixels, changed, rounded, strips
+from casjax.restoration.changes import Pixels, changed, strips
 from casjax.restoration.limits import Limit, limits_of
 from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import keep_to, tolerance_of

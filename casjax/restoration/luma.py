@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import STUDIO_PER_FULL, full_to_studio_range, rgb_to_ycbcr
+from casjax.color import STUDIO_PER_FULL, full_to_studio_range, rgb_to_ycbcr, rounded
 from casjax.images.photographs import Coding, Photograph
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer
 from casjax.networks.refinement import restore_component
-from casjax.restoration.changes import Pixels, changed, rounded, strips
+from casjax.restoration.changes import Pixels, changed, strips
 from casjax.restoration.limits import Limit, limits_of
 from casjax.restoration.sampling import Factors, tolerance_of, undo_upsampling, upsample
 

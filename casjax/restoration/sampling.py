@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from casjax.color import rounded
 from casjax.networks.consistency import project
 
 # At the worst frequency a round leaves 1/2 of an error with one doubled axis, 3/4 with two. More
@@ -91,7 +92,7 @@ def undo_upsampling(pixels: npt.NDArray[np.uint8], factors: Factors) -> npt.NDAr
             error = pixels - upsample(samples, factors, shape=shape)
             # Zeros beyond the picture: nothing is corrected that no pixel shows.
             samples += _means(error, factors, beyond="constant")
-    return np.rint(np.clip(samples, 0, 255)).astype(np.uint8)
+    return rounded(samples)
 
 
 def keep_to(
