@@ -22,6 +22,11 @@ def user_cache_folder() -> Path | None:
         return None
 
 
+def local_folder(folder: str | None) -> Path | None:
+    """Return a folder's path; None for none, and for an address such as gs://bucket/folder."""
+    return Path(folder) if folder and "://" not in folder else None
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Provide a temporary path beside `path`, which takes its name if the block succeeds.

@@ -31,7 +31,7 @@ from casjax.restoration.options import Options
 from casjax.restoration.restoring import restore_photograph
 
 ALLOWED = 0.02  # dB of PSNR that a picture may lose
-PERFECT = 100.0  # dB: above all others
+PERFECT = 100.0  # dB: of a picture without errors, and the highest of any
 DRAWINGS = "drawings"
 QUALITIES = {
     "live1": (*range(5, 90, 5), *range(90, 101)),
@@ -91,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
 def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return for each picture of a set its `image`, the JPEG's PSNR as `jpeg`, `gain` and `said`.
 
-    A picture that equals the clean one has a PSNR of `PERFECT`.
+    No PSNR is above `PERFECT`.
     """
     records = []
     for number, (image, clean) in enumerate(pictures(name, options)):
@@ -127,7 +127,7 @@ def restored(file: bytes, options: argparse.Namespace) -> tuple[Pixels, str]:
 def psnr(pixels: Pixels, clean: Pixels) -> float:
     """Return the PSNR over all channels in dB."""
     error = np.square(pixels.astype(np.float64) - clean).mean()
-    return float(10 * np.log10(255**2 / error)) if error else PERFECT
+    return min(float(10 * np.log10(255**2 / error)), PERFECT) if error else PERFECT
 
 
 def is_worse(record: dict[str, Any]) -> bool:

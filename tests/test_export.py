@@ -159,6 +159,7 @@ def test_command_writes_what_it_checked_in_a_fresh_process(command, tmp_path):
 
 
 def test_formats_may_be_written_one_after_another(command, monkeypatch, tmp_path):
+    pytest.importorskip("onnx")
     monkeypatch.setattr(export, "serialize", lambda *_: b"content")
     monkeypatch.setattr(export, "require_libraries", lambda _: None)
     monkeypatch.setattr(export, "largest_difference", lambda *_: 0.0)
@@ -170,7 +171,12 @@ def test_formats_may_be_written_one_after_another(command, monkeypatch, tmp_path
     (tmp_path / "small.stablehlo").unlink()
     command("small", "--formats", "onnx", "--overwrite")
     assert json.loads(description.read_text())["files"].keys() == {"onnx"}
-    description.write_text('{"of": "something else"}')
+    facts = json.loads(description.read_text())
+    description.write_text(json.dumps(facts | {"network": "another/small"}))
+    command("small", "--formats", "stablehlo", "--overwrite")
+    assert json.loads(description.read_text())["files"].keys() == {"stablehlo"}
+    (tmp_path / "small.stablehlo").unlink()
+    description.write_text('{"network": "small", "files": []}')
     status, _, errors = command("small", "--formats", "stablehlo")
     assert status == 2
     assert "small.json exists: --overwrite replaces it" in errors.splitlines()[-1]

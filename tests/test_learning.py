@@ -35,6 +35,8 @@ def test_no_curve_takes_the_place_of_another(tmp_path, monkeypatch):
         write_run(tmp_path / folder, [gain], batch_size=1)
     curves = learning.of_runs([Path("x"), Path("y")], taken=["net"])
     assert curves == {"x/one": [[10, 0]], "y/one": [[10, 1]], "x/net": [[10, 2]]}
+    curves = learning.of_runs([Path("x/one")], taken=["one", "x/one"])
+    assert curves == {f"{tmp_path}/x/one": [[10, 0]]}
 
 
 def test_networks_go_on_where_their_earlier_trainings_ended():

@@ -275,6 +275,15 @@ def test_a_pattern_beside_the_pictures_leaves_none_out(run, monkeypatch, tmp_pat
     ]  # fmt: skip
 
 
+def test_results_in_a_folder_of_pictures_are_not_restored_again(run, monkeypatch):
+    save("photos/2023/b.jpg")
+    save("photos/2024/a.jpg")
+    monkeypatch.chdir("photos/2024")
+    for _ in range(2):
+        assert run("..", "-o", "{stem}-clean.jpg", "--resume")[0] == 0
+        assert files() == ["a-clean.jpg", "a.jpg", "b-clean.jpg"]
+
+
 def test_a_pattern_finds_folders_too(run):
     save("holidays/one.jpg")
     assert run("holi*", "-o", "better/", "-q") == (0, "", "")

@@ -18,6 +18,7 @@ PARTS = ("rows", "images", "failures")
 DESCRIPTIONS = ("network",)  # facts that do not identify a method
 # Facts that not all methods have: about the pictures, unless they are plain luma; and about what is
 # added to a method.
+REFINEMENTS = ("ensemble", "consistent")
 OPTIONAL = ("channels", "recompress", "refinement")
 
 
@@ -33,6 +34,9 @@ def read_results(path: Path, method: Method) -> dict[str, Any]:
         return anew
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
+        # Earlier versions had it only in the name.
+        named = results.get("method", "").split("+")[1:]
+        results.setdefault("refinement", named if {*named} <= {*REFINEMENTS} and named else None)
         identity = [key for key in {**facts, **dict.fromkeys(OPTIONAL)} if key not in DESCRIPTIONS]
         if changed := [key for key in identity if results.get(key) != facts.get(key)]:
             raise ValueError(

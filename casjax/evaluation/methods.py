@@ -90,14 +90,14 @@ def named(method: Method, name: str | None) -> Method:
     built_in = {"sadct", *MODELS, *CODECS}
     if name is None:
         is_of_others = not method.facts.keys().isdisjoint(("command", "package"))
-        if is_of_others and method.name in built_in:
+        if is_of_others and method.name.split("+")[0] in built_in:
             raise ValueError(
                 f"reports would mistake it for the built-in {method.name}: it needs another --name"
             )
         return method
     if method.name == "jpeg":
         raise ValueError("--name needs a method that restores, jpeg does not")
-    if name in built_in:
+    if name.split("+")[0] in built_in:  # as `refine` names them
         raise ValueError(f"--name {name}: that is the name of a built-in method")
     return method._replace(name=name)
 

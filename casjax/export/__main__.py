@@ -38,6 +38,15 @@ SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; fit any 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
+    try:
+        return check_and_export(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitStatus.INTERRUPTED
+
+
+def check_and_export(arguments: Sequence[str] | None) -> int:
+    """Execute the command line and return the exit status."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     paths = [file_of(options, end) for end in options.formats]
@@ -70,9 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return ExitStatus.FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return ExitStatus.INTERRUPTED
     return ExitStatus.DONE
 
 
@@ -112,12 +118,13 @@ def file_of(options: argparse.Namespace, ending: str) -> Path:
 
 
 def earlier_facts(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the description of files that are there already; empty if there is none."""
+    """Return the description of files that are there already; empty if there is none of ours."""
     try:
         facts = json.loads(file_of(options, "json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return facts if isinstance(facts, dict) else {}
+    is_ours = isinstance(facts, dict) and isinstance(facts.get("files"), dict)
+    return facts if is_ours else {}
 
 
 def require_libraries(formats: Sequence[str]) -> None:
@@ -163,9 +170,11 @@ def export(network: "Network", options: argparse.Namespace) -> None:
                     f"expected at most {TOLERANCE:.0e}"
                 )
         print(f"{path}: {len(content) / 1e6:.1f} MB, within {difference:.1e} of the network")
+    earlier = earlier_facts(options)
+    is_same = earlier.get("network") == options.network
     others = {
         file_format: about
-        for file_format, about in earlier_facts(options).get("files", {}).items()
+        for file_format, about in (earlier["files"] if is_same else {}).items()
         if file_of(options, file_format).exists()
     }
     files = {file_format: about_file(file_format, options) for file_format in options.formats}

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Without these the pixels would differ: transparency, and the frames of an animation.
 NEEDED = frozenset({b"tRNS", b"acTL", b"fcTL", b"fdAT"})
-# About the time, the background and the palette of the old file.
-OF_THE_FILE = frozenset({b"tIME", b"bKGD", b"hIST", b"sBIT", b"sPLT"})
+# About the time, the background, the palette, the page and the storage of the old file.
+OF_THE_FILE = frozenset({b"tIME", b"bKGD", b"hIST", b"sBIT", b"sPLT", b"vpAg", b"iDOT"})
 LONGEST = 2**24  # bytes of a compressed text or profile
 METRES_PER_INCH = 0.0254
 SRGB_GAMMA = 45455

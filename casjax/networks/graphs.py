@@ -17,7 +17,7 @@ import jax
 import jax.export
 import jaxlib
 
-from casjax.files import replacing
+from casjax.files import local_folder, replacing
 from casjax.models.convolutions import onednn, probe
 
 CODE = Path(__file__).parent.parent / "models", Path(__file__).parent
@@ -105,9 +105,8 @@ def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -
 
 
 def _folder() -> Path | None:
-    compilations = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    is_remote = "://" in (compilations or "")  # JAX may keep its own there
-    return Path(compilations) / "graphs" if compilations and not is_remote else None
+    folder = local_folder(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
+    return folder and folder / "graphs"
 
 
 @functools.cache

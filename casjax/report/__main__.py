@@ -73,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--compare",
         nargs=2,
         metavar=("A", "B"),
-        help="instead compare two runs by their folders: A minus B, and its significance",
+        help="instead compare two runs, by their names in tables: A minus B, and its significance",
     )
     add(
         "--quality",

@@ -22,7 +22,7 @@ def comparison(runs: Sequence[Run], names: Sequence[str]) -> list[dict[str, Any]
 
     Args:
       runs: all runs.
-      names: of the two runs: their folders below those that were searched.
+      names: of the two runs, see `runs.find_runs`.
 
     Returns:
       A line for each test set, quality factor and metric.

@@ -19,8 +19,8 @@ def pivot(runs: Sequence[Run], keys: Sequence[str]) -> list[dict[str, Any]]:
 
     Args:
       runs: the results, with their configs.
-      keys: of the config, such as ``optimizer.name`` or ``quality``; also ``run``, the name of its
-        folder, and ``dataset``, ``method``, ``codec`` and ``qf``. These four are always used,
+      keys: of the config, such as ``optimizer.name`` or ``quality``; also ``run``, its name,
+        and ``dataset``, ``method``, ``codec`` and ``qf``. These four are always used,
         because a mean over different pictures or methods would be meaningless. Results without a
         config, such as those of `casjax evaluate`, are left out where a key of it is asked for.
 

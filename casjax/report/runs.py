@@ -101,8 +101,8 @@ def find_runs(
       taken: names that runs must not have.
 
     Returns:
-      Names by the paths of the files: the folder's path below the one that was searched, or, where
-      another run has the same or it is taken, its whole path.
+      Names by the paths of the files: the folder's path below the one that was searched; where
+      another run has the same or it is taken, its path with that; or else its absolute path.
 
     Raises:
       FileNotFoundError: there is no such folder.
@@ -116,7 +116,13 @@ def find_runs(
             short = folder.resolve().name if name == "." else name
             names.setdefault(path.resolve(), (short, path.parent.as_posix()))
     count = Counter([*taken, *(short for short, _ in names.values())])
-    return {path: short if count[short] == 1 else whole for path, (short, whole) in names.items()}
+
+    def name_of(path: Path, short: str, whole: str) -> str:
+        if count[short] == 1:
+            return short
+        return whole if whole not in count else path.parent.as_posix()
+
+    return {path: name_of(path, *both) for path, both in names.items()}
 
 
 def _read_run(path: Path, name: str) -> Run:

@@ -194,17 +194,19 @@ def _without_results(jobs: list[Job], *, compare: bool, overwrite: bool) -> tupl
     A file is a result if it is where another picture's result would go without -o, in any format,
     or goes now, unless it would be replaced; comparisons likewise.
     """
-    results: set[Path] = set()
+    results: set[str] = set()
     for job in jobs:
         assert job.source
         beside = f"{job.source.stem}{ENDING}"
-        endings = [*FORMAT_OF_SUFFIX, COMPARISON_ENDING]
-        results |= {job.source.with_name(beside + ending) for ending in endings}
+        places = [job.source.with_name(beside + e) for e in (*FORMAT_OF_SUFFIX, COMPARISON_ENDING)]
         if job.destination != job.source and not overwrite:
-            results |= {*job.written(compare=compare)}
-    kept = [
-        job for job in jobs if job.source and not results & {job.source, _without_frame(job.source)}
-    ]
+            places += job.written(compare=compare)
+        results |= {*map(os.path.realpath, places)}
+
+    def is_result(path: Path) -> bool:
+        return not results.isdisjoint(map(os.path.realpath, (path, _without_frame(path))))
+
+    kept = [job for job in jobs if job.source and not is_result(job.source)]
     return kept, len(jobs) - len(kept)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from typing import Literal
 
 FRAMES = (None, "first", "each")
@@ -61,18 +62,20 @@ class Options:
     explain: bool = False
 
     def __post_init__(self) -> None:
-        for name, least, most in (
-            ("qf", 1, 100),
-            ("strength", 0, 1),
-            ("memory", 1, math.inf),
-            ("output_quality", 1, 100),
-            ("max_megapixels", 1, math.inf),
+        for name, kind, least, most in (
+            ("qf", numbers.Integral, 1, 100),
+            ("strength", numbers.Real, 0, 1),
+            ("memory", numbers.Integral, 1, math.inf),
+            ("output_quality", numbers.Integral, 1, 100),
+            ("max_megapixels", numbers.Integral, 1, math.inf),
         ):
             value = getattr(self, name)
-            is_number = isinstance(value, int | float) and least <= value <= most
-            if value is not None and not is_number:
-                expected = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
-                raise ValueError(f"{name}={value!r}: expected a number {expected}")
+            may_be_none = type(self).__dataclass_fields__[name].default is None
+            fits = isinstance(value, kind) and least <= float(value) <= most
+            if not fits and not (value is None and may_be_none):
+                what = "a whole number" if kind is numbers.Integral else "a number"
+                limit = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
+                raise ValueError(f"{name}={value!r}: expected {what} {limit}")
         for name, choices in (("frames", FRAMES), ("subsampling", SUBSAMPLINGS)):
             if (value := getattr(self, name)) not in choices:
                 expected = ", ".join(map(repr, choices))

@@ -144,12 +144,13 @@ def restore_one(job: Job, data: bytes, options: Options, *, frame: int | None) -
         stream = sys.stdout if job.destination else sys.stderr
         say(explain(job.name, photograph, choice), stream)
     restored = restore_photograph(photograph, choice, options)
+    written = [path for path in job.written(compare=options.compare) if _is_wanted(path, options)]
     lost = write(job, photograph, restored, options)
     details = [f"quality {choice.quality}", *([choice.model] if choice.method == "network" else [])]
     details += [*photograph.notes, *choice.notes]
     details += [f"left out: {', '.join(lost)}"] if lost else []
     pixels = restored.shape[0] * restored.shape[1]
-    return pixels, f"{job.destination or 'standard output'}: {', '.join(details)}"
+    return pixels, f"{written[0] if written else 'standard output'}: {', '.join(details)}"
 
 
 def check_destinations(job: Job, options: Options) -> None:

@@ -160,7 +160,8 @@ def warn_of_slow_dtype(config: ConfigDict) -> None:
     dtype, name = config.model.get("dtype"), config.model.name
     if name == "cascnn" and dtype in ("bfloat16", "mixed") and fastest_dtype() == "float32":
         logging.warning(
-            "model.dtype=%r: this processor trains CAS-CNN faster in float32, the choice of 'auto'",
+            "model.dtype=%r: this processor trains CAS-CNN faster in float32, which 'auto' chooses "
+            "for new runs",
             dtype,
         )
 

@@ -29,7 +29,7 @@ import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 
-from casjax.files import user_cache_folder, write_json
+from casjax.files import local_folder, user_cache_folder, write_json
 from casjax.models.convolutions import onednn
 
 FORM = 6  # increase it when what is tried changes
@@ -72,9 +72,10 @@ def verdict() -> Verdict:
     """Return what is known of this machine, finding it out if necessary."""
     if jax.default_backend() != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return Verdict(fault="it needs an x86-64 processor", bfloat16_gain=0.0)
-    folder = jax.config.jax_compilation_cache_dir or user_cache_folder()  # type: ignore[attr-defined]
+    compilations = local_folder(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
+    folder = compilations or user_cache_folder()
     digest = hashlib.sha256(processor().encode()).hexdigest()[:16]
-    path = folder and Path(folder, f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json")
+    path = folder and folder / f"onednn-{FORM}-{jaxlib.__version__}-{digest}.json"
     found = _kept(path) if path else None
     if found is None:
         try:
