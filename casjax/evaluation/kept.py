@@ -16,9 +16,9 @@ from casjax.metrics import COLOUR_METRICS, METRICS
 
 PARTS = ("rows", "images", "failures")
 DESCRIPTIONS = ("network",)  # facts that do not identify a method
+REFINEMENTS = ("ensemble", "consistent")
 # Facts that not all methods have: about the pictures, unless they are plain luma; and about what is
 # added to a method.
-REFINEMENTS = ("ensemble", "consistent")
 OPTIONAL = ("channels", "recompress", "refinement")
 
 
