@@ -60,8 +60,9 @@ def check_and_export(arguments: Sequence[str] | None) -> int:
             raise ValueError(f"{existing[0]} exists: --overwrite replaces it")
         from casjax.models import vary
         from casjax.networks import compilation, pretrained
+        from casjax.networks.circumstances import require_devices
 
-        require_cpu()
+        require_devices("cpu")  # where the files are compared with the network
         compilation.cache_compilations()
         network = pretrained.load_network(options.network)
         # Every platform runs this formulation, and it is exact, whatever was used in training.
@@ -136,17 +137,6 @@ def require_libraries(formats: Sequence[str]) -> None:
                     f"{file_format} needs {library}: pip install 'casjax[export]', or leave it "
                     "out with --formats"
                 )
-
-
-def require_cpu() -> None:
-    """Refuse an environment without the device on which files are compared with the network."""
-    import jax
-
-    try:
-        jax.devices("cpu")
-    except (AssertionError, RuntimeError) as error:
-        asked = os.environ.get("JAX_PLATFORMS", "")
-        raise ValueError(f"JAX_PLATFORMS={asked}: the files are checked on the CPU") from error
 
 
 def export(network: "Network", options: argparse.Namespace) -> None:

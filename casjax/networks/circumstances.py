@@ -89,16 +89,17 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def require_devices() -> None:
-    """Check that JAX has devices of the kind that the environment asks for.
+def require_devices(kind: str | None = None) -> None:
+    """Check that JAX has devices of a kind, as "cpu", or of that which the environment asks for.
 
     Raises:
       ValueError: it has none.
     """
     try:
-        jax.devices()
+        jax.devices(kind)
     except (AssertionError, RuntimeError) as error:
         asked = os.environ.get("JAX_PLATFORMS", "")
         raise ValueError(
-            f"JAX_PLATFORMS={asked}: JAX has no such devices here ({error or 'no plug-in'})"
+            f"JAX_PLATFORMS={asked}: JAX has no {kind or 'such'} devices here "
+            f"({error or 'no plug-in'})"
         ) from error
