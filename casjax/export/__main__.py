@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # With the libraries that each needs besides the package's own.
 FORMATS = {"stablehlo": (), "onnx": ("onnx", "onnxruntime")}
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-TOLERANCE = 1e-4  # for pixels in [0, 1]: a fortieth of a uint8 level
+TOLERANCE = 1e-4  # of white: a fortieth of a uint8 level
 SHAPES = ((1, 64, 88), (2, 104, 72))  # compared: batch, height, width; fit any alignment
 
 
@@ -145,15 +145,17 @@ def export(network: "Network", options: argparse.Namespace) -> None:
     Raises:
       ValueError: a file does not agree, or this network cannot be written.
     """
-    facts = describe(network)
+    from casjax.export.function import white
+
+    facts, peak = describe(network), white(network.model)
     inputs = noise(network)
-    expected = restore(network, inputs)
+    expected = restored(network, inputs)
     for file_format in options.formats:
         content = serialize(network, file_format, facts, options.platforms)
         path = file_of(options, file_format)
         with replacing(path) as temporary:
             temporary.write_bytes(content)
-            difference = largest_difference(file_format, temporary, inputs, expected)
+            difference = largest_difference(file_format, temporary, inputs, expected) / peak
             if not difference <= TOLERANCE:
                 raise ValueError(
                     f"{path} is not written: it differs from the network by {difference:.1e}, "
@@ -186,16 +188,17 @@ def describe(network: "Network") -> dict[str, str]:
         seen = {
             "purpose": f"{purpose} luma and chroma",
             "input": "degraded, float32 [batch, height, width, 3]: the planes Y, Cb and Cr of a "
-            "decoded JPEG, p in 0..255, chroma enlarged to all pixels; as (16 + 219/255 p) / 255 "
-            "for Y and (16 + 224/255 p) / 255 for Cb and Cr",
-            "condition": "condition, float32 [batch, 2]: the mean natural logarithm of the 64 "
-            "quantisation steps of luma, and that of chroma, each divided by that of 255",
+            "decoded JPEG, in 0..255, chroma enlarged to all pixels",
+            "tables": "tables, float32 [batch, 2, 8, 8]: the quantisation steps of luma, and those "
+            "of chroma",
+            "output": "float32 of the input's shape and unit, clipped to 0..255 and not rounded",
         }
     else:
         seen = {
             "purpose": f"{purpose} luma",
             "input": f"float32 [batch, height, width, 1]: luma of a decoded {codec}, as MATLAB's "
             "rgb2ycbcr gives it, divided by 255: black is 16/255, white 235/255",
+            "output": "float32 of the input's shape and range, clipped to [0, 1]",
         }
     return {
         "network": network.name,
@@ -204,7 +207,6 @@ def describe(network: "Network") -> dict[str, str]:
         "context": f"{overlap} pixels: tiles leave no seams if each is cropped by that much at "
         "borders inside the picture"
         + (f", and all begin and end at multiples of {alignment}" if alignment > 1 else ""),
-        "output": "float32 of the input's shape and range, clipped to [0, 1]",
         "casjax": casjax.__version__,
     }
 
@@ -255,25 +257,33 @@ def serialize(
 
 
 def noise(network: "Network") -> list[list["np.ndarray"]]:
-    """Return the inputs of each test call: noise in [0, 1], in which no error can hide."""
+    """Return the inputs of each test call: noise, in which no error can hide."""
     import numpy as np
 
-    from casjax.models import example_inputs
+    from casjax.export.function import input_shapes, white
 
     generator = np.random.default_rng(0)
-    planes, *told = (x.shape[-1] for x in example_inputs(network.model, count=1, size=8))
-    shapes = [[(*shape, planes), *((shape[0], count) for count in told)] for shape in SHAPES]
-    return [[generator.random(shape, np.float32) for shape in call] for call in shapes]
+    peak = white(network.model)
+    lowest = peak // 255  # of quantisation steps, where there are any
+    return [
+        [
+            generator.uniform(lowest, peak, shape).astype(np.float32)
+            for shape in input_shapes(network.model, *size)
+        ]
+        for size in SHAPES
+    ]
 
 
-def restore(network: "Network", inputs: list[list["np.ndarray"]]) -> list["np.ndarray"]:
+def restored(network: "Network", inputs: list[list["np.ndarray"]]) -> list["np.ndarray"]:
     """Return the network's own output for each call."""
     import jax
     import numpy as np
 
-    apply = jax.jit(network.model.apply)
+    from casjax.export.function import restore
+
+    run = jax.jit(restore, static_argnums=0)
     with jax.default_device(jax.devices("cpu")[0]):  # exact, as the files are run
-        return [np.clip(apply(network.variables, *call)[0], 0, 1) for call in inputs]
+        return [np.asarray(run(network.model, network.variables, *call)) for call in inputs]
 
 
 def largest_difference(

@@ -14,13 +14,14 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from casjax.models import example_inputs
+from casjax.export.function import input_shapes, white
 from casjax.models.arcnn import ARCNN
 from casjax.models.cascnn import CASCNN
 from casjax.models.svoboda import L4, L8
+from casjax.networks import colour
 
 OPSET, IR_VERSION = 17, 8  # from 2022: old enough for everything that runs ONNX today
-INPUT, TOLD, OUTPUT = "degraded", "condition", "restored"
+INPUT, TABLES, OUTPUT = "degraded", "tables", "restored"
 BATCH_NORM_EPSILON = 1e-5  # flax's
 
 Tree = Mapping[str, Any]
@@ -38,11 +39,16 @@ def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str
       ValueError: there is no graph for this kind of network.
     """
     require_graph(model)
-    planes, *told = (x.shape[-1] for x in example_inputs(model, count=1, size=8))
-    graph = Graph(planes=planes, told=told[0] if told else 0)
+    graph = Graph(input_shapes(model, "batch", "height", "width"))
+    gain, zero = (graph.constant(v.reshape(-1, 1, 1)) for v in (colour.GAIN, colour.ZERO))
     degraded = graph.add("Transpose", INPUT, perm=[0, 3, 1, 2])
+    if colour.is_for_colour(model):
+        degraded = graph.add("Mul", graph.add("Sub", degraded, zero), gain)
     restored = GRAPHS[type(model)](graph, model, jax.device_get(variables), degraded)
-    clipped = graph.add("Clip", restored, graph.constant(0.0), graph.constant(1.0))
+    if colour.is_for_colour(model):
+        restored = graph.add("Add", graph.add("Div", restored, gain), zero)
+    peak = graph.constant(float(white(model)))
+    clipped = graph.add("Clip", restored, graph.constant(0.0), peak)
     graph.add("Transpose", clipped, perm=[0, 2, 3, 1], result=OUTPUT)
     return graph.serialize(metadata)
 
@@ -64,12 +70,11 @@ class Graph:
     """An ONNX graph under construction. Values are referred to by name; `add` returns its result's.
 
     Attributes:
-      planes: number of planes of the input and the output.
-      told: how many numbers the condition, the second input, has; 0 for none.
+      shapes: of the inputs, `INPUT` and, with a second one, `TABLES`. The output has the first.
     """
 
-    def __init__(self, *, planes: int, told: int) -> None:
-        self.planes, self.told = planes, told
+    def __init__(self, shapes: Sequence[Sequence[int | str]]) -> None:
+        self.shapes = shapes
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -88,13 +93,12 @@ class Graph:
 
     def serialize(self, metadata: Mapping[str, str]) -> bytes:
         """Return the file."""
-        shape = ["batch", "height", "width", self.planes]
-        shapes = {INPUT: shape} | ({TOLD: ["batch", self.told]} if self.told else {})
+        inputs = zip((INPUT, TABLES), self.shapes, strict=False)
         graph = helper.make_graph(
             self._nodes,
             "casjax",
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
+            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, self.shapes[0])],
             self._constants,
         )
         model = helper.make_model(
@@ -168,7 +172,7 @@ def _cascnn(graph: Graph, model: CASCNN, variables: Tree, degraded: str) -> str:
         return graph.add("Add", image, scale)
 
     scale = degraded
-    inputs = [degraded, _told_everywhere(graph, degraded)] if model.condition else [degraded]
+    inputs = [degraded, _condition_everywhere(graph, degraded)] if model.condition else [degraded]
     blocks, scales = {}, {}
     for name in "ABCD":
         blocks[name] = layer(f"{name}2", [layer(f"{name}1", inputs)])
@@ -183,12 +187,13 @@ def _cascnn(graph: Graph, model: CASCNN, variables: Tree, degraded: str) -> str:
     return completed(layer("A_out", inputs), scales["A"])
 
 
-def _told_everywhere(graph: Graph, degraded: str) -> str:
-    """Spread each number of the condition over a plane: [batch, told, height, width]."""
-    axes = graph.constant([2, 3], np.int64)
+def _condition_everywhere(graph: Graph, degraded: str) -> str:
+    """Spread each number of `colour.condition_of` over a plane: [batch, 2, height, width]."""
+    mean = graph.add("ReduceMean", graph.add("Log", TABLES), axes=[2, 3], keepdims=1)
+    condition = graph.add("Div", mean, graph.constant(np.log(255)))
     size = graph.add("Shape", degraded, start=2, end=4)
     shape = graph.add("Concat", graph.constant([1, 1], np.int64), size, axis=0)
-    return graph.add("Expand", graph.add("Unsqueeze", TOLD, axes), shape)
+    return graph.add("Expand", condition, shape)
 
 
 def _without_batch_norm(variables: Tree, name: str) -> dict[str, npt.NDArray[np.float32]]:

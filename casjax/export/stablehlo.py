@@ -1,13 +1,14 @@
 """A network as StableHLO, the format that JAX itself exports and calls."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from casjax.models import example_inputs
+from casjax.export.function import input_shapes, restore
 
 
 def export_stablehlo(
@@ -16,7 +17,7 @@ def export_stablehlo(
     """Return the function of `casjax.export` for any batch, height and width, weights included.
 
     ``jax.export.deserialize(content).call(degraded)`` runs it, without Flax or casjax; a colour
-    network takes the condition as well, ``call(degraded, condition)``.
+    network takes the tables as well, ``call(degraded, tables)``.
 
     Args:
       model: the network, in a formulation that suits all platforms.
@@ -24,16 +25,8 @@ def export_stablehlo(
       platforms: JAX's names: "cpu", "cuda", "rocm", "tpu".
     """
     batch, height, width = jax.export.symbolic_shape("batch, height, width")
-    degraded, *told = example_inputs(model, count=1, size=model.alignment)
-    size = model.alignment * height, model.alignment * width
-    shapes = [(batch, *size, degraded.shape[-1]), *((batch, each.shape[-1]) for each in told)]
-
-    @jax.jit
-    def restore(*inputs: jax.Array) -> jax.Array:
-        finest, *_ = model.apply(variables, *inputs)
-        return jnp.clip(finest.astype(jnp.float32), 0, 1)
-
-    exported = jax.export.export(restore, platforms=platforms)(
+    shapes = input_shapes(model, batch, model.alignment * height, model.alignment * width)
+    exported = jax.export.export(jax.jit(partial(restore, model, variables)), platforms=platforms)(
         *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
     )
     return bytes(exported.serialize())

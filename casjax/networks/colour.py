@@ -4,6 +4,7 @@ Planes are Y, Cb and Cr, with chroma upsampled to full resolution. Files hold th
 networks use MATLAB's range, 16 / 255 to 235 / 255 for luma and to 240 / 255 for chroma.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from casjax.networks.weights import are_weights_of, load_weights
 
 CONDITION = 2  # numbers that describe the tables to a network
 
-_LEVELS = np.array([219, 224, 224], np.float32)  # of MATLAB's rgb2ycbcr, above its black of 16
-_NEUTRAL = np.array([0, 128, 128], np.float32) / 255
+# What a network sees of a plane is its distance from ZERO times GAIN.
+GAIN = np.array([219, 224, 224], np.float32) / 255**2
+ZERO = np.float32(-16) * 255 / np.array([219, 224, 224], np.float32)
+_NEUTRAL = np.array([0, 128, 128], np.float32)
 
 
 def is_for_colour(model: Any) -> bool:
@@ -43,12 +46,12 @@ def condition_of(tables: ArrayLike) -> jax.Array:
 
 def to_network(planes: ArrayLike) -> jax.Array:
     """Map the planes of files, [..., 3] in 0..255, to a network's input: float32 [..., 3]."""
-    return (16 + jnp.asarray(planes).astype(jnp.float32) * (_LEVELS / 255)) / 255
+    return (jnp.asarray(planes).astype(jnp.float32) - ZERO) * GAIN
 
 
 def from_network(planes: jax.Array) -> jax.Array:
     """Invert `to_network`; the result, float32, is neither rounded nor clipped."""
-    return (planes * 255 - 16) * (255 / _LEVELS)
+    return planes / GAIN + ZERO
 
 
 def to_rgb(planes: jax.Array) -> jax.Array:
@@ -56,11 +59,29 @@ def to_rgb(planes: jax.Array) -> jax.Array:
 
     Linear and not clipped, so that gradients always reach the planes.
     """
-    centred = (planes * 255 - 16) / _LEVELS - _NEUTRAL
+    centred = (from_network(planes) - _NEUTRAL) / 255
     # Written out because a matrix product over three channels is slow, and imprecise on some
     # accelerators.
     y, cb, cr = (jnp.asarray(YCBCR_TO_RGB[:, i]) * centred[..., i, None] for i in range(3))
     return y + cb + cr
+
+
+def restored_planes(
+    model: Any, variables: Mapping[str, Any], planes: jax.Array, tables: jax.Array
+) -> jax.Array:
+    """Restore the planes of files.
+
+    Args:
+      model: the network.
+      variables: of the network.
+      planes: numbers [n, h, w, 3] in 0..255, with h and w multiples of `model.alignment`.
+      tables: numbers [n, 2, 8, 8], at least 1: the quantisation tables of luma and chroma.
+
+    Returns:
+      float32 [n, h, w, 3], clipped to 0..255 and not rounded.
+    """
+    finest, *_ = model.apply(variables, to_network(planes), condition_of(tables))
+    return jnp.clip(from_network(finest), 0, 255)
 
 
 def load_start(path: Path, model: nn.Module, shapes: Any) -> Any:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from casjax.networks.colour import condition_of, from_network, to_network
+from casjax.networks.colour import restored_planes
 from casjax.networks.graphs import compiled
 from casjax.networks.inference import (
     checked,
@@ -64,7 +64,7 @@ def change_batch(model: Any) -> Callable[..., jax.Array]:
     def change(variables: Mapping[str, Any], planes: jax.Array, tables: jax.Array) -> jax.Array:
         network = in_form(model, planes.shape)
         with full_precision():
-            finest, *_ = network.apply(variables, to_network(planes), condition_of(tables))
-        return (jnp.clip(from_network(finest), 0, 255) - planes).astype(jnp.float16)
+            restored = restored_planes(network, variables, planes, tables)
+        return (restored - planes).astype(jnp.float16)
 
     return compiled(change, model, does="change")
