@@ -149,8 +149,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--consistent",
         action=argparse.BooleanOptionalAction,
-        help="keep within what the file's coefficients allow; default: with a network for colour, "
-        "or one made for another quality, unless --qf is given or the file was saved twice",
+        help="keep within what the file's coefficients allow; default: with a network for colour "
+        "unless --qf is given, or one made for another quality, but not in files saved twice",
     )
     add("--ensemble", action="store_true", help="average eight flips and turns: 8 times the work")
     add(

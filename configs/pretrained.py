@@ -1,7 +1,7 @@
 """Score a network that ships with the package: ``--config=pretrained:qf=20``.
 
 ``qf=QUALITY`` selects a CAS-CNN; others are given by full name: ``pretrained:l4-qf20``.
-Trains nothing. Writes the rows for LIVE1 in ``casjax/networks/shipped/manifest.json``.
+Trains nothing: scores again on LIVE1 what ``casjax/networks/shipped/manifest.json`` says.
 """
 
 from ml_collections import ConfigDict

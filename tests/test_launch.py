@@ -266,7 +266,7 @@ def test_reproducing_has_a_run_for_every_line_of_table_two(cluster, budget):
 def test_peers_are_scored_one_picture_at_a_time_and_drawn(cluster):
     status, calls = cluster("peers.sh", "more", RUNS="x", ARCNN="weights")
     assert status == 0
-    *scored, drawn = calls
+    *scored, drawn, filled_in = calls
     assert all(call.startswith("python -m casjax.evaluate ") for call in scored)
     assert not any("--jobs" in call for call in scored)
     folders = [found[1] for call in scored if (found := re.search(r" -o x/(\S+)", call))]
@@ -274,6 +274,7 @@ def test_peers_are_scored_one_picture_at_a_time_and_drawn(cluster):
     assert {"jpegli", "colour/jpegli", "jpegqs", "colour/jpegqs", "waifu2x"} < set(folders)
     assert {f"arcnn-qf{quality}" for quality in (10, 20, 40)} < set(folders)
     assert drawn.startswith("python -m casjax.report.peers x more -o docs/figures/peers --json")
+    assert filled_in.startswith("python docs/tables.py")
 
 
 def test_processes_of_one_host(cluster):

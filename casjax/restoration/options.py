@@ -20,7 +20,7 @@ class Options:
       luma: choose among the networks for luma, also where one for colour ships.
       chroma: with a network for luma, restore colour as well, each component by itself.
       consistent: keep within what the file's coefficients allow; None is where the network is for
-        colour, or was made for another quality, `qf` is None and the file was not saved twice.
+        colour and `qf` is None, or was made for another quality, and the file was not saved twice.
       ensemble: average over eight flips and turns.
       strength: how much of what the network changes is made, 0..1.
       memory: bytes for a tile; None is a share of what is free.
