@@ -82,6 +82,11 @@ def ycbcr_to_rgb(ycbcr: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return centred @ YCBCR_TO_RGB.T
 
 
+def is_grey(rgb: npt.NDArray[Any]) -> bool:
+    """Return whether the channels of ``[..., 3]`` are equal."""
+    return bool((rgb == rgb[..., :1]).all())
+
+
 def full_to_studio_range(luma: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
     """Map the luma of JFIF files, 0..255, to that of MATLAB, 16..235: float32, not rounded.
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from casjax.cli import ExitStatus
+from casjax.files import held, readable_name
 from casjax.images import write_png
 from casjax.networks.workdir import RESULTS_FILE
 
@@ -263,8 +264,6 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
       BlockingIOError: another process is writing there.
     """
-    from casjax.files import held
-
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -298,8 +297,6 @@ def keep_clean(source: "ImageSource", folder: Path, earlier: "Earlier | None") -
 
 def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> None:
     """Write a scored picture, and add its path and that of the clean one to its record."""
-    from casjax.files import readable_name
-
     dataset, image = record["dataset"], record["image"]
     method = readable_name(record["method"])
     record["picture"] = picture_path(dataset, f"qf{record['qf']}/{method}", image)
@@ -311,8 +308,6 @@ def keep_picture(folder: Path, record: dict[str, Any], pixels: "np.ndarray") -> 
 
 def picture_path(dataset: str, kind: str, image: str) -> str:
     """Return the path of a picture: `pictures/live1/qf20/sadct/bikes.png`."""
-    from casjax.files import readable_name
-
     return f"pictures/{readable_name(dataset)}/{kind}/{Path(image).with_suffix('.png')}"
 
 

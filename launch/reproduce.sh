@@ -59,7 +59,7 @@ evaluate jpeg jpeg --pictures --datasets live1,classic5
 
 if [ "$budget" = small ]; then
   other_qualities=10,40,80 # Figure 4: networks at qualities that they were not trained for
-  place="" networks=$(python -c 'from casjax.networks.pretrained import manifest
+  place="" networks=$(python -c 'from casjax.networks.manifest import manifest
 for name, entry in manifest().items():
     lowest, highest = entry["qualities"]
     if lowest == highest:  # others are not in the paper

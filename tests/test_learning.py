@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from casjax.networks import pretrained
+from casjax.networks import manifest
 from casjax.report import learning
 from casjax.training.metric_writer import MetricWriter
 
@@ -49,7 +49,7 @@ def test_networks_go_on_where_their_earlier_trainings_ended():
 def test_the_curves_are_drawn_and_named(tmp_path, monkeypatch):
     write_run(tmp_path / "runs/one", [0.5, 0.75], batch_size=8)
     entry = {"cutouts": 40, "learning_curve": [[20, 0.1], [40, 0.3]]}
-    monkeypatch.setattr(pretrained, "manifest", lambda: {"net": entry, "without": {"cutouts": 9}})
+    monkeypatch.setattr(manifest, "manifest", lambda: {"net": entry, "without": {"cutouts": 9}})
     assert learning.main([str(tmp_path / "runs"), "-o", str(tmp_path / "learning")]) == 0
     for theme in ("light", "dark"):
         with Image.open(tmp_path / f"learning-{theme}.png") as image:

@@ -52,7 +52,7 @@ def write_onnx(path, *, planes, planes_last):
 
 
 def restored(name, picture):
-    method = find_peer(name, qualities=(20,), jobs=1)
+    method = find_peer(name, jobs=1)
     return method.restorer(20)(picture[None, ..., None])[0, ..., 0]
 
 
@@ -69,7 +69,7 @@ def test_an_onnx_file_of_one_plane_or_three_restores(planes, planes_last, tmp_pa
 def test_networks_of_three_planes_restore_colour(tmp_path):
     pytest.importorskip("onnxruntime")
     names = [write_onnx(tmp_path / f"{n}.onnx", planes=n, planes_last=False) for n in (1, 3)]
-    grey, colour = (find_peer(f"onnx:{name}", qualities=(20,), jobs=1) for name in names)
+    grey, colour = (find_peer(f"onnx:{name}", jobs=1) for name in names)
     assert (grey.in_colour, colour.in_colour) == (False, True)
     picture = np.stack([noise(19, 26, seed) for seed in range(3)], axis=-1)
     [found] = colour.restorer(20)(picture[None])
@@ -111,7 +111,7 @@ def test_a_torch_script_that_fails_on_a_picture_says_so(tmp_path):
 
     path = tmp_path / "net.pt"
     torch.jit.script(Halving()).save(str(path))
-    method = find_peer(f"torchscript:{path}", qualities=[20], jobs=1)
+    method = find_peer(f"torchscript:{path}", jobs=1)
     with pytest.raises(ValueError, match=r"net\.pt: .*size"):
         method.restorer(20)(noise(24, 32)[None, ..., None])
 

@@ -167,7 +167,7 @@ def test_a_program_and_its_children_end_in_time(tmp_path):
     mark = tmp_path / "mark"
     script = tmp_path / "script"
     script.write_text(f"sleep 3 && touch {mark} &\nwait\n: $1 $2\n")
-    method = find_command(f"bash {script} {{jpeg}} {{out}}", timeout=0.5, jobs=1, qualities=(20,))
+    method = find_command(f"bash {script} {{jpeg}} {{out}}", timeout=0.5, jobs=1)
     with pytest.raises(ValueError, match=r"more than 0\.5 seconds"):
         method.restorer(20).restore(b"")
     time.sleep(3)
@@ -176,7 +176,7 @@ def test_a_program_and_its_children_end_in_time(tmp_path):
 
 def test_nothing_of_a_command_reaches_a_shell(tmp_path):
     text = f"cp {{jpeg}} {{out.jpg}} ; touch {tmp_path}/mark"
-    method = find_command(text, timeout=5, jobs=1, qualities=(20,))
+    method = find_command(text, timeout=5, jobs=1)
     with pytest.raises(ValueError, match="status 1"):
         method.restorer(20).restore(b"")
     assert not (tmp_path / "mark").exists()

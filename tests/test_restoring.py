@@ -18,8 +18,9 @@ from casjax.images.photographs import read_photograph
 from casjax.networks import pretrained
 from casjax.restoration import restoring
 from casjax.restoration.choosing import default_network, nearest_network
+from casjax.restoration.limits import limits_of
 from casjax.restoration.loading import load_restorer
-from casjax.restoration.luma import restore_in_luma
+from casjax.restoration.luma import restore_pixels
 from casjax.restoration.restoring import restore_image, shown
 
 PHOTOGRAPH = skimage.data.astronaut()[40:131, 200:313]
@@ -46,9 +47,17 @@ def photograph(**options):
     return read_photograph(file.getvalue(), name="test", max_pixels=10**6)
 
 
-def restore(picture, restorer, *, chroma=False, consistent=False, ensemble=False):
-    return restore_in_luma(
-        picture, restorer, chroma=chroma, consistent=consistent, ensemble=ensemble
+def restore(picture, restorer, *, chroma=False, consistent=False, ensemble=False, strength=1):
+    return restore_pixels(
+        picture.pixels,
+        restorer,
+        coding=picture.coding,
+        chroma=chroma,
+        components=limits_of(picture),
+        consistent=consistent,
+        ensemble=ensemble,
+        strength=strength,
+        grid=(0, 0),
     )
 
 
@@ -185,9 +194,7 @@ def test_a_file_is_restored_as_by_the_command(monkeypatch, tmp_path):
     written = Image.open(destination)
     assert written.text["Comment"] == "a comment"
     picture = photograph(quality=30)
-    expected = restore_in_luma(
-        picture, darker, chroma=False, consistent=True, ensemble=False, strength=0.5
-    )
+    expected = restore(picture, darker, consistent=True, strength=0.5)
     assert np.array_equal(np.asarray(written), expected)
     with pytest.raises(ValueError, match="exists: use --overwrite"):
         casjax.restore_file(source, destination)

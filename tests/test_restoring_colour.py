@@ -13,7 +13,8 @@ from casjax.images.photographs import read_photograph
 from casjax.networks import pretrained
 from casjax.networks.consistency import project
 from casjax.restoration.choosing import choose_network
-from casjax.restoration.colour import restore_in_colour, tables_of
+from casjax.restoration.colour import restore_pixels, tables_of
+from casjax.restoration.limits import limits_of
 from casjax.restoration.options import Options
 from casjax.restoration.restoring import shown
 
@@ -35,13 +36,15 @@ def photograph_of(pixels, **options):
 
 
 def restore(photograph, restorer, *, quality=None, consistent=False, ensemble=False, strength=1):
-    return restore_in_colour(
-        photograph,
+    return restore_pixels(
+        photograph.pixels,
         restorer,
+        coding=photograph.coding,
         tables=tables_of(photograph, quality),
-        consistent=consistent,
+        limits=limits_of(photograph) if consistent else [],
         ensemble=ensemble,
         strength=strength,
+        grid=(0, 0),
     )
 
 

@@ -11,7 +11,8 @@ from PIL import Image
 from casjax.images.photographs import read_photograph
 from casjax.restoration import safeguard
 from casjax.restoration.choosing import choose_network
-from casjax.restoration.luma import restore_in_luma
+from casjax.restoration.limits import limits_of
+from casjax.restoration.luma import restore_pixels
 from casjax.restoration.options import Options
 from casjax.restoration.restoring import shown
 from casjax.restoration.safeguard import is_plain_drawing
@@ -37,9 +38,18 @@ def png(picture):
     return read_photograph(file.getvalue(), name="test", max_pixels=10**6)
 
 
-def restored(photograph, **options):
-    options = {"chroma": True, "consistent": False, "ensemble": False} | options
-    return restore_in_luma(photograph, noisy, **options)
+def restored(photograph, *, consistent=False):
+    return restore_pixels(
+        photograph.pixels,
+        noisy,
+        coding=photograph.coding,
+        chroma=True,
+        components=limits_of(photograph) if photograph.has_steps else [],
+        consistent=consistent,
+        ensemble=False,
+        strength=1,
+        grid=(0, 0),
+    )
 
 
 def pure_blocks(picture):

@@ -123,7 +123,7 @@ def test_pictures_saved_before_are_found_as_crops_of_a_jpeg():
     for i in (1, 2):
         top, left = first["shift"][i]
         larger = np.pad(clean[i, ..., 0], ((top, 8 - top), (left, 8 - left)), mode="edge")
-        saved, _ = compress(larger, int(first["first_quality"][i]), codec="jpeg")
+        saved = compress(larger, int(first["first_quality"][i]), codec="jpeg")
         crop = np.ascontiguousarray(saved[top : top + 24, left : left + 24])
-        again, _ = compress(crop, int(batch["quality"][i]), codec="jpeg")
+        again = compress(crop, int(batch["quality"][i]), codec="jpeg")
         np.testing.assert_allclose(twice[i, ..., 0] * 255, again, rtol=1e-6)

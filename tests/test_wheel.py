@@ -71,7 +71,7 @@ def test_it_is_small_and_has_the_package_alone(wheel):
 
 def test_it_restores_a_photograph(casjax_command, tmp_path):
     clean = open_source("skimage", images_dir="", seed=0)[0][100:196, 100:196]
-    degraded, _ = compress(clean, 10, codec="jpeg")
+    degraded = compress(clean, 10, codec="jpeg")
     write_png(tmp_path / "photo.png", degraded)
     run(casjax_command, "restore", "photo.png", "--qf", "10", cwd=tmp_path)
     restored = read_luma(tmp_path / "photo-restored.png")

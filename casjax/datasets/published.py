@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from casjax.color import is_grey
 from casjax.datasets.checksums import PublishedFile, luma_sha256, published_files
 from casjax.files import file_sha256
 from casjax.images import READERS, UnreadableImageError, find_images, read_luma, read_rgb
@@ -146,11 +147,7 @@ def _local_checksum(path: Path, file: PublishedFile, channels: int) -> str:
         return own
     try:
         is_copy = luma_sha256(read_luma(path)) == file.luma_sha256
-        is_copy &= channels == 1 or not _is_grey(read_rgb(path))
+        is_copy &= channels == 1 or not is_grey(read_rgb(path))
     except UnreadableImageError:  # reported when it is read
         is_copy = False
     return file.sha256 if is_copy else own
-
-
-def _is_grey(rgb: np.ndarray) -> bool:
-    return bool((rgb == rgb[..., :1]).all())

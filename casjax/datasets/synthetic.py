@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from casjax.color import rounded
+
 SIDE = 512
 VERSION = 1  # increase it when the images change, so that cut-outs are made again
 
@@ -79,7 +81,7 @@ def draw_dead_leaves(generator: np.random.Generator) -> np.ndarray:
         leaf = grey + shading[0] * y + shading[1] * x
         leaf += roughness * texture[top:bottom, left:right]
         below += cover * (leaf - below)
-    return np.clip(np.round(canvas), 0, 255).astype(np.uint8)
+    return rounded(canvas)
 
 
 def _texture(generator: np.random.Generator) -> np.ndarray:

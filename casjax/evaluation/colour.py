@@ -10,8 +10,8 @@ from casjax.evaluation.restorers import FileRestorer
 from casjax.images.photographs import read_photograph
 from casjax.networks.colour_restorer import make_colour_restorer
 from casjax.restoration.choosing import find_former_of
-from casjax.restoration.colour import restore_in_colour, tables_of
-from casjax.restoration.limits import can_be_held
+from casjax.restoration.colour import restore_pixels, tables_of
+from casjax.restoration.limits import can_be_held, limits_of
 
 MAX_PIXELS = 10**9  # of a test image
 
@@ -19,8 +19,8 @@ MAX_PIXELS = 10**9  # of a test image
 def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
     """Make the restorer of a colour network, which takes JPEG files, including grey ones.
 
-    It does what `casjax.restore` does by default: results keep to what the file allows, and one
-    that was saved twice is restored as the coarser JPEG that it was.
+    It does what `casjax.restore` does wherever that takes the network: results keep to what the
+    file allows, and one that was saved twice is restored as the coarser JPEG that it was.
 
     Arguments and errors are those of `inference.make_restorer`.
     """
@@ -29,12 +29,15 @@ def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) ->
     def restore(file: bytes) -> npt.NDArray[np.uint8]:
         photograph = read_photograph(file, name="test image", max_pixels=MAX_PIXELS)
         former = find_former_of(photograph)
-        return restore_in_colour(
-            photograph,
+        is_held = not former and can_be_held(photograph)
+        return restore_pixels(
+            photograph.pixels,
             restorer,
+            coding=photograph.coding,
             tables=tables_of(photograph, former.quality if former else None),
-            consistent=not former and can_be_held(photograph),
+            limits=limits_of(photograph) if is_held else [],
             ensemble=False,
+            strength=1,
             grid=former.grid if former else (0, 0),
         )
 

@@ -61,7 +61,7 @@ def degraded_pictures(
     for name, whole in readable_images(source):
         clean = found = whole
         if earlier is not None:
-            saved, _ = compress(whole, earlier.quality, codec="jpeg")
+            saved = compress(whole, earlier.quality, codec="jpeg")
             clean, found = earlier.crop(whole), earlier.crop(saved)
         for quality in qualities:
             try:

@@ -47,11 +47,8 @@ def find_method(name: str, *, tile: int, jobs: int, timeout: float) -> Method:
                 {"version": sadct.VERSION},
             )
     if name.startswith("command:"):
-        command = name.removeprefix("command:")
-        return programs.find_command(
-            command, timeout=timeout, jobs=jobs, qualities=PAPERS_QUALITIES
-        )
-    if peer := peers.find_peer(name, qualities=PAPERS_QUALITIES, jobs=jobs):
+        return programs.find_command(name.removeprefix("command:"), timeout=timeout, jobs=jobs)
+    if peer := peers.find_peer(name, jobs=jobs):
         return peer
     if name.endswith(".mat"):
         model, variables, network = released_arcnn(Path(name))

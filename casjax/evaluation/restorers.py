@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import rgb_to_ycbcr, rounded
+from casjax.color import is_grey, rgb_to_ycbcr, rounded
 from casjax.evaluation.degraded import Degraded
 from casjax.networks.inference import Restorer
 
@@ -61,7 +61,7 @@ class Restored(NamedTuple):
     """A restored picture, and the time it took.
 
     Attributes:
-      pixels: uint8 [h, w].
+      pixels: uint8 [h, w], or RGB [h, w, 3].
       seconds: wall-clock, from host to host; includes delays by other programs.
       cpu_seconds: of this process, all its threads, and of the programs it ran; NaN if several
         pictures were restored at once.
@@ -133,7 +133,7 @@ def _luma(restored: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Return the grey in a program's output: if it only knows colour, it may tint grey slightly."""
     if restored.ndim == 2:
         return restored
-    if (restored == restored[..., :1]).all():
+    if is_grey(restored):
         return restored[..., 0]
     return rounded(rgb_to_ycbcr(restored)[..., 0])
 

@@ -23,6 +23,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import numpy as np
 
+from casjax.color import rounded
 from casjax.jpeg import quantization_table
 
 VERSION = 2  # raised whenever its results change, so that older scores are not taken for its own
@@ -62,7 +63,7 @@ def restore(degraded: np.ndarray | jax.Array, *, quality: int) -> np.ndarray:
     restored = np.empty_like(degraded)
     for i, image in enumerate(degraded):
         luma = _restore_image(image[..., 0].astype(np.float32) / 255, sigma)
-        restored[i, ..., 0] = np.clip(np.rint(luma * 255), 0, 255)
+        restored[i, ..., 0] = rounded(luma * 255)
     return restored
 
 

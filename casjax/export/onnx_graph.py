@@ -5,6 +5,7 @@ height, width], as in ONNX.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -40,13 +41,14 @@ def export_onnx(model: nn.Module, variables: Tree, *, metadata: Mapping[str, str
     """
     require_graph(model)
     graph = Graph(input_shapes(model, "batch", "height", "width"))
-    gain, zero = (graph.constant(v.reshape(-1, 1, 1)) for v in (colour.GAIN, colour.ZERO))
+    add_network = partial(GRAPHS[type(model)], graph, model, jax.device_get(variables))
     degraded = graph.add("Transpose", INPUT, perm=[0, 3, 1, 2])
     if colour.is_for_colour(model):
-        degraded = graph.add("Mul", graph.add("Sub", degraded, zero), gain)
-    restored = GRAPHS[type(model)](graph, model, jax.device_get(variables), degraded)
-    if colour.is_for_colour(model):
-        restored = graph.add("Add", graph.add("Div", restored, gain), zero)
+        gain, zero = (graph.constant(v.reshape(-1, 1, 1)) for v in (colour.GAIN, colour.ZERO))
+        seen = graph.add("Mul", graph.add("Sub", degraded, zero), gain)
+        restored = graph.add("Add", graph.add("Div", add_network(seen), gain), zero)
+    else:
+        restored = add_network(degraded)
     peak = graph.constant(float(white(model)))
     clipped = graph.add("Clip", restored, graph.constant(0.0), peak)
     graph.add("Transpose", clipped, perm=[0, 2, 3, 1], result=OUTPUT)

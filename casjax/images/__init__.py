@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from casjax.color import rgb_to_luma
+from casjax.color import is_grey, rgb_to_luma
 from casjax.files import replacing
 from casjax.images.kinds import find_files
 
@@ -86,8 +86,7 @@ def _luma(image: Image.Image) -> npt.NDArray[np.uint8]:
     pixels = _pixels(image)
     if pixels.ndim == 2:
         return pixels
-    is_grey = (pixels == pixels[..., :1]).all()
-    return pixels[..., 0] if is_grey else rgb_to_luma(pixels)
+    return pixels[..., 0] if is_grey(pixels) else rgb_to_luma(pixels)
 
 
 def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Lossy codecs by name: their effect on a picture, and the bits they need."""
+"""Lossy codecs by name, and their effect on a picture."""
 
 import io
 from typing import Any
@@ -17,9 +17,7 @@ CODECS: dict[str, dict[str, Any]] = {
 GREY: dict[str, dict[str, Any]] = {"avif": {"subsampling": "4:0:0"}}  # others tell by the mode
 
 
-def compress(
-    pixels: npt.NDArray[np.uint8], quality: int, *, codec: str
-) -> tuple[npt.NDArray[np.uint8], float]:
+def compress(pixels: npt.NDArray[np.uint8], quality: int, *, codec: str) -> npt.NDArray[np.uint8]:
     """Save a picture with loss and read it back.
 
     WebP has colour only: a grey picture is saved as colour, in 8-bit YCbCr of limited range, and
@@ -32,16 +30,14 @@ def compress(
       codec: one of `CODECS`.
 
     Returns:
-      The picture as read back, in the shape of `pixels`, and the size of its file, headers
-      included, in bits per pixel.
+      The picture as read back, in the shape of `pixels`.
 
     Raises:
       ValueError: there is no such codec or this build of Pillow lacks it, `pixels` is another
         kind of array, or `quality` is out of range.
     """
     file = encode(pixels, quality, codec=codec)
-    height, width, *_ = pixels.shape
-    return decode(file, codec=codec, in_colour=pixels.ndim == 3), 8 * len(file) / (height * width)
+    return decode(file, codec=codec, in_colour=pixels.ndim == 3)
 
 
 def encode(pixels: npt.NDArray[np.uint8], quality: int, *, codec: str) -> bytes:

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from casjax.color import is_grey
+
 FORMATS = ("JPEG", "PNG", "PPM", "TIFF")
 PNG_DEPTH = 24  # offset of the byte with the bits per sample
 
@@ -49,6 +51,6 @@ def _pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
             if (rgba[..., 3] != 255).any():
                 raise ValueError("it is transparent in places, expected an opaque picture")
             rgb = rgba[..., :3]
-            return rgb[..., 0].copy() if (rgb == rgb[..., :1]).all() else rgb.copy()
+            return rgb[..., 0].copy() if is_grey(rgb) else rgb.copy()
         case mode:
             raise ValueError(f"its pixels are of the kind {mode}, expected grey or RGB of 8 bits")

@@ -24,7 +24,7 @@ from casjax.models.convolutions import for_inference
 from casjax.networks.graphs import compiled
 
 Restorer: TypeAlias = Callable[[np.ndarray | jax.Array], np.ndarray]
-"""Restores pictures: uint8 [n, h, w, 1] to uint8 [n, h, w, 1]."""
+"""Restores pictures: uint8 [n, h, w, 1] to the same; a method for RGB, [n, h, w, 3]."""
 
 
 class ImageModel(Protocol):

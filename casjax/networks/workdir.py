@@ -1,7 +1,7 @@
 """The names of the files in a run's folder."""
 
 CONFIG_FILE = "config.json"
-RUN_FILE = "run.json"  # the code, machine and time of the run; see `provenance`
+RUN_FILE = "run.json"  # the code, machine and time of the run; see `training.run_record`
 METRICS_FILE = "metrics.jsonl"
 STATUS_FILE = "status.txt"
 WEIGHTS_FILE = "weights.safetensors"  # of the finished network

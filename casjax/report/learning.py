@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        from casjax.networks.pretrained import manifest
+        from casjax.networks.manifest import manifest
         from casjax.report import drawing
 
         curves = {name: of_network(entry) for name, entry in manifest().items()}

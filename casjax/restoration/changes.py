@@ -15,13 +15,40 @@ from casjax.images.photographs import Coding
 from casjax.jpeg import planes_to_rgb
 from casjax.restoration import safeguard
 
+GRID = 8  # pixels: the period of JPEG's blocks
 ROWS = 256  # converted at once, whole JPEG blocks; bounds the memory
 
 Pixels = npt.NDArray[np.uint8]
 
 
+def to_planes(pixels: Pixels, coding: Coding) -> Pixels:
+    """Return the planes Y, Cb and Cr of a picture in colour: uint8 [h, w, 3]."""
+    if coding == "YCbCr":
+        return pixels
+    planes = np.empty_like(pixels)
+    for rows in strips(pixels):
+        planes[rows] = rounded(rgb_to_ycbcr(pixels[rows]))
+    return planes
+
+
+def on_grid(pixels: Pixels, grid: tuple[int, int]) -> tuple[Pixels, tuple[slice, slice]]:
+    """Continue the edges at the top and left to where networks expect blocks to start.
+
+    Args:
+      pixels: uint8 [h, w] or [h, w, 3].
+      grid: row and column of the first whole block, 0..7.
+
+    Returns:
+      The larger picture, and where in it the original is.
+    """
+    top, left = (-place % GRID for place in grid)
+    margins = [(top, 0), (left, 0), (0, 0)][: pixels.ndim]
+    larger = np.pad(pixels, margins, mode="edge") if top or left else pixels
+    return larger, (slice(top, None), slice(left, None))
+
+
 def changed(
-    pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]], *, strength: float = 1
+    pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]], *, strength: float
 ) -> Pixels:
     """Add changes to a picture; what `safeguard` names stays as it is.
 
@@ -41,7 +68,8 @@ def changed(
         near = slice(max(0, rows.start - safeguard.REACH), rows.stop + safeguard.REACH)
         inner = slice(rows.start - near.start, rows.stop - near.start)
         if len(changes) == 3:
-            has_none = safeguard.neutral(*_chroma(pixels[near], coding))[inner]
+            _, cb, cr = np.moveaxis(to_planes(pixels[near], coding), -1, 0)
+            has_none = safeguard.neutral(cb, cr)[inner]
             changes[1][rows][has_none] = changes[2][rows][has_none] = 0
         weakened = [np.multiply(strength, change[rows], dtype=np.float32) for change in changes]
         restored[rows] = _added(pixels[rows], coding, weakened)
@@ -66,11 +94,6 @@ def _added(pixels: Pixels, coding: Coding, changes: Sequence[npt.NDArray[Any]]) 
 def as_shown(pixels: Pixels, coding: Coding) -> Pixels:
     """Return pixels as a viewer shows them: uint8 [h, w] or RGB [h, w, 3]."""
     return planes_to_rgb(pixels) if coding == "YCbCr" else pixels
-
-
-def _chroma(pixels: Pixels, coding: Coding) -> tuple[Pixels, Pixels]:
-    ycbcr = pixels if coding == "YCbCr" else rounded(rgb_to_ycbcr(pixels))
-    return ycbcr[..., 1], ycbcr[..., 2]
 
 
 def strips(pixels: Pixels) -> Iterator[slice]:

@@ -5,60 +5,19 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import rgb_to_ycbcr, rounded
 from casjax.images.photographs import Coding, Photograph
 from casjax.jpeg import quantization_tables
 from casjax.networks.colour_restorer import ColourRestorer
 from casjax.networks.refinement import mean_over_turns
-from casjax.restoration.changes import Pixels, changed, strips
-from casjax.restoration.limits import Limit, limits_of
+from casjax.restoration.changes import Pixels, changed, on_grid, to_planes
+from casjax.restoration.limits import Limit
 from casjax.restoration.quality import estimate_quality
 from casjax.restoration.sampling import keep_to, tolerance_of
 
-GRID = 8  # pixels: the period of JPEG's blocks
 NEUTRAL = 128  # the chroma of grey
 
 Tables = npt.NDArray[np.int32]
 """The quantisation steps of luma and chroma, [2, 8, 8]."""
-
-
-def restore_in_colour(
-    photograph: Photograph,
-    restorer: ColourRestorer,
-    *,
-    tables: Tables,
-    consistent: bool,
-    ensemble: bool,
-    strength: float = 1,
-    grid: tuple[int, int] = (0, 0),
-) -> Pixels:
-    """Restore a photograph, all planes in one pass, by adding the network's changes to it.
-
-    Args:
-      photograph: the picture; a grey one is treated as having neutral chroma.
-      restorer: made by `loading.load_restorer`.
-      tables: see `tables_of`.
-      consistent: keep to the pictures that the file allows, see `sampling.keep_to`.
-      ensemble: average over the eight flips and rotations.
-      strength: see `changes.changed`.
-      grid: row and column of the first whole block, see `choosing.Choice`.
-
-    Returns:
-      uint8 [h, w] or, in RGB, [h, w, 3], in the file's orientation.
-
-    Raises:
-      ValueError: `consistent` is set, but the file's own components are not available.
-    """
-    return restore_pixels(
-        photograph.pixels,
-        restorer,
-        coding=photograph.coding,
-        tables=tables,
-        limits=limits_of(photograph) if consistent else [],
-        ensemble=ensemble,
-        strength=strength,
-        grid=grid,
-    )
 
 
 def restore_pixels(
@@ -67,18 +26,32 @@ def restore_pixels(
     *,
     coding: Coding,
     tables: Tables,
+    limits: Sequence[Limit],
     ensemble: bool,
-    strength: float = 1,
-    limits: Sequence[Limit] = (),
-    grid: tuple[int, int] = (0, 0),
+    strength: float,
+    grid: tuple[int, int],
 ) -> Pixels:
-    """Restore pixels, uint8 [h, w] (grey) or [h, w, 3], as `restore_in_colour` does.
+    """Restore all planes in one pass, by adding the network's changes to them.
 
-    The first components are kept to what ``limits`` allow, one limit for each.
+    Args:
+      pixels: uint8 [h, w] (grey), which is treated as having neutral chroma, or [h, w, 3].
+      restorer: made by `loading.load_restorer`.
+      coding: what their channels are.
+      tables: see `tables_of`.
+      limits: what the first components are kept to, see `sampling.keep_to`, one for each.
+      ensemble: average over the eight flips and rotations.
+      strength: see `changes.changed`.
+      grid: row and column of the first whole block, see `choosing.Choice`.
+
+    Returns:
+      uint8 [h, w] or, in RGB, [h, w, 3], in the file's orientation.
     """
-    planes = _planes(pixels, coding)
-    top, left = (-place % GRID for place in grid)  # networks expect it at the top left
-    seen = np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge") if top or left else planes
+    if coding == "grey":
+        planes = np.full((*pixels.shape, 3), NEUTRAL, np.uint8)
+        planes[..., 0] = pixels
+    else:
+        planes = to_planes(pixels, coding)
+    seen, inside = on_grid(planes, grid)
 
     def change(picture: Pixels) -> npt.NDArray[np.float16]:
         # Tables would turn with the picture, but the network is told nothing of their directions.
@@ -86,7 +59,7 @@ def restore_pixels(
         return of_picture
 
     all_changes = mean_over_turns(change, seen).astype(np.float16) if ensemble else change(seen)
-    changes = all_changes[top:, left:]
+    changes = all_changes[inside]
     for i, (steps, factors) in enumerate(limits):
         off = tolerance_of(factors, as_coded=coding != "RGB")
         keep_to(changes[..., i], planes[..., i], steps, factors, tolerance=off)
@@ -112,16 +85,3 @@ def tables_of(photograph: Photograph, quality: int | None) -> Tables:
         return np.stack([luma, others[0]]).astype(np.int32)
     nearest = estimate_quality(luma).factor
     return np.stack([luma, quantization_tables(nearest)[1]]).astype(np.int32)
-
-
-def _planes(pixels: Pixels, coding: Coding) -> Pixels:
-    """Return Y, Cb and Cr, uint8 [h, w, 3]."""
-    if coding == "YCbCr":
-        return pixels
-    planes = np.full((*pixels.shape[:2], 3), NEUTRAL, np.uint8)
-    if coding == "grey":
-        planes[..., 0] = pixels
-        return planes
-    for rows in strips(pixels):
-        planes[rows] = rounded(rgb_to_ycbcr(pixels[rows]))
-    return planes

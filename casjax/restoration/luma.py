@@ -8,32 +8,37 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from casjax.color import STUDIO_PER_FULL, full_to_studio_range, rgb_to_ycbcr, rounded
-from casjax.images.photographs import Coding, Photograph
+from casjax.color import STUDIO_PER_FULL, full_to_studio_range, rounded
+from casjax.images.photographs import Coding
 from casjax.networks.consistency import project
 from casjax.networks.inference import Restorer
 from casjax.networks.refinement import restore_component
-from casjax.restoration.changes import Pixels, changed, strips
-from casjax.restoration.limits import Limit, limits_of
+from casjax.restoration.changes import Pixels, changed, on_grid, strips, to_planes
+from casjax.restoration.limits import Limit
 from casjax.restoration.sampling import Factors, tolerance_of, undo_upsampling, upsample
 
 
-def restore_in_luma(
-    photograph: Photograph,
+def restore_pixels(
+    pixels: Pixels,
     restorer: Restorer,
     *,
+    coding: Coding,
     chroma: bool,
+    components: Sequence[Limit],
     consistent: bool,
     ensemble: bool,
-    strength: float = 1,
-    grid: tuple[int, int] = (0, 0),
+    strength: float,
+    grid: tuple[int, int],
 ) -> Pixels:
-    """Restore a photograph with what its file says of its components.
+    """Restore luma, and chroma where it is wanted.
 
     Args:
-      photograph: the picture.
+      pixels: uint8 [h, w] (grey) or [h, w, 3].
       restorer: made by `loading.load_restorer`.
+      coding: what their channels are.
       chroma: restore colour too, at the resolution that the file holds it in.
+      components: what is known of each component in the file, if anything is: its resolution and,
+        for `consistent`, its limits.
       consistent: keep to the pictures that the file allows, see `consistency.project`: each
         component to its own samples.
       ensemble: average the eight flips and turns.
@@ -43,71 +48,25 @@ def restore_in_luma(
 
     Returns:
       uint8 [h, w] or, in RGB, [h, w, 3]; turned as the file holds it.
-
-    Raises:
-      ValueError: `consistent` without the file's own components.
     """
-    return restore_pixels(
-        photograph.pixels,
-        restorer,
-        coding=photograph.coding,
-        chroma=chroma,
-        components=limits_of(photograph) if consistent or photograph.has_steps else [],
-        consistent=consistent,
-        ensemble=ensemble,
-        strength=strength,
-        grid=grid,
-    )
-
-
-def restore_pixels(
-    pixels: Pixels,
-    restorer: Restorer,
-    *,
-    coding: Coding,
-    chroma: bool,
-    ensemble: bool,
-    strength: float = 1,
-    components: Sequence[Limit] = (),
-    consistent: bool = False,
-    grid: tuple[int, int] = (0, 0),
-) -> Pixels:
-    """Restore pixels, uint8 [h, w] (grey) or [h, w, 3], as `restore_in_luma` does.
-
-    What is known of the `components` tells their resolution and, where the result is to be
-    `consistent`, limits it.
-    """
-    planes = _planes(pixels, coding, chroma=chroma)
+    planes = [pixels]
+    if coding != "grey":
+        planes = [*np.moveaxis(to_planes(pixels, coding), -1, 0)][: 3 if chroma else 1]
     known: Sequence[tuple[npt.NDArray[np.int32] | None, Factors]]
     known = components[: len(planes)] or [(None, (1, 1))] * len(planes)
-    changes = [
-        _change(
-            plane,
+    changes = []
+    for plane, (steps, factors) in zip(planes, known, strict=True):
+        seen, inside = on_grid(plane, (0, 0) if consistent or factors != (1, 1) else grid)
+        change = _change(
+            seen,
             restorer,
             ensemble=ensemble,
             factors=factors,
             steps=steps if consistent else None,
             as_coded=coding != "RGB",
-            grid=(0, 0) if consistent or factors != (1, 1) else grid,
         )
-        for plane, (steps, factors) in zip(planes, known, strict=True)
-    ]
+        changes.append(change[inside])
     return changed(pixels, coding, changes, strength=strength)
-
-
-def _planes(pixels: Pixels, coding: Coding, *, chroma: bool) -> list[Pixels]:
-    """Return luma and, if wanted, the two planes of chroma, all uint8 [h, w]."""
-    if coding == "grey":
-        return [pixels]
-    count = 3 if chroma else 1
-    if coding == "YCbCr":
-        return [pixels[..., i] for i in range(count)]
-    planes = [np.empty(pixels.shape[:2], np.uint8) for _ in range(count)]
-    for rows in strips(pixels):
-        ycbcr = rounded(rgb_to_ycbcr(pixels[rows]))
-        for i, plane in enumerate(planes):
-            plane[rows] = ycbcr[..., i]
-    return planes
 
 
 def _change(
@@ -115,17 +74,11 @@ def _change(
     restorer: Restorer,
     *,
     ensemble: bool,
-    factors: Factors = (1, 1),
-    steps: npt.NDArray[np.int32] | None = None,
-    as_coded: bool = True,
-    grid: tuple[int, int] = (0, 0),
+    factors: Factors,
+    steps: npt.NDArray[np.int32] | None,
+    as_coded: bool,
 ) -> npt.NDArray[np.int16]:
     """Return what restoration adds to a component: int16 [h, w], in levels of 0..255."""
-    if grid != (0, 0):  # networks expect it at the top left: extend the edge to there
-        margins = [(-place % 8, 0) for place in grid]
-        (top, _), (left, _) = margins
-        continued = np.pad(component, margins, mode="edge")
-        return _change(continued, restorer, ensemble=ensemble)[top:, left:]
     samples = undo_upsampling(component, factors)
     degraded = _TO_STUDIO_RANGE[samples]
     restored = restore_component(restorer, degraded, ensemble=ensemble)

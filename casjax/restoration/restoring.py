@@ -12,7 +12,7 @@ from casjax.networks import pretrained
 from casjax.restoration import colour, decoding, luma
 from casjax.restoration.changes import Pixels, as_shown, strips
 from casjax.restoration.choosing import BEST_RESTORED, Choice, default_network
-from casjax.restoration.limits import Limit
+from casjax.restoration.limits import Limit, limits_of
 from casjax.restoration.loading import load_restorer
 from casjax.restoration.options import Options
 from casjax.restoration.quality import estimate_quality
@@ -125,19 +125,23 @@ def restore_photograph(photograph: Photograph, choice: Choice, options: Options)
         return decoding.decode(photograph, chroma=chroma, strength=options.strength)
     restorer = load_restorer(choice.model, options.memory)
     if pretrained.made_for(choice.model).is_for_colour:
-        return colour.restore_in_colour(
-            photograph,
+        return colour.restore_pixels(
+            photograph.pixels,
             restorer,
+            coding=photograph.coding,
             tables=colour.tables_of(photograph, choice.told),
-            consistent=choice.consistent,
+            limits=limits_of(photograph) if choice.consistent else [],
             ensemble=options.ensemble,
             strength=options.strength,
             grid=choice.grid,
         )
-    return luma.restore_in_luma(
-        photograph,
+    known = choice.consistent or photograph.has_steps
+    return luma.restore_pixels(
+        photograph.pixels,
         restorer,
+        coding=photograph.coding,
         chroma=options.chroma,
+        components=limits_of(photograph) if known else [],
         consistent=choice.consistent,
         ensemble=options.ensemble,
         strength=options.strength,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from casjax.jpeg import ANNEX_K_LUMA
 from casjax.networks.consistency import ORTHONORMAL_DCT
 from casjax.restoration.quality import libjpeg_tables
-from casjax.restoration.traces import CROWD, FREQUENCIES, ODD, Trace
+from casjax.restoration.traces import CROWD, FREQUENCIES, MARGIN, MARGIN_OF_EACH, ODD, Trace
 
 GRID = 8  # pixels: the period of blocks
 WINDOW = 2 * GRID - 1  # pixels: holds a block of every grid
@@ -28,12 +28,10 @@ BINS = np.arange(0.25, 1024, 0.5)  # the middles of histograms of magnitudes
 FEWEST = 8  # coefficients for each grid, on average, that a frequency needs to be considered
 ROUNDED = 0.4  # standard deviation of a coefficient from rounding pixels to integers
 BLUR = 1.5  # times that of uniform errors over the file's steps, on a grid other than the file's
-# A former JPEG on the file's own grid must be likelier than none by this, in nats, over all
-# coefficients and for each one.
-MARGIN, MARGIN_OF_EACH = 20.0, 0.1
-# And on another grid, likelier than on any third. Of 25 photographs of BSDS500 saved once at 30,
-# 50, 75 and 90 none leads by more than 33 nats; half of those saved twice at (30, 50), on two
-# grids, lead by more than 800, and by more than 0.1 for each coefficient.
+# A former JPEG on the file's own grid must be likelier than none by `traces.MARGIN`, and on another
+# grid likelier than on any third by this. Of 25 photographs of BSDS500 saved once at 30, 50, 75 and
+# 90 none leads by more than 33 nats; half of those saved twice at (30, 50), on two grids, lead by
+# more than 800, and by more than 0.1 for each coefficient.
 LEAD, LEAD_OF_EACH = 100.0, 0.02
 # Coefficients that must take part: drawings have few distinct blocks, whose values may lie at such
 # multiples by chance.

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from casjax.images.codecs import compress
 from casjax.training.compression import CROPPED, GRID_IN_COLOUR, GRID_OF_LUMA, Compression
 
 
@@ -134,11 +135,9 @@ class Batches:
 
 def _degraded(batch: dict[str, np.ndarray], codec: str) -> dict[str, np.ndarray]:
     """Turn a batch and degrade it, with a codec that runs only on the host."""
-    from casjax.images.codecs import compress  # not at the top: JPEG needs no image library
-
     clean = np.asarray(augment(jnp.asarray(batch["clean"]), jnp.asarray(batch["turn"])))
     pictures = zip(clean[..., 0], batch["quality"], strict=True)
-    degraded = np.stack([compress(luma, q, codec=codec)[0] for luma, q in pictures])
+    degraded = np.stack([compress(luma, q, codec=codec) for luma, q in pictures])
     turn = np.zeros_like(batch["turn"])
     return batch | {"clean": clean, "degraded": degraded[..., np.newaxis], "turn": turn}
 

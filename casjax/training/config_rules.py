@@ -1,8 +1,10 @@
 """The valid values of each config key, checked before any work is done."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, get_args
+
+from flax.traverse_util import flatten_dict
 
 from casjax.images.codecs import CODECS
 from casjax.jpeg import SAMPLINGS
@@ -11,6 +13,8 @@ from casjax.networks.inference import ImageModel, require_tile
 from casjax.networks.provenance import PHASES
 from casjax.training.losses import Measure
 from casjax.training.metric_writer import is_tracker
+from casjax.training.optimizer import Name
+from casjax.training.phases import Decay
 from casjax.training.steps import PARALLELISMS
 
 
@@ -24,7 +28,8 @@ def require_valid(config: Mapping[str, Any]) -> None:
       ValueError: a key is missing or unknown, or a value is invalid; the message names the key, its
         value and what is expected.
     """
-    values = dict(_flat(config))
+    flat = flatten_dict(config, sep=".")
+    values = {key: value for key, value in flat.items() if not key.startswith("model.")}
     for key in sorted(RULES.keys() | values.keys()):
         if key not in values:
             raise ValueError(f"config.{key} is missing: configs/base.py has all keys")
@@ -147,7 +152,7 @@ _PHASE = {
     "loss_weights": _WEIGHTS,
     "learning_rate": _POSITIVE,
     "warmup_steps": _integer(0),
-    "decay": _one_of("constant", "cosine"),
+    "decay": _one_of(*get_args(Decay)),
 }
 RULES: dict[str, Rule] = {
     "seed": _integer(0, 2**32 - 1),
@@ -177,7 +182,7 @@ RULES: dict[str, Rule] = {
     "colour.quality_exponent": _POSITIVE,
     "colour.foreign_share": _PART,
     "colour.grey_share": _PART,
-    "optimizer.name": _one_of("adam", "muon"),
+    "optimizer.name": _one_of(*get_args(Name)),
     "optimizer.beta1": _SHARE,
     "optimizer.beta2": _SHARE,
     "optimizer.epsilon": _POSITIVE,
@@ -195,13 +200,3 @@ RULES: dict[str, Rule] = {
     "evaluation.qualities": _many(_QUALITY, "whole numbers from 1 to 100", distinct=True),
     "evaluation.tile": _integer(1),
 }
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the values of a nested config by dotted keys, except the network's."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            if f"{prefix}{key}" != "model":
-                yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -1,22 +1,18 @@
 """The file of cut-outs for training: cut once from the sources' images, and memory-mapped."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from absl import logging
 
+from casjax.datasets import ImageSource, decoded_images, open_source
 from casjax.files import readable_name, remove_abandoned, replacing
-
-if TYPE_CHECKING:
-    from casjax.datasets import ImageSource
 
 FILE_FORMAT = 2
 
@@ -67,15 +63,13 @@ def load_cutouts(
     wanted: dict[str, Any] = {"format": FILE_FORMAT, "count": count, "size": size, "seed": seed}
     if channels > 1:
         wanted["channels"] = channels
-    open_source = functools.partial(
-        _open_source, images_dir=images_dir, seed=seed, channels=channels
-    )
+    open_named = functools.partial(open_source, images_dir=images_dir, seed=seed, channels=channels)
     if path.exists():
         stored = _read_description(path, description_path)
-        wanted["sources"] = [_identity(name, open_source, stored) for name in source_names]
+        wanted["sources"] = [_identity(name, open_named, stored) for name in source_names]
         _require_equal(path, stored, wanted)
     else:
-        sources = [open_source(name) for name in source_names]
+        sources = [open_named(name) for name in source_names]
         wanted["sources"] = [source.description for source in sources]
         _build(path, description_path, wanted, sources)
     return _map_cutouts(path, _shape(wanted))
@@ -92,7 +86,7 @@ def require_sources(
     """
     if not path.exists():
         for name in source_names:
-            _open_source(name, images_dir=images_dir, seed=seed, channels=channels)
+            open_source(name, images_dir=images_dir, seed=seed, channels=channels)
 
 
 def images_of(path: Path) -> list[dict[str, Any]]:
@@ -116,12 +110,6 @@ def cutouts_file_name(
 
 def _description_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
-
-
-def _open_source(name: str, *, images_dir: str, seed: int, channels: int) -> ImageSource:
-    from casjax import datasets  # not at the top: batches alone need no image library
-
-    return datasets.open_source(name, images_dir=images_dir, seed=seed, channels=channels)
 
 
 def _shape(description: dict[str, Any]) -> tuple[int, ...]:
@@ -217,15 +205,13 @@ def _fill(cutouts: np.memmap, sources: list[ImageSource], seed: int) -> None:
     """
     from tqdm import tqdm
 
-    from casjax import datasets
-
     count, size = cutouts.shape[:2]
     generator = np.random.default_rng(seed)
     images = [(source, index) for source in sources for index in range(len(source))]
     chosen = np.sort(generator.permutation(len(images))[:count])
     progress = tqdm((images[i] for i in chosen), "cutting up", len(chosen), unit=" images")
     positions_seen = too_small = 0
-    for source, name, image in datasets.decoded_images(progress):
+    for source, name, image in decoded_images(progress):
         height, width = image.shape[:2]
         rows, columns = height - size + 1, width - size + 1
         if min(rows, columns) < 1:

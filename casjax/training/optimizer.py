@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from casjax.models.convolutions import matmul
 from casjax.training.phases import Phase, learning_rate_at
 
+Name = Literal["adam", "muon"]
 FEWEST_CHANNELS = 8  # of a matrix; kernels with fewer channels take or return an image
 # Of Muon, as published: the momentum, how often the iteration is repeated, and what it multiplies
 # the first, third and fifth power of singular values by. A step's root mean square is 0.2.
@@ -23,7 +24,7 @@ def make_optimizer(
     phases: Sequence[Phase],
     dtype: str,
     *,
-    name: Literal["adam", "muon"],
+    name: Name,
     beta1: float,
     beta2: float,
     epsilon: float,

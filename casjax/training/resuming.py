@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import logging
+from flax.traverse_util import flatten_dict
 
 from casjax.training.checkpoints import Checkpoints, DamagedCheckpointError
 from casjax.training.steps import TrainState
@@ -84,19 +85,16 @@ def digest_of(config: Mapping[str, Any]) -> str:
     return hashlib.sha256("\n".join(values).encode()).hexdigest()[:16]
 
 
-def config_differences(
-    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
-) -> Iterator[tuple[str, str]]:
+def config_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the dotted keys that differ, each with a sentence; tuples equal lists, as in JSON."""
-    for key in sorted(old.keys() | new.keys()):
-        was, now = (list(x) if isinstance(x, tuple) else x for x in (old.get(key), new.get(key)))
-        name = f"{prefix}{key}"
-        if isinstance(was, Mapping) or isinstance(now, Mapping):
-            before, after = (x if isinstance(x, Mapping) else {} for x in (was, now))
-            yield from config_differences(before, after, f"{name}.")
-        elif key not in old:
-            yield name, f"{name} is new, {now!r}"
-        elif key not in new:
-            yield name, f"{name} was {was!r} and no longer exists"
+    before, after = (flatten_dict(config, sep=".") for config in (old, new))
+    for key in sorted(before.keys() | after.keys()):
+        was, now = (
+            list(x) if isinstance(x, tuple) else x for x in (before.get(key), after.get(key))
+        )
+        if key not in before:
+            yield key, f"{key} is new, {now!r}"
+        elif key not in after:
+            yield key, f"{key} was {was!r} and no longer exists"
         elif was != now:
-            yield name, f"{name} was {was!r} and is {now!r}"
+            yield key, f"{key} was {was!r} and is {now!r}"
