@@ -12,10 +12,10 @@ from typing import Any
 import tables
 
 from casjax.networks.provenance import thinned
+from casjax.report.names import METHODS
 
 PAGE = Path(__file__).resolve().parent / "cards.md"
 CURVE_POINTS = 8
-TITLES = {"cascnn": "CAS-CNN", "arcnn": "AR-CNN", "l4": "L4", "l8": "L8"}
 LOSSES = {
     ("output", "mse"): "mean squared error, at the end of the full resolution alone",
     ("output", "psnr"): "mean PSNR of cut-outs, at the end of the full resolution alone",
@@ -68,7 +68,7 @@ the learning curve are for validation cut-outs.
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(page(tables.shipped()), encoding="utf-8")
+    PAGE.write_text(page(tables.manifest()), encoding="utf-8")
 
 
 def page(manifest: dict[str, Any]) -> str:
@@ -100,10 +100,8 @@ def what_it_is(entry: dict[str, Any]) -> str:
     """Say a network's architecture, size and input."""
     takes = "Y, Cb and Cr and the quantisation tables" if in_colour(entry) else "luma"
     count = parameters(tables.ROOT / "casjax/networks/shipped" / entry["file"])
-    return (
-        f"{TITLES[entry['model']['name']]} with {count:,} parameters. It takes {takes} of JPEGs at "
-        f"{qualities(entry)}."
-    )
+    kind = METHODS[entry["model"]["name"]]
+    return f"{kind} with {count:,} parameters. It takes {takes} of JPEGs at {qualities(entry)}."
 
 
 def what_for(name: str, manifest: dict[str, Any]) -> str:
@@ -122,7 +120,7 @@ def what_for(name: str, manifest: dict[str, Any]) -> str:
         better = compared(name, manifest)
         return f"One network for all qualities, at a price: {better}. Chroma is left unchanged."
     [ours] = luma(entry, "live1", lowest)
-    paper = tables.published().get(lowest, {}).get("CAS-CNN FT")
+    paper = tables.table2().get(lowest, {}).get("CAS-CNN FT")
     words = "Good at and near its own quality"
     if paper:
         words += f": {ours['psnr'] - float(paper['psnr']):+.2f} dB against the paper's on LIVE1"

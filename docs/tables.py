@@ -4,13 +4,15 @@
 sees that they are up to date. MkDocs calls what lays out a page.
 """
 
-import csv
 import json
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from casjax.networks.manifest import manifest
+from casjax.report import layout
 
 ROOT = Path(__file__).resolve().parent.parent
 # Lines of Table II that no network that ships can have.
@@ -53,12 +55,12 @@ def layers() -> str:
 def scores() -> str:
     """What the CAS-CNN that ship score on LIVE1, beside the paper."""
     rows = []
-    for entry in shipped().values():
+    for entry in manifest().values():
         lowest, highest = entry["qualities"]
         if entry["model"]["name"] != "cascnn" or lowest != highest:
             continue
         ours = {r["method"]: r for r in entry["scores"] if r["dataset"] == "live1"}
-        papers = published()[lowest]["CAS-CNN FT"]
+        papers = table2()[lowest]["CAS-CNN FT"]
         rows.append([lowest, triple(ours["jpeg"]), triple(ours["cascnn"]), triple(papers)])
     return table(["quality", "JPEG", "casjax", "the paper's CAS-CNN"], sorted(rows))
 
@@ -66,7 +68,7 @@ def scores() -> str:
 def reproduction() -> str:
     """Table II line by line: the paper's scores, those of what ships, and how near they are."""
     rows = []
-    for quality, algorithms in published().items():
+    for quality, algorithms in table2().items():
         for algorithm, paper in algorithms.items():
             ours = of_shipped(algorithm, quality)
             if ours is None:
@@ -90,12 +92,12 @@ def colour_scores() -> str:
     """What the network for colour that ships scores on LIVE1 in RGB, beside published scores."""
     [ours] = [
         [row for row in entry["scores"] if "channels" in row]
-        for entry in shipped().values()
+        for entry in manifest().values()
         if entry["model"].get("channels") == 3
     ]
     others = {
         (int(row["qf"]), row["method"]): row
-        for row in rows_of("field.tsv")
+        for row in layout.published("field.tsv")
         if row["pictures"] == "colour"
     }
     columns = {
@@ -123,7 +125,7 @@ def of_shipped(algorithm: str, quality: int) -> dict[str, Any] | None:
         "CAS-CNN FT": "cascnn",
     }.get(algorithm, "")
     method = "jpeg" if algorithm == "JPEG" else name
-    for entry in shipped().values():
+    for entry in manifest().values():
         if entry["model"]["name"] == name and entry["qualities"] == [quality, quality]:
             scored = entry.get("multiscale", {}) if algorithm == "CAS-CNN MS loss" else entry
             for row in scored.get("scores", []):
@@ -168,24 +170,12 @@ def sources() -> str:
     )
 
 
-def published() -> dict[int, dict[str, dict[str, str]]]:
+def table2() -> dict[int, dict[str, dict[str, str]]]:
     """The paper's Table II by quality and method."""
     values: dict[int, dict[str, dict[str, str]]] = {}
-    for row in rows_of("table2.tsv"):
+    for row in layout.published("table2.tsv"):
         values.setdefault(int(row["qf"]), {})[row["algorithm"]] = row
     return values
-
-
-def rows_of(name: str) -> list[dict[str, str]]:
-    """The rows of a table of published scores that the report has."""
-    with (ROOT / "casjax/report" / name).open(encoding="utf-8") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
-
-
-def shipped() -> dict[str, Any]:
-    """The manifest of the networks that ship."""
-    [manifest] = ROOT.glob("casjax/**/manifest.json")
-    return json.loads(manifest.read_text(encoding="utf-8"))
 
 
 def triple(row: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ Exit status: 0 none is worse, 1 some are, 2 wrong usage.
 """
 
 import argparse
-import io
 import json
 import os
 import sys
@@ -19,11 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from drawings import drawings
-from PIL import Image
 
 from casjax.datasets import open_source, readable_images
 from casjax.files import write_json
-from casjax.images.codecs import encode
+from casjax.images.codecs import decode, encode
 from casjax.images.photographs import read_photograph
 from casjax.networks import compilation
 from casjax.restoration.choosing import choose_network
@@ -98,7 +96,7 @@ def gains(name: str, quality: int, options: argparse.Namespace) -> list[dict[str
         if number % options.every:
             continue
         file = encode(clean, quality, codec="jpeg")
-        before = np.asarray(Image.open(io.BytesIO(file)))
+        before = decode(file, codec="jpeg", in_colour=clean.ndim == 3)
         after, said = restored(file, options)
         jpeg, gain = psnr(before, clean), psnr(after, clean) - psnr(before, clean)
         records.append({"image": image, "jpeg": jpeg, "gain": gain, "said": said})

@@ -304,18 +304,7 @@ def test_batches_depend_on_seed_stream_and_step_alone():
         assert (drawn(other, [5], 100) != reference["clean"][:, 0, 0, 0]).any()
 
 
-def test_impossible_batches_are_refused():
-    with pytest.raises(ValueError, match="batch_size 4 does not divide by 3 processes"):
-        batches(process_count=3)
-    for qualities in ((0, 10), (20, 10), (10, 101)):
-        with pytest.raises(ValueError, match=r"within 1\.\.100"):
-            batches(qualities=qualities)
-        with pytest.raises(ValueError, match=r"within 1\.\.100"):
-            batches(recompress_qualities=qualities)
-    with pytest.raises(ValueError, match=r"recompress 1.5 is not a share"):
-        batches(recompress=1.5)
-    with pytest.raises(ValueError, match="only for the codec jpeg, not for webp"):
-        batches(recompress=0.1, codec="webp")
+def test_no_more_cutouts_are_drawn_than_there_are():
     with pytest.raises(ValueError, match="asked for 101 cut-outs of a file of 100"):
         batches().at(0, count=101)
 

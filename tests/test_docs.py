@@ -59,14 +59,14 @@ def test_no_line_of_a_page_breaks_within_an_option_or_before_a_slash():
 
 def test_every_network_that_ships_has_its_card():
     text = (ROOT / "docs/cards.md").read_text(encoding="utf-8")
-    assert cards.page(tables.shipped()) == text, "run `python docs/cards.py`"
+    assert cards.page(tables.manifest()) == text, "run `python docs/cards.py`"
     names = re.findall(r"^## (\S+)$", text, re.MULTILINE)
-    assert sorted(names) == sorted(tables.shipped())
+    assert sorted(names) == sorted(tables.manifest())
 
 
 def test_a_card_has_all_that_the_manifest_knows():
     """Of a network for colour that was fine-tuned twice, on a machine that told of itself."""
-    manifest = json.loads(json.dumps(tables.shipped()))
+    manifest = json.loads(json.dumps(tables.manifest()))
     entry = manifest["cascnn-qf20"]
     entry["model"] |= {"channels": 3, "condition": 2}
     entry["qualities"] = [5, 100]

@@ -10,7 +10,8 @@ from small import noise
 
 from casjax import metrics
 from casjax.datasets import open_source
-from casjax.evaluation.evaluator import before_after, evaluate, format_table, write_results
+from casjax.evaluation import evaluator
+from casjax.evaluation.evaluator import evaluate, example, format_table, write_results
 from casjax.images import UnreadableImageError
 from casjax.images.codecs import compress, encode
 from casjax.models.arcnn import ARCNN, parameters_from_matlab
@@ -199,17 +200,18 @@ def test_the_table_shows_the_rows():
     assert restored.split() == ["live1", "20", "cascnn", *scores]
 
 
-def test_before_and_after_stand_side_by_side():
-    before, after, clean = noise(40, 60, 1), noise(40, 60, 2), noise(40, 60, 3)
-    picture = before_after(before, after, clean, size=20)
+def test_an_example_shows_before_after_and_clean_side_by_side(monkeypatch):
+    monkeypatch.setattr(evaluator, "EXAMPLE", 20)
+    clean = noise(40, 60, 1)
+    before = compress(clean, 30, codec="jpeg")
+    picture = example(darker, Pictures({"a": clean}), codec="jpeg", quality=30)
     assert picture.shape == (20, 20 + 4 + 20 + 4 + 20)
     np.testing.assert_array_equal(picture[:, :20], before[10:30, 20:40])
-    np.testing.assert_array_equal(picture[:, 24:44], after[10:30, 20:40])
+    np.testing.assert_array_equal(picture[:, 24:44], darker(before)[10:30, 20:40])
     np.testing.assert_array_equal(picture[:, 48:], clean[10:30, 20:40])
     assert (picture[:, 20:24] == 255).all()
-    assert before_after(before, after, size=1000).shape == (40, 60 + 4 + 60)
-    with pytest.raises(ValueError, match="of one shape"):
-        before_after(before, after[1:], size=20)
+    small = example(darker, Pictures({"a": clean[:9, :11]}), codec="jpeg", quality=30)
+    assert small.shape == (9, 11 + 4 + 11 + 4 + 11)
 
 
 # The scores that reference implementations outside of this package give on LIVE1.

@@ -49,8 +49,6 @@ def test_learning_rate_warms_up_and_decays_anew_in_each_phase():
     assert second == pytest.approx([0, 5e-3, 1e-2, 5e-3, 0], abs=1e-9)
 
 
-def test_mistakes_are_named():
-    with pytest.raises(ValueError, match=r"second\.decay='step': expected one of constant, cosine"):
-        plan(decay="step")
+def test_a_warmup_beyond_the_phase_is_named():
     with pytest.raises(ValueError, match=r"second\.warmup_steps=10: .* phase's 10 steps"):
         plan(warmup_steps=10)

@@ -41,11 +41,10 @@ def html(tmp_path_factory):
     figure = Figure(folder / "figure3", ".png", "Figure 3: a title", "A caption & more.")
     (folder / "index.html").write_text(
         page(
-            table=table.shown(table.table([run])),
-            others=NONE,
-            peers=NONE,
-            colour=NONE,
-            twice=NONE,
+            {
+                "table": table.shown(table.table([run])),
+                **dict.fromkeys(("others", "peers", "colour", "twice"), NONE),
+            },
             figures=[figure],
             missing=["Figure 4: <nothing>"],
             score=Score(run, rows[1]),

@@ -73,11 +73,6 @@ def test_muon_leaves_a_kernel_without_gradient_as_it_is():
     assert not changes["kernel"].any()
 
 
-def test_an_optimizer_that_is_not_there_is_named():
-    with pytest.raises(ValueError, match=r"optimizer.name='sgd': expected 'adam' or 'muon'"):
-        optimizer_of(name="sgd")
-
-
 def test_the_edge_error_is_a_weighted_term_of_the_loss():
     config = base.get_config()
     phases = phases_of(config)

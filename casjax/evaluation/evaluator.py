@@ -259,33 +259,12 @@ def example(
 
     Returns:
         uint8 [h, w] or [h, w, 3], the middle of the degraded, the restored and the clean image
-        side by side.
+        side by side, with white lines between them.
     """
     picture = next(degraded_pictures(source, [quality], codec=codec))
-    restored = timed(restorer)(picture).pixels
-    return before_after(picture.pixels, restored, picture.clean, size=EXAMPLE)
-
-
-def before_after(*pictures: np.ndarray, size: int) -> np.ndarray:
-    """Put the same crop of several pictures side by side: JPEG, restored and perhaps clean.
-
-    Args:
-      *pictures: uint8 [h, w] or [h, w, 3], all of one shape.
-      size: side in pixels of the crop, taken from the middle; less if a picture is smaller.
-
-    Returns:
-      uint8 [crop height, total width] or [crop height, total width, 3], with a white line of
-      4 pixels between neighbours.
-
-    Raises:
-      ValueError: the pictures' shapes differ.
-    """
-    shapes = {picture.shape for picture in pictures}
-    if len(shapes) != 1:
-        raise ValueError(f"expected pictures of one shape, got {sorted(shapes)}")
-    [(height, width, *channels)] = shapes
-    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
-    crops = [picture[top : top + size, left : left + size] for picture in pictures]
-    divider = np.full((crops[0].shape[0], DIVIDER, *channels), 255, np.uint8)
-    first, *others = crops
-    return np.hstack([first, *(part for crop in others for part in (divider, crop))])
+    pictures = picture.pixels, timed(restorer)(picture).pixels, picture.clean
+    height, width, *channels = picture.clean.shape
+    top, left = max(0, (height - EXAMPLE) // 2), max(0, (width - EXAMPLE) // 2)
+    degraded, restored, clean = (p[top : top + EXAMPLE, left : left + EXAMPLE] for p in pictures)
+    line = np.full((len(clean), DIVIDER, *channels), 255, np.uint8)
+    return np.hstack([degraded, line, restored, line, clean])

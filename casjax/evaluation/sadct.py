@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np
+import scipy.fft
 
 from casjax.color import rounded
 from casjax.jpeg import quantization_table
@@ -331,7 +332,4 @@ def _dct_of_lines(values: np.ndarray, counts: np.ndarray, *, inverse: bool = Fal
 @functools.cache
 def _dct_matrix(length: int) -> np.ndarray:
     """Return the orthonormal DCT-II, float32 [frequency, place]."""
-    place = np.arange(length)
-    matrix = np.cos(np.pi / length * place[:, None] * (place + 0.5)) * math.sqrt(2 / length)
-    matrix[0] = math.sqrt(1 / length)
-    return matrix.astype(np.float32)
+    return scipy.fft.dct(np.eye(length), axis=0, norm="ortho").astype(np.float32)

@@ -81,7 +81,6 @@ def read_jpeg_metadata(data: bytes) -> JpegMetadata:
         body, place = segment.body, segment.place
         if segment.marker == EOI and is_scanned:
             behind = data[place.start + 2 :]
-            data = data[: place.start + 2]
             break
         is_scanned |= segment.marker == SOS
         if is_scanned:
@@ -153,7 +152,7 @@ def _resolution(jfif: bytes) -> tuple[float, float] | None:
 def _profile(parts: list[bytes]) -> bytes | None:
     """Join the parts of an ICC profile; None where some are missing (ICC.1, annex B.4)."""
     numbered = {part[0]: part[2:] for part in parts if len(part) > 2}
-    if len(parts) != len(numbered) or sorted(numbered) != list(range(1, len(parts) + 1)):
+    if sorted(numbered) != list(range(1, len(parts) + 1)):
         return None
     if any(part[1] != len(parts) for part in parts):
         return None

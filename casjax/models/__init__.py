@@ -67,17 +67,17 @@ def vary(model: nn.Module, **options: Any) -> nn.Module:
     return model.clone(**{name: value for name, value in options.items() if hasattr(model, name)})
 
 
-def example_inputs(model: Any, *, count: int, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
-    """Return the shapes of what ``apply`` takes after the variables, for square pictures."""
+def example_inputs(model: Any, *, size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """Return the shapes of what ``apply`` takes after the variables, for a square picture."""
     planes, told = getattr(model, "channels", 1), getattr(model, "condition", 0)
-    degraded = jax.ShapeDtypeStruct((count, size, size, planes), jnp.float32)
-    condition = jax.ShapeDtypeStruct((count, told), jnp.float32)
+    degraded = jax.ShapeDtypeStruct((1, size, size, planes), jnp.float32)
+    condition = jax.ShapeDtypeStruct((1, told), jnp.float32)
     return (degraded, condition) if told else (degraded,)
 
 
 def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
     """Return the variables of an untrained network: nested dicts of float32 arrays."""
-    inputs = example_inputs(model, count=1, size=64)
+    inputs = example_inputs(model, size=64)
     # Lazily, because compiling the forward pass only to throw its result away takes many
     # seconds; on CPU, so does compiling JAX's default generator for large arrays.
     key = jax.random.key(seed, impl="rbg")
@@ -86,7 +86,7 @@ def initial_variables(model: nn.Module, seed: int) -> dict[str, Any]:
 
 def count_outputs(model: nn.Module, variables: dict[str, Any]) -> int:
     """Count the outputs of a network from shapes alone; the variables may be shapes too."""
-    inputs = example_inputs(model, count=1, size=64)
+    inputs = example_inputs(model, size=64)
     return len(jax.eval_shape(model.apply, variables, *inputs))
 
 

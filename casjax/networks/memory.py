@@ -129,7 +129,7 @@ def _peak_bytes(model: Any, variables: Mapping[str, Any]) -> int:
     """
 
     def peak(network: Any) -> int:
-        inputs = example_inputs(network, count=1, size=PROBE)
+        inputs = example_inputs(network, size=PROBE)
         return _peak(jax.make_jaxpr(lambda *x: network.apply(variables, *x))(*inputs).jaxpr)
 
     if not is_own(model):

@@ -139,12 +139,15 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     missing = table.missing(lines) + missing
     shown = figures.best_with_pictures(runs, DATASET, quality)
     name = next((name for name in reversed(shown) if name != "JPEG"), "")
+    tables = {
+        "table": table2,
+        "others": others,
+        "peers": compared,
+        "colour": colour,
+        "twice": twice,
+    }
     html = page(
-        table=table2,
-        others=others,
-        peers=compared,
-        colour=colour,
-        twice=twice,
+        tables,
         figures=drawn,
         missing=missing,
         score=shown.get(name),

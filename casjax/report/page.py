@@ -4,7 +4,7 @@ Everything it shows is inside the file, which may load nothing else.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -18,12 +18,8 @@ from casjax.report.runs import Score
 
 
 def page(
+    tables: Mapping[str, Table],
     *,
-    table: Table,
-    others: Table,
-    peers: Table,
-    colour: Table,
-    twice: Table,
     figures: Sequence[Figure],
     missing: Sequence[str],
     score: Score | None,
@@ -32,11 +28,9 @@ def page(
     """Make the page.
 
     Args:
-      table: ours beside the paper's.
-      others: networks that are not in the first one.
-      peers: all methods by quality.
-      colour: the field's scores in RGB.
-      twice: its scores on files saved twice.
+      tables: by their names in page.html: `table` (ours beside the paper's), `others` (networks
+        that are not in it), `peers` (all methods by quality), `colour` (the field's scores in RGB)
+        and `twice` (its scores on files saved twice).
       figures: those that were drawn.
       missing: what could not be shown and why, one sentence each.
       score: the score with pictures to show beside JPEG, or None.
@@ -48,11 +42,7 @@ def page(
     template = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
     absent = "".join(f"<li>{escape(text)}</li>" for text in missing)
     return Template(template).substitute(
-        table=_table(table),
-        others=_table(others),
-        peers=_table(peers),
-        colour=_table(colour),
-        twice=_table(twice),
+        {name: _table(table) for name, table in tables.items()},
         figures="\n".join(_figure(figure) for figure in figures),
         missing=f'<h3>Not shown</h3><ul class="quiet">{absent}</ul>' if missing else "",
         pairs=_pairs(score, name) if score else "<p>There are no pictures yet.</p>",

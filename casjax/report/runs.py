@@ -133,43 +133,26 @@ def _read_run(path: Path, name: str) -> Run:
     try:
         if network is None and config is not None:
             network = provenance.of_run(config)
-        # Our tables have only luma that was saved once.
-        is_plain = not any(results.get(fact) for fact in ("channels", "recompress"))
-        rows, images = (
-            [_numbers(r) for r in results[part] if is_plain] for part in ("rows", "images")
-        )
+        rows, images = ([_numbers(r) for r in results[part]] for part in ("rows", "images"))
         other_rows = [row for row in rows if not _is_of_jpeg(row)]
+        in_colour, earlier = results.get("channels") == 3, results.get("recompress")
+        told: Record = {"first": earlier["quality"], "shift": earlier["shift"]} if earlier else {}
     except (KeyError, TypeError) as error:
         raise ValueError(f"{path}: not the results of a run, or its config: {error!r}") from error
     metrics = folder / METRICS_FILE
+    is_plain = not in_colour and not earlier  # our tables have only luma that was saved once
     return Run(
         name=name,
         folder=folder,
-        rows=[row for row in rows if _is_of_jpeg(row)],
-        images=[record for record in images if _is_of_jpeg(record)],
-        other_rows=other_rows,
+        rows=[row for row in rows if is_plain and _is_of_jpeg(row)],
+        images=[record for record in images if is_plain and _is_of_jpeg(record)],
+        other_rows=other_rows if is_plain else [],
         network=network,
         metrics=provenance.read_metrics(metrics) if metrics.is_file() else [],
         config=config,
-        colour_rows=_colour_rows(results),
-        twice_rows=_twice_rows(results),
+        colour_rows=rows if in_colour and not earlier else [],
+        twice_rows=[{**row, **told} for row in rows] if earlier and not in_colour else [],
     )
-
-
-def _colour_rows(results: Record) -> list[Record]:
-    """Return the rows of pictures in RGB, saved once."""
-    if results.get("channels") != 3 or results.get("recompress"):
-        return []
-    return [_numbers(row) for row in results["rows"]]
-
-
-def _twice_rows(results: Record) -> list[Record]:
-    """The rows of luma that was saved twice, with what tells of the first time."""
-    earlier = results.get("recompress")
-    if not earlier or results.get("channels") == 3:
-        return []
-    told = {"first": earlier["quality"], "shift": earlier["shift"]}
-    return [{**_numbers(row), **told} for row in results["rows"]]
 
 
 def _is_of_jpeg(record: Record) -> bool:

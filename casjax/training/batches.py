@@ -26,21 +26,21 @@ class Batches:
 
     Attributes:
       cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
-      batch_size: cut-outs in the global batch, over all processes.
+      batch_size: cut-outs in the global batch, over all processes, by whose number it divides.
       seed: of the order, the turns and the qualities.
       stream: a number for each phase of a training, so that phases differ.
       augment: whether cut-outs are flipped and turned.
       codec: what degrades them, one of `casjax.images.codecs.CODECS`; in colour "jpeg".
-      qualities: lowest and highest quality of the codec, both included.
-      recompress: share of the cut-outs, 0..1, that were JPEGs before, on another block grid.
+      qualities: lowest and highest quality of the codec, 1..100, both included.
+      recompress: share of the cut-outs, 0..1, that were JPEGs before, on another block grid; 0 for
+        other codecs.
       recompress_qualities: lowest and highest quality of that first compression, both included.
       compression: how colour cut-outs are compressed; None for luma.
       process_index: which share of the global batch to return.
       process_count: number of shares.
 
     Raises:
-      ValueError: the batch does not divide by the processes, qualities are not a range within
-        1..100, or `recompress` is not a share, or is used with a codec other than JPEG.
+      ValueError: there is a `compression` for luma, or none for colour.
     """
 
     cutouts: np.ndarray
@@ -57,19 +57,6 @@ class Batches:
     process_count: int = 1
 
     def __post_init__(self) -> None:
-        if self.batch_size % self.process_count:
-            raise ValueError(
-                f"batch_size {self.batch_size} does not divide by {self.process_count} processes"
-            )
-        for lowest, highest in (self.qualities, self.recompress_qualities):
-            if not 1 <= lowest <= highest <= 100:
-                raise ValueError(
-                    f"qualities {lowest, highest} are not (lowest, highest) within 1..100"
-                )
-        if not 0 <= self.recompress <= 1:
-            raise ValueError(f"recompress {self.recompress} is not a share from 0 to 1")
-        if self.recompress and self.codec != "jpeg":
-            raise ValueError(f"recompress is only for the codec jpeg, not for {self.codec}")
         if (self.cutouts.ndim == 4) != (self.compression is not None):
             raise ValueError("expected a compression for colour cut-outs, and only for them")
 

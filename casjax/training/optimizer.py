@@ -43,14 +43,11 @@ def make_optimizer(
     Gradients whose norm, over all parameters together, exceeds ``gradient_clip_norm`` are scaled
     down to it; 0 turns this off. The ``slow_layers`` learn with ``slow_rate`` times the learning
     rate. ``init`` raises ValueError for a name that the network does not have.
-
-    Raises:
-      ValueError: there is no optimizer of this name.
     """
     rate = learning_rate_at(phases)
     if name == "adam":
         optimizer = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
-    elif name == "muon":
+    else:
         step = partial(muon_step, dtype="bfloat16" if dtype == "mixed" else dtype)
         steps = optax.stateless_with_tree_map(lambda momentum, _: step(momentum))
         muon = optax.chain(
@@ -58,8 +55,6 @@ def make_optimizer(
         )
         adam = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon, nesterov=True)
         optimizer = optax.partition({"muon": muon, "adam": adam}, optimizers_of)
-    else:
-        raise ValueError(f"optimizer.name={name!r}: expected 'adam' or 'muon'")
     clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
     is_slow = partial(layers_called, slow_layers)
     slow = [optax.masked(optax.scale(slow_rate), is_slow)] if slow_layers else []
