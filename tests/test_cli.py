@@ -1,5 +1,6 @@
 """What a user meets first: the package's names, the command, and configs by name."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -85,6 +86,16 @@ def test_training_finds_its_config_from_any_folder(config, tmp_path):
     assert errors.splitlines()[-1].startswith("error: unknown image source 'nothing'")
     [workdir] = (tmp_path / "runs").iterdir()
     assert workdir.name == Path(str(config).partition(":")[0]).stem
+
+
+def test_a_config_is_given_what_follows_its_name():
+    for reference, argument in (("efficient:qf=5-95", "qf=5-95"), ("paper:qf=35", "qf=35")):
+        name = reference.partition(":")[0]
+        found = configs.load_config(reference).to_dict()
+        assert found != configs.load_config(name).to_dict()
+        assert found == importlib.import_module(f"configs.{name}").get_config(argument).to_dict()
+    with pytest.raises(ValueError, match=r"base\.py: it takes no argument, got 'x' after"):
+        configs.load_config("base:x")
 
 
 @pytest.mark.parametrize(

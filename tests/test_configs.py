@@ -57,8 +57,9 @@ def test_sections_fit_their_functions(name, tmp_path):
             assert keys == keywords(function) - given, section
     sections = {"multiscale": config.multiscale, "finetune": config.finetune}
     phases.plan_phases(sections, batch_size=config.batch_size)
-    create_model(**with_dtype(config, tmp_path).model)
+    model = create_model(**with_dtype(config, tmp_path).model)
     require_valid(config.to_dict())
+    require_fit(config.to_dict(), model, outputs=count_outputs(model, variable_shapes(model)))
 
 
 @pytest.mark.parametrize("name", ["arcnn-qf20", "cascnn-colour", "l4-qf20", "l8-qf20"])

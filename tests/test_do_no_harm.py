@@ -28,6 +28,16 @@ def test_drawings_are_the_same_each_time(script):
     assert len({pixels.tobytes() for pixels in first.values()}) == 24
 
 
+def test_what_restore_does_by_default_is_judged(script):
+    """To a good drawing: its file is decoded more precisely."""
+    clean = next(iter(script.drawings().values()))
+    file = script.encode(clean, 97, codec="jpeg")
+    after, said = script.restored(file, script.make_parser().parse_args(["-o", "harm.json"]))
+    before = script.decode(file, codec="jpeg", in_colour=clean.ndim == 3)
+    assert script.psnr(after, clean) > script.psnr(before, clean) + 0.2
+    assert said.startswith("decoding")
+
+
 def test_pictures_that_come_back_worse_are_listed(script, monkeypatch, tmp_path, capsys):
     names = {"kept": 90, "spoilt": 200}
     rows = np.arange(40, dtype=np.uint8)[:, None] + np.arange(56, dtype=np.uint8)

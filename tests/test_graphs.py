@@ -5,7 +5,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -81,19 +80,23 @@ def test_a_folder_that_cannot_be_written_costs_time_alone(tmp_path, monkeypatch)
     assert kept_fact(lambda: 7, name="fact") == 7
 
 
-@pytest.mark.parametrize("change", ["code", "version", "processor"])
-def test_other_circumstances_make_it_anew(folder, monkeypatch, change):
-    assert kept_fact(lambda: 1, name="fact") == 1
-    there = graphs._circumstances()
-    monkeypatch.setattr(graphs, "_circumstances", lambda: (*there, change))
-    assert kept_fact(lambda: 2, name="fact") == 2
-
-
-def test_the_circumstances_name_what_a_graph_depends_on():
-    code, *rest = graphs._circumstances()
-    assert len(code) == 64
-    assert jax.__version__ in rest
-    assert jax.default_backend() in rest
+def test_other_code_versions_and_processors_make_it_anew(folder, monkeypatch, tmp_path):
+    code = tmp_path / "code.py"
+    code.write_text("a = 1")
+    monkeypatch.setattr(graphs, "CODE", (tmp_path,))
+    changes = (
+        lambda: None,
+        lambda: code.write_text("a = 2"),
+        lambda: monkeypatch.setattr(graphs.jaxlib, "__version__", "99.0"),
+        lambda: monkeypatch.setattr(graphs.flax, "__version__", "99.0"),
+        lambda: monkeypatch.setattr(graphs.probe, "processor", lambda: "another"),
+    )
+    for number, change in enumerate(changes):
+        change()
+        graphs._circumstances.cache_clear()
+        assert kept_fact(lambda number=number: number, name="fact") == number
+        assert kept_fact(lambda: "not asked", name="fact") == number
+    graphs._circumstances.cache_clear()
 
 
 def test_the_second_restoration_traces_no_network(tmp_path):

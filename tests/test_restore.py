@@ -18,7 +18,9 @@ import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
 from casjax import restore
-from casjax.networks import pretrained
+from casjax.color import rgb_to_ycbcr
+from casjax.jpeg import quantization_tables
+from casjax.networks import colour, pretrained
 from casjax.restoration import running
 from casjax.restoration.choosing import BEST_RESTORED
 from casjax.restoration.loading import load_restorer
@@ -47,21 +49,51 @@ class Brighter(Identity):
         return (degraded + 16 / 255,)
 
 
+@dataclasses.dataclass(frozen=True)
+class ColourIdentity(Identity):
+    """A network for colour that changes nothing."""
+
+    channels: int = 3
+    condition: int = 2
+
+    def apply(self, variables: Any, planes: jax.Array, told: jax.Array) -> tuple[jax.Array]:
+        return (planes,)
+
+
+class Telling(ColourIdentity):
+    """One that adds what it is told of luma's table to Y, and of chroma's to Cb and Cr."""
+
+    def apply(self, variables: Any, planes: jax.Array, told: jax.Array) -> tuple[jax.Array]:
+        return (planes + TOLD * colour.GAIN * told[:, None, None][..., np.array([0, 1, 1])],)
+
+
+TOLD = 20.0  # levels
+
+
+@pytest.fixture
+def models():
+    """Stand-ins for the networks that ship, by name."""
+    return {"identity": Identity(), "brighter": Brighter()}
+
+
 @pytest.fixture(autouse=True)
-def networks(monkeypatch):
-    """Stand-ins for the networks that ship."""
-    models = {"identity": Identity(), "brighter": Brighter()}
-    manifest = {
-        "identity": {"qualities": [1, 100]},
-        "brighter": {"qualities": [20, 20], "baseline": True},  # only by its name
-    }
+def networks(models, monkeypatch):
+    """What ships is the stand-ins."""
+
+    def manifest():
+        entries = {
+            "identity": {"qualities": [1, 100]},
+            "brighter": {"qualities": [20, 20], "baseline": True},  # only by its name
+            "colour": {"qualities": [5, 100], "model": {"channels": 3}},
+        }
+        return {name: entries[name] for name in models}
 
     def load_network(name):
         if name not in models:
             raise FileNotFoundError(f"{name}: no network of that name ships")
         return pretrained.Network(name, models[name], {"params": {}}, (1, 100))
 
-    monkeypatch.setattr(pretrained, "manifest", lambda: manifest)
+    monkeypatch.setattr(pretrained, "manifest", manifest)
     monkeypatch.setattr(pretrained, "load_network", load_network)
     monkeypatch.setenv("CASJAX_COMPILATION_CACHE", "off")
     load_restorer.cache_clear()
@@ -121,6 +153,54 @@ def difference(name, expected):
 
 def files():
     return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("tables", [None, [[40] * 64, [70] * 64]])
+def test_colour_is_restored_by_default_and_told_the_files_tables(models, run, subsampling, tables):
+    options = {"qtables": tables} if tables else {"quality": 30}
+    save("photo.jpg", **options, subsampling=subsampling)
+    shown = np.asarray(opened("photo.jpg"))
+    models["colour"] = ColourIdentity()
+    assert ", colour" in run("photo.jpg")[2]
+    assert difference("photo-restored.png", shown) <= 1  # its planes are those of the file to 1e-5
+    load_restorer.cache_clear()
+    models["colour"] = Telling()
+    assert run("photo.jpg", "--overwrite", "--no-consistent")[0] == 0
+    tables = [opened("photo.jpg").quantization[i] for i in (0, 1)]
+    told = TOLD * np.log(tables).mean(1) / np.log(255)
+    found = rgb_to_ycbcr(np.asarray(opened("photo-restored.png"))) - rgb_to_ycbcr(shown)
+    np.testing.assert_allclose(np.median(found, axis=(0, 1)), told[[0, 1, 1]], atol=0.6)
+
+
+def test_grey_files_luma_alone_and_good_files_are_not_for_the_network_for_colour(models, run):
+    models["colour"] = ColourIdentity()
+    save("grey.jpg", PHOTOGRAPH[..., 1].copy(), quality=30)
+    save("colour.jpg", quality=30)
+    save("good.jpg", quality=95)
+    assert ", identity" in run("grey.jpg")[2]
+    assert ", identity" in run("colour.jpg", "--luma")[2]
+    assert ", decoded" in run("good.jpg")[2]
+
+
+def test_the_result_is_written_as_it_was_asked_for(run):
+    save("photo.jpg", quality=30)
+    for name, *options in (
+        ("fine.jpg",),
+        ("small.jpg", "--output-quality=60", "--subsampling=4:2:0"),
+        ("exact.webp",),
+        ("small.webp", "--output-quality=60"),
+    ):
+        assert run("photo.jpg", "-o", name, *options)[0] == 0
+    for name, quality, samples in (("fine.jpg", 95, (1, 1)), ("small.jpg", 60, (2, 2))):
+        written = opened(name)
+        expected = quantization_tables(quality).reshape(2, 64).tolist()
+        assert [written.quantization[i] for i in (0, 1)] == expected
+        assert written.layer[0][1:3] == samples
+    restored = np.asarray(opened("photo.jpg"))
+    assert difference("exact.webp", restored) == 0
+    assert difference("small.webp", restored) > 0
+    assert Path("small.webp").stat().st_size < Path("exact.webp").stat().st_size / 3
 
 
 # Every file of the wild set: words of its refusal, or None where it is restored.
