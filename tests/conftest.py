@@ -8,7 +8,10 @@ from typing import Any
 
 # Before jax is imported: several devices to shard over, and more threads than
 # cores, without which collectives over CPU devices can deadlock.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+)
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("PJRT_NPROC", "16")
 
 import pytest

@@ -98,7 +98,6 @@ def test_no_modules_import_one_another_in_a_circle():
 @pytest.mark.parametrize(
     "module",
     [
-        "casjax",
         "casjax.benchmark.__main__",
         "casjax.cli",
         "casjax.evaluate",

@@ -5,11 +5,13 @@ import platform
 import subprocess
 import sys
 from typing import Any
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
 import pytest
 
+from casjax.networks import memory
 from casjax.networks.inference import make_restorer
 from casjax.networks.memory import default_memory, free_memory, largest_tile
 
@@ -48,8 +50,8 @@ def test_tiles_are_of_few_sizes():
 
 
 def test_tiles_suit_the_restorer():
-    for memory in (2**22, 2**24, 2**27):
-        tile = largest_tile(Wide(), {"params": {}}, memory=memory, multiple=64)
+    for size in (2**22, 2**24, 2**27):
+        tile = largest_tile(Wide(), {"params": {}}, memory=size, multiple=64)
         make_restorer(Wide(), {"params": {}}, tile=tile, bucket=64)
 
 
@@ -58,9 +60,14 @@ def test_too_little_memory():
         largest_tile(Wide(), {"params": {}}, memory=2**20, multiple=64)
 
 
-def test_some_memory_is_free():
-    assert default_memory() > 2**20
-    assert free_memory() >= default_memory()
+def test_half_of_the_free_memory_may_be_used_and_on_cpus_no_more_than_pays(monkeypatch):
+    assert free_memory() > 2**20
+    for limit, expected in ((2**31, 2**30), (2**40, memory.ENOUGH)):
+        accelerator = Mock()
+        accelerator.memory_stats.return_value = {"bytes_limit": limit, "bytes_in_use": 2**20}
+        monkeypatch.setattr(jax, "devices", lambda device=accelerator: [device])
+        assert free_memory() == (limit - 2**20) // 2
+        assert default_memory() == min(expected, free_memory())
 
 
 def test_what_a_compilation_leaves_is_given_back_once():

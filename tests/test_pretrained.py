@@ -7,17 +7,23 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+import skimage.data
 import small
 from small import ARCNN
 
+from casjax.color import rgb_to_luma
+from casjax.datasets import open_source
+from casjax.evaluation.evaluator import evaluate
+from casjax.evaluation.methods import find_method
 from casjax.files import write_json
-from casjax.images.codecs import encode
+from casjax.images.codecs import compress, encode
 from casjax.images.photographs import read_photograph
 from casjax.models import create_model, initial_variables
 from casjax.networks import manifest, pretrained
 from casjax.networks.weights import save_weights
 from casjax.restoration.choosing import choose_network
 from casjax.restoration.options import Options
+from casjax.restoration.restoring import restore_image
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +104,32 @@ def test_only_a_file_stands_for_a_phase(tmp_path):
 def test_what_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match="nowhere: no network of that name ships"):
         pretrained.load_network("nowhere")
+
+
+@pytest.mark.parametrize("name", pretrained.manifest())
+def test_what_ships_restores(name):
+    """A crop of a photograph that no training has seen, at the coarsest quality it is made for."""
+    quality = max(10, pretrained.made_for(name).qualities[0])
+    clean = np.ascontiguousarray(skimage.data.astronaut()[60:156, 170:266])
+    degraded = compress(clean, quality, codec="jpeg")
+    restored = restore_image(degraded, quality=quality, model=name)
+    luma = rgb_to_luma(clean).astype(float)
+    before, after = (np.mean((rgb_to_luma(p) - luma) ** 2) for p in (degraded, restored))
+    least = {"arcnn": 0.85, "l4": 1.0, "l8": 1.1, "cascnn": 1.1}
+    assert 10 * np.log10(before / after) > least[pretrained.made_for(name).options["name"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["arcnn-qf20", "cascnn-qf20", "l8-qf20"])
+def test_what_ships_scores_on_live1_what_the_manifest_says(name, data_dir):
+    entry = pretrained.manifest()[name]
+    live1 = open_source("live1", images_dir=str(data_dir), seed=0)
+    method = find_method(name, tile=1024, jobs=1, timeout=60)
+    results = evaluate(method.restorer(20), live1, method=method.name, qualities=(20,))
+    kept = [row for row in entry["scores"] if (row["dataset"], row["qf"]) == ("live1", 20)]
+    for found, expected in zip(results["rows"], kept, strict=True):
+        for key in ("psnr", "psnrb", "ssim", "ipsnr"):
+            assert found[key] == pytest.approx(expected[key], abs=0.002)
 
 
 @pytest.mark.parametrize("name", pretrained.manifest())

@@ -16,14 +16,17 @@ import safetensors.numpy
 import small
 
 from casjax import models
-from casjax.training import train
+from casjax.training import processes, train
 
 ROOT = Path(__file__).parent.parent
 LONG = ("--config.multiscale.epochs=4000", "--config.loop.log_every=1")  # 20,000 steps
 
 
-def start(workdir, *options, slurm=False):
-    """Start the run of `small` in two processes of two devices, told by flags or as by SLURM."""
+def start(workdir, *options, slurm=False, each=((), ())):
+    """Start the run of `small` in two processes of two devices, told by flags or as by SLURM.
+
+    Both get the `options`, and each its own.
+    """
     with socket.socket() as free:
         free.bind(("localhost", 0))
         coordinator = f"localhost:{free.getsockname()[1]}"
@@ -42,7 +45,7 @@ def start(workdir, *options, slurm=False):
     children = []
     for i in range(2):
         child = environment | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)}
-        arguments = command if slurm else [*command, f"--process={i}"]
+        arguments = command if slurm else [*command, f"--process={i}", *each[i]]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         children.append(subprocess.Popen(arguments, cwd=ROOT, env=child, text=True, **pipes))
     return children
@@ -66,6 +69,28 @@ def last_step(workdir):
     path = Path(workdir, "metrics.jsonl")
     steps = re.findall(r'^{"step": (\d+),.*}$', path.read_text() if path.exists() else "", re.M)
     return int(steps[-1]) if steps else 0
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (("host:1", 2, None), "each needs the coordinator .* got 'host:1', 2 and None"),
+        (("", 2, 0), "each needs the coordinator"),
+        (("host", 2, 0), r"the coordinator \(host:port\)"),
+        (("host:1", 2, 2), "process 2 of 2: expected an index from 0 to 1"),
+    ],
+)
+def test_what_is_missing_to_connect_is_named(told, message):
+    with pytest.raises(ValueError, match=message):
+        processes.join(*told)
+
+
+def test_processes_that_were_told_different_things_stop(tmp_path):
+    children = start(tmp_path, each=[["--config.seed=1"], ["--config.seed=2"]])
+    for status, _, errors in finish(children):
+        assert status == 2
+        assert "process 0 has" in errors
+        assert "start all with the same options" in errors
 
 
 @pytest.mark.parametrize("parallelism", ["pmap", "shard_map"])

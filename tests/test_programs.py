@@ -126,7 +126,7 @@ def test_a_picture_that_fails_is_named_left_out_and_tried_again(evaluate, comman
 )
 def test_what_goes_wrong_is_a_line(kind, reason, evaluate, command, capsys):
     with pytest.raises(SystemExit, match="2"):  # with no picture left there is no mean
-        evaluate(command(kind), "--timeout=1")
+        evaluate(command(kind), "--timeout=1" if kind == "sleep" else "--timeout=60")
     found = capsys.readouterr().err.splitlines()[-1]
     assert "a.png at quality 20" in found
     assert re.search(reason, found)

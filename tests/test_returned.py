@@ -59,7 +59,15 @@ def deep_png(rgb):
     )
 
 
-@pytest.mark.parametrize("file", [b"", b"none", written(GREY, "PNG")[:60], written(GREY, "BMP")])
-def test_what_is_no_picture_is_said(file):
-    with pytest.raises(ValueError, match=r"."):
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (b"", "not a PNG, PNM, JPEG or TIFF file"),
+        (b"none", "not a PNG, PNM, JPEG or TIFF file"),
+        (written(GREY, "PNG")[:60], "truncated"),
+        (written(GREY, "BMP"), "not a PNG, PNM, JPEG or TIFF file"),
+    ],
+)
+def test_what_is_no_picture_is_said(file, message):
+    with pytest.raises(ValueError, match=message):
         read_returned(file)

@@ -1,6 +1,7 @@
 """Files that were saved twice are told from those that were saved once."""
 
 import io
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -84,20 +85,17 @@ def test_who_asks_for_the_files_own_coefficients_gets_its_own_quality():
     assert (held.told, held.grid, held.consistent) == (None, (0, 0), True)
 
 
-@pytest.mark.parametrize("name", PICTURES)
-@pytest.mark.parametrize("shift", [(0, 0), (4, 4), (3, 1)])
-@pytest.mark.parametrize(("first", "second"), [(20, 95), (10, 50), (30, 85)])
-def test_a_coarser_file_before_is_found_with_its_grid(name, shift, first, second):
-    former = find_former_of(twice(PICTURES[name], first, second, shift=shift))
-    assert former is not None
-    assert abs(former.quality - first) <= 2
-    assert former.grid == tuple(-rows % 8 for rows in shift)
+# Much coarser files before, on any grid, and slightly coarser ones on another grid.
+FORMER = [
+    *itertools.product([(20, 95), (10, 50), (30, 85)], [(0, 0), (4, 4), (3, 1)]),
+    *itertools.product([(30, 50), (40, 60)], [(4, 4), (3, 1), (0, 6)]),
+]
 
 
 @pytest.mark.parametrize("name", PICTURES)
-@pytest.mark.parametrize("shift", [(4, 4), (3, 1), (0, 6)])
-@pytest.mark.parametrize(("first", "second"), [(30, 50), (40, 60)])
-def test_a_slightly_coarser_file_before_is_found_on_another_grid(name, shift, first, second):
+@pytest.mark.parametrize(("qualities", "shift"), FORMER)
+def test_a_coarser_file_before_is_found_with_its_grid(name, qualities, shift):
+    first, second = qualities
     former = find_former_of(twice(PICTURES[name], first, second, shift=shift))
     assert former is not None
     assert abs(former.quality - first) <= 2
