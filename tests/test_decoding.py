@@ -64,7 +64,7 @@ def test_it_is_nearer_to_the_original(quality, subsampling):
     photograph = photograph_of(clean, quality=quality, **sampling)
     assert can_be_decoded(photograph)
     restored, before = decode(photograph), shown(photograph)
-    assert error(restored, clean) < error(before, clean)
+    assert 10 * np.log10(error(before, clean) / error(restored, clean)) > 0.15
     np.testing.assert_array_equal(decode(photograph, strength=0), before)
     if subsampling != "grey":
         change = decode(photograph, chroma=False).astype(int) - before

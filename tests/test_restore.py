@@ -152,7 +152,7 @@ def difference(name, expected):
 
 
 def files():
-    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in Path().rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
@@ -329,6 +329,7 @@ def test_folder_is_mirrored_and_one_bad_file_stops_no_other(run):
     assert "2 restored, 2 failed" in lines[-1]
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no endless file here")
 def test_endless_files_are_not_read(run):
     status, _, errors = run("/dev/zero")
     assert status == 1
