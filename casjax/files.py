@@ -46,10 +46,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, data: bytes, *, times: tuple[int, int] | None = None) -> None:
+    """Write a file, completely or not at all.
+
+    Args:
+      path: where to write.
+      data: what to write.
+      times: of last access and modification, in nanoseconds; None is now.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+        if times:
+            os.utime(temporary, ns=times)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, completely or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -23,7 +23,7 @@ from casjax.datasets import open_source
 from casjax.datasets.published import TEST_SETS
 from casjax.evaluation import evaluator
 from casjax.evaluation.methods import find_restorer
-from casjax.files import file_sha256, replacing, write_text
+from casjax.files import file_sha256, write_bytes, write_text
 from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.colour import is_for_colour
@@ -200,8 +200,7 @@ def ship(
             entry["multiscale"] = before["multiscale"]
     if before:
         entry |= earlier(entry, before, name)
-    with replacing(folder / entry["file"]) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(folder / entry["file"], content)
     write_manifest(folder, manifest | {name: entry})
     return entry
 

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 import math
-import os
 import warnings
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from casjax.files import replacing
 from casjax.images import exif as exif_data
 from casjax.images import iptc as iptc_data
 from casjax.images import jpeg_metadata
@@ -194,19 +192,3 @@ def _tiff_tags(metadata: Metadata) -> tuple[Image.Exif, list[str]]:
     if metadata.iptc:
         tags[IPTC_TAG] = metadata.iptc
     return tags, lost
-
-
-def write_atomically(
-    path: str | os.PathLike[str], data: bytes, *, times: tuple[int, int] | None = None
-) -> None:
-    """Write a file, which gets its name only when it is complete.
-
-    Args:
-      path: where to write.
-      data: what to write.
-      times: of last access and modification, in nanoseconds; None is now.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-        if times:
-            os.utime(temporary, ns=times)

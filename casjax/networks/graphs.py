@@ -17,7 +17,7 @@ import jax
 import jax.export
 import jaxlib
 
-from casjax.files import local_folder, replacing
+from casjax.files import local_folder, write_bytes
 from casjax.models.convolutions import onednn, probe
 
 CODE = Path(__file__).parent.parent / "models", Path(__file__).parent
@@ -97,8 +97,7 @@ def _kept(name: str, *, make: Callable[[], bytes], read: Callable[[bytes], T]) -
         content = make()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(path, content)
     except OSError:
         pass  # the next run traces again, and nothing else changes
     return read(content)

@@ -10,11 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from casjax.files import write_bytes
 from casjax.images import write_png
 from casjax.images.exif import is_adobe_rgb
 from casjax.images.metadata import Metadata, upright
 from casjax.images.photographs import Photograph, count_frames, read_photograph
-from casjax.images.writing import FORMAT_OF_SUFFIX, encode, write_atomically
+from casjax.images.writing import FORMAT_OF_SUFFIX, encode
 from casjax.networks import compilation, memory
 from casjax.networks.circumstances import require_devices
 from casjax.restoration.choosing import choose_network, default_network, explain
@@ -195,7 +196,7 @@ def write(
         sys.stdout.buffer.flush()
     elif _is_wanted(job.destination, options):
         job.destination.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(job.destination, data, times=_times(job) if options.keep_date else None)
+        write_bytes(job.destination, data, times=_times(job) if options.keep_date else None)
     if options.compare and job.comparison and _is_wanted(job.comparison, options):
         before = upright(shown(photograph), photograph.orientation)
         after = upright(restored, photograph.orientation)
