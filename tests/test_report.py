@@ -103,7 +103,7 @@ def means(folder, method, quality):
 
 
 def test_the_table_holds_our_means_beside_the_papers(results, runs):
-    rows = list(csv.DictReader(io.StringIO(table.comma_separated(table.table(runs)))))
+    rows = list(csv.DictReader(io.StringIO(table.as_csv(table.table(runs)))))
     assert len(rows) == 23
     by_line = {(int(row["qf"]), row["algorithm"]): row for row in rows}
     for line, run, method in (

@@ -156,7 +156,7 @@ def report(runs: Sequence[Run], folder: Path, *, quality: int) -> list[str]:
     write(
         {
             "table2.md": f"{table2.markdown()}\nOther networks:\n\n{others.markdown()}",
-            "table2.csv": table.comma_separated(lines),
+            "table2.csv": table.as_csv(lines),
             "table2.tex": table.latex(lines),
             "peers.md": compared.markdown(),
             "colour.md": colour.markdown(),

@@ -168,7 +168,7 @@ def shown_others(scores: Sequence[Score]) -> Table:
     return Table(titles, rows)
 
 
-def comma_separated(lines: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[Line]) -> str:
     """Format the table as CSV: ours in full precision, the paper's, and the differences."""
     kinds = ("ours", "paper", "difference")
     columns = [f"{metric}_{kind}" for metric in METRICS for kind in kinds]

@@ -9,7 +9,7 @@ import numpy as np
 from casjax.networks import pretrained
 from casjax.networks.colour import is_for_colour
 from casjax.networks.colour_restorer import make_colour_restorer
-from casjax.networks.inference import for_photographs, make_restorer
+from casjax.networks.inference import make_restorer, mixed_where_it_serves
 from casjax.networks.memory import default_memory, largest_tile
 
 BUCKET = 64  # pixels: pictures of many sizes share few compilations
@@ -35,5 +35,5 @@ def load_restorer(model: str, memory: int | None) -> Callable[..., np.ndarray[An
         multiple=BUCKET,
     )
     make = make_colour_restorer if is_for_colour(network.model) else make_restorer
-    restored_by = for_photographs(network.model)
+    restored_by = mixed_where_it_serves(network.model)
     return make(restored_by, network.variables, tile=tile, bucket=BUCKET)
