@@ -1,7 +1,7 @@
 """Tables of the documentation, made from what they are about.
 
 ``python docs/tables.py`` writes them anew, between marks in the README and on the pages; a test
-sees that they are up to date. MkDocs calls what lays out a page.
+sees that they are up to date. MkDocs calls `on_page_content`, which lays out a page.
 """
 
 import json

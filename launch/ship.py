@@ -4,7 +4,8 @@ Writes its weights as float16 beside the other shipped networks, and adds to the
 it is, how it was made, and what the shipped weights score on LIVE1 and classic5, and for a colour
 network on LIVE1 in RGB as well. A run with fine-tuning is also scored as it was before, and with
 ``--multiscale`` a run without is scored for the network of that name; those weights are not
-shipped. Nothing is written until everything is complete.
+shipped. Nothing is written until everything is complete. Afterwards ``python docs/tables.py`` and
+``python docs/cards.py`` bring the documentation up to date.
 """
 
 import argparse

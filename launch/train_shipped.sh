@@ -9,8 +9,8 @@
 # Environment variables:
 #   MINUTES      time limit for all training together: the speed of this machine is measured
 #                first. Without it, CUTOUTS determines the time
-#   CUTOUTS      number of cut-outs, in those of CAS-CNN, for all training together; default
-#                4400000, of which the network for 20 sees as many as in the paper's two phases
+#   CUTOUTS      cost of all training together, counted in cut-outs of CAS-CNN; default 4400000, of
+#                which the network for 20 sees as many as in the paper's two phases
 #   PHOTOS       a folder of clean RGB photographs: train/, validation/. Luma is trained on train/
 #                and BSDS500's 400 images, colour only on train/; without it there is no network
 #                for colour

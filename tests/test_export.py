@@ -15,7 +15,7 @@ from casjax.export import __main__ as export
 from casjax.export.stablehlo import export_stablehlo
 from casjax.models import MODELS, variable_shapes, vary
 from casjax.networks import pretrained
-from casjax.networks.colour import is_for_colour
+from casjax.networks.colour import is_for_colour, restored_planes
 from casjax.networks.colour_restorer import make_colour_restorer
 
 OTHERWISE = {
@@ -97,6 +97,8 @@ def test_any_size_as_the_network_itself(make_runner, name, options):
             change = make_colour_restorer(original.model, original.variables, tile=512)
             expected = planes + change(planes.astype(np.uint8), tables.astype(np.int32))
             white, tolerance = 255, 0.07  # of changes in half precision, up to 255
+            exact = restored_planes(original.model, original.variables, *inputs)
+            np.testing.assert_allclose(run(*inputs), exact, atol=255e-5)
         else:
             expected = np.clip(original.model.apply(original.variables, *inputs)[0], 0, 1)
             white, tolerance = 1, 1e-5
@@ -252,7 +254,10 @@ def test_a_network_without_a_graph_is_refused_before_anything_is_written(
 
 
 @pytest.mark.slow
-def test_a_network_that_ships(tmp_path, capsys):
+@pytest.mark.parametrize("name", ["cascnn-qf20", "cascnn-colour"])
+def test_a_network_that_ships(name, tmp_path, capsys):
     pytest.importorskip("onnxruntime")
-    assert export.main(["cascnn-qf20", "-o", str(tmp_path)]) == 0
+    assert export.main([name, "-o", str(tmp_path)]) == 0
     assert capsys.readouterr().out.count("of the network") == 2
+    facts = json.loads((tmp_path / f"{name}.json").read_text())
+    assert ("tables" in facts) == ("0..255" in facts["input"]) == (name == "cascnn-colour")

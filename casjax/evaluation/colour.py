@@ -19,8 +19,9 @@ MAX_PIXELS = 10**9  # of a test image
 def restorer_of_files(model: Any, variables: Mapping[str, Any], *, tile: int) -> FileRestorer:
     """Make the restorer of a colour network, which takes JPEG files, including grey ones.
 
-    It does what `casjax.restore` does wherever that takes the network: results keep to what the
-    file allows, and one that was saved twice is restored as the coarser JPEG that it was.
+    It does what `casjax.restore` does by default with a file that it gives to this network: results
+    keep to what the file allows, and a file that was saved twice is restored as the coarser JPEG
+    that it was.
 
     Arguments and errors are those of `inference.make_restorer`.
     """

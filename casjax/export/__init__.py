@@ -5,6 +5,7 @@ Both hold the same function. Its input is the luma of a decoded JPEG, float32 [b
 network's alignment; its output is the restored luma, of the same shape, clipped to [0, 1].
 
 A colour network takes the planes Y, Cb and Cr instead, float32 [batch, height, width, 3] in 0..255,
-with chroma enlarged to all pixels, and the file's quantisation tables of luma and of chroma,
-float32 [batch, 2, 8, 8]; it returns the restored planes, clipped to 0..255 and not rounded.
+with chroma enlarged to all pixels and height and width as above, and the file's quantisation tables
+of luma and of chroma, float32 [batch, 2, 8, 8]; it returns the restored planes, clipped to 0..255
+and not rounded.
 """

@@ -26,7 +26,7 @@ class Batches:
 
     Attributes:
       cutouts: uint8 [n, size, size] luma, or [n, size, size, 3] RGB.
-      batch_size: cut-outs in the global batch, over all processes, by whose number it divides.
+      batch_size: cut-outs in the global batch, over all processes; a multiple of `process_count`.
       seed: of the order, the turns and the qualities.
       stream: a number for each phase of a training, so that phases differ.
       augment: whether cut-outs are flipped and turned.

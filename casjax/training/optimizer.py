@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +47,7 @@ def make_optimizer(
     rate = learning_rate_at(phases)
     if name == "adam":
         optimizer = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
-    else:
+    elif name == "muon":
         step = partial(muon_step, dtype="bfloat16" if dtype == "mixed" else dtype)
         steps = optax.stateless_with_tree_map(lambda momentum, _: step(momentum))
         muon = optax.chain(
@@ -55,6 +55,8 @@ def make_optimizer(
         )
         adam = optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon, nesterov=True)
         optimizer = optax.partition({"muon": muon, "adam": adam}, optimizers_of)
+    else:
+        assert_never(name)
     clip = [optax.clip_by_global_norm(gradient_clip_norm)] if gradient_clip_norm else []
     is_slow = partial(layers_called, slow_layers)
     slow = [optax.masked(optax.scale(slow_rate), is_slow)] if slow_layers else []
