@@ -159,6 +159,9 @@ def facts(entry: dict[str, Any]) -> list[list[str]]:
     words = f"{entry['steps']:,} of {size} cut-outs, {entry['cutouts']:,} in all"
     rows.append(["steps", words])
     rows.append(["loss", LOSSES[entry.get("loss", "output"), entry.get("measure", "mse")]])
+    if "mean_with" in entry:
+        others = " and ".join(f"`{name}`" for name in entry["mean_with"])
+        rows.append(["weights", f"the mean of those of this training and of {others}"])
     for before in entry.get("earlier", []):
         words = f"{before['steps']:,} steps, {before['cutouts']:,} cut-outs, {before['date']}"
         rows.append(["earlier training", f"{words}: {before['data']}"])

@@ -13,7 +13,7 @@ import datetime
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from casjax.models import create_model, variable_shapes
 from casjax.networks import provenance
 from casjax.networks.colour import is_for_colour
 from casjax.networks.compilation import cache_compilations
-from casjax.networks.manifest import FOLDER, MANIFEST_FILE
+from casjax.networks.manifest import FOLDER, MANIFEST_FILE, find_weights
 from casjax.networks.weights import load_weights, save_weights
 from casjax.networks.workdir import (
     CONFIG_FILE,
@@ -69,6 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
             facts=facts,
             images_dir=options.images_dir,
             multiscale=options.multiscale,
+            mean_with=options.mean_with,
         )
     except (KeyError, ValueError, OSError) as error:
         parser.error(" ".join(str(error).split()))
@@ -96,6 +97,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="keep only the scores, beside those of the network of that name: Table II has a line "
         "for networks trained with the loss of all outputs alone",
     )
+    add(
+        "--mean-with",
+        nargs="+",
+        default=[],
+        metavar="WEIGHTS",
+        help="ship the mean of the run's weights and these: of networks that ship, by name, or of "
+        "workdirs. Of trainings from one network it is often better than each",
+    )
     add("--into", type=Path, default=FOLDER, help="default: the package")
     of_old = "if the workdir does not record it"
     add("--command", help=f"training command, {of_old}")
@@ -114,6 +123,7 @@ def ship(
     facts: dict[str, Any],
     images_dir: str,
     multiscale: bool,
+    mean_with: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Score the network of a run and put it into a folder of shipped networks.
 
@@ -126,6 +136,8 @@ def ship(
       images_dir: with the test sets; "" to download them.
       multiscale: whether the run minimised the loss of all outputs alone and is only scored, for
         the network of that name.
+      mean_with: other weights, see `networks.manifest.find_weights`; those of the network that
+        ships are the mean of all.
 
     Returns:
       The network's entry in the manifest.
@@ -186,8 +198,10 @@ def ship(
     before_finetuning = workdir / phase_weights_file(provenance.PHASES[0])
     with tempfile.TemporaryDirectory() as place:
         halved = Path(place, entry["file"])
-        variables = load_weights(workdir / WEIGHTS_FILE, shapes)
-        save_weights(halved, jax.tree.map(lambda leaf: leaf.astype(np.float16), variables))
+        places = [workdir, *map(find_weights, mean_with)]
+        variables = [load_weights(place, shapes) for place in places]
+        mean = jax.tree.map(lambda *leaves: np.mean(leaves, axis=0).astype(np.float16), *variables)
+        save_weights(halved, mean)
         content = halved.read_bytes()
         # Scored as read back from the file: these are the weights that users get.
         entry |= of_weights(halved, score)
@@ -199,6 +213,8 @@ def ship(
             entry["multiscale"] = kept | of_weights(before_finetuning, score)
         elif before and "multiscale" in before:
             entry["multiscale"] = before["multiscale"]
+    if mean_with:
+        entry["mean_with"] = [name_of(weights) for weights in mean_with]
     if before:
         entry |= earlier(entry, before, name)
     write_bytes(folder / entry["file"], content)

@@ -138,7 +138,7 @@ def test_what_ships_is_whole_and_described(name):
     assert entry.get("baseline", False) == (entry["model"]["name"] != "cascnn")
     optional = {
         "baseline", "loss", "measure", "command", "revision", "versions", "machine", "wall_time",
-        "learning_curve", "multiscale", "earlier",
+        "learning_curve", "multiscale", "earlier", "mean_with",
     }  # fmt: skip
     assert entry.keys() - optional == {
         "file", "sha256", "model", "qualities", "initial_weights", "data", "cutouts", "steps",

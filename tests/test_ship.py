@@ -213,3 +213,15 @@ def test_mistakes_are_said_in_a_line_and_nothing_is_written(run, shipped, images
         assert message in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in shipped.iterdir()} == before
     assert weights_sha256(variables(6)) != weights_sha256(variables(3))
+
+
+def test_the_mean_of_several_trainings_may_ship(run, shipped, images_dir, tmp_path):
+    command(run, shipped, images_dir)
+    save_weights(tmp_path / "other" / "weights.safetensors", variables(5))
+    entry = command(run, shipped, images_dir, "--mean-with", str(tmp_path / "other"))
+    assert entry["mean_with"] == ["other"]
+    found = safetensors.numpy.load_file(shipped / entry["file"])["params/conv1/kernel"]
+    each = [variables(seed)["params"]["conv1"]["kernel"] for seed in (3, 5)]
+    np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-3, atol=1e-6)
+    with pytest.raises(SystemExit, match="2"):
+        command(run, shipped, images_dir, "--mean-with", "nowhere")

@@ -5,7 +5,8 @@ It maps a network's name to its ``file`` of float16 weights with its ``sha256``,
 how it was trained: the network it started from, data, cut-outs, steps, loss, date, and the scores
 of the shipped weights (in RGB where a row has ``channels`` 3); where known, also ``command``,
 ``revision``, ``versions``, ``machine`` and ``wall_time`` (seconds), the ``learning_curve`` (see
-`provenance.learning_curve`), ``earlier`` trainings, oldest first, and ``multiscale``: the same
+`provenance.learning_curve`), ``mean_with`` (what else the shipped weights are the mean of, besides
+those of the training described), ``earlier`` trainings, oldest first, and ``multiscale``: the same
 facts of a network that does not ship, trained with the loss of all outputs alone, for its line in
 the paper's Table II. Networks that serve only for comparison have ``baseline``: true; restoring
 photographs does not choose them.
