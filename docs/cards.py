@@ -160,7 +160,7 @@ def facts(entry: dict[str, Any]) -> list[list[str]]:
     rows.append(["steps", words])
     rows.append(["loss", LOSSES[entry.get("loss", "output"), entry.get("measure", "mse")]])
     if "mean_with" in entry:
-        others = " and ".join(f"`{name}`" for name in entry["mean_with"])
+        others = " and ".join(entry["mean_with"])
         rows.append(["weights", f"the mean of those of this training and of {others}"])
     for before in entry.get("earlier", []):
         words = f"{before['steps']:,} steps, {before['cutouts']:,} cut-outs, {before['date']}"

@@ -214,7 +214,7 @@ def ship(
         elif before and "multiscale" in before:
             entry["multiscale"] = before["multiscale"]
     if mean_with:
-        entry["mean_with"] = [name_of(weights) for weights in mean_with]
+        entry["mean_with"] = [in_words(weights) for weights in mean_with]
     if before:
         entry |= earlier(entry, before, name)
     write_bytes(folder / entry["file"], content)
@@ -281,6 +281,17 @@ def name_of(initial_weights: str) -> str:
     if path.name in map(phase_weights_file, provenance.PHASES):
         return f"{path.parent.name}/{path.stem}"
     return path.parent.name if path.name == WEIGHTS_FILE else path.name
+
+
+def in_words(weights: str) -> str:
+    """Name weights and, if they are in the workdir of a run, say how it got them."""
+    config_file = Path(weights, CONFIG_FILE)
+    if not config_file.is_file():
+        return name_of(weights)
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    run = provenance.of_run(config)
+    start, rate = name_of(run["initial_weights"]), config[provenance.PHASES[-1]]["learning_rate"]
+    return f"{name_of(weights)} ({run['cutouts']:,} cut-outs from {start} at {rate:g})"
 
 
 def earlier(entry: dict[str, Any], before: dict[str, Any], name: str) -> dict[str, Any]:

@@ -220,6 +220,8 @@ def test_the_mean_of_several_trainings_may_ship(run, shipped, images_dir, tmp_pa
     save_weights(tmp_path / "other" / "weights.safetensors", variables(5))
     entry = command(run, shipped, images_dir, "--mean-with", str(tmp_path / "other"))
     assert entry["mean_with"] == ["other"]
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config_of(20)))
+    assert ship.in_words(str(tmp_path / "other")).startswith("other (300 cut-outs from ")
     found = safetensors.numpy.load_file(shipped / entry["file"])["params/conv1/kernel"]
     each = [variables(seed)["params"]["conv1"]["kernel"] for seed in (3, 5)]
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-3, atol=1e-6)
